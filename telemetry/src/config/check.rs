@@ -1,0 +1,196 @@
+//! Shape: a JSON value against the table of fields, every mistake reported.
+
+use serde_json::{Map, Value};
+
+use super::error::ConfigErrors;
+use super::fields::{Field, Kind, ROOT};
+
+/// Reports every unknown field, wrong type and value out of range, and gives back what is sound: unsound fields are left
+/// out, unsound items of a list are null, so that the others keep their positions.
+pub(super) fn prune(value: Value, errors: &mut ConfigErrors) -> Value {
+    match check(&Kind::Section(ROOT), value, "", errors) {
+        Some(sound) => sound,
+        None => Value::Object(Map::new()),
+    }
+}
+
+fn check(kind: &Kind, value: Value, path: &str, errors: &mut ConfigErrors) -> Option<Value> {
+    match (kind, value) {
+        (Kind::Bool, value @ Value::Bool(_)) | (Kind::Decimal, value @ Value::Number(_)) | (Kind::Text { .. }, value @ Value::String(_)) => Some(value),
+        (Kind::Whole { min, max }, Value::Number(number)) => match whole(&number).filter(|whole| (min..=max).contains(&whole)) {
+            Some(whole) => Some(Value::from(whole)),
+            None => refuse(kind, &Value::Number(number), path, errors),
+        },
+        (Kind::Choice(words), Value::String(word)) if words.contains(&word.as_str()) => Some(Value::String(word)),
+        (Kind::Section(fields), Value::Object(map)) => section(fields, map, path, errors),
+        (Kind::List { most: Some(most), many, .. }, Value::Array(items)) if items.len() > *most => {
+            errors.push(path.to_owned(), format!("found {} {many}; use at most {most}", items.len()));
+            None
+        }
+        (Kind::List { of, .. }, Value::Array(items)) => {
+            let item = |(index, item)| check(of, item, &format!("{path}[{index}]"), errors).unwrap_or(Value::Null);
+            Some(items.into_iter().enumerate().map(item).collect())
+        }
+        (Kind::Either(kinds), value) => match kinds.iter().find(|kind| same_type(kind, &value)) {
+            // An object or list is checked in detail; for a word, the message has to show every way out.
+            Some(kind @ (Kind::Section(_) | Kind::List { .. })) => check(kind, value, path, errors),
+            Some(Kind::Choice(words)) if value.as_str().is_some_and(|word| words.contains(&word)) => Some(value),
+            _ => refuse(kind, &value, path, errors),
+        },
+        (kind, value) => refuse(kind, &value, path, errors),
+    }
+}
+
+fn section(fields: &[Field], mut map: Map<String, Value>, path: &str, errors: &mut ConfigErrors) -> Option<Value> {
+    let mut unknown: Vec<&String> = map.keys().filter(|key| !fields.iter().any(|field| field.name == key.as_str())).collect();
+    unknown.sort_unstable();
+    for key in unknown {
+        errors.push(join(path, key), format!("unknown field; {}", suggestion(key, fields, path)));
+    }
+    let mut sound = Map::new();
+    let mut complete = true;
+    for field in fields {
+        let path = join(path, field.name);
+        match map.remove(field.name) {
+            Some(value) => match check(&field.kind, value, &path, errors) {
+                Some(value) => drop(sound.insert(field.name.to_owned(), value)),
+                None => complete &= field.default.is_some(),
+            },
+            None if field.default.is_none() => {
+                errors.push(path, format!("missing; add {}", expected(&field.kind)));
+                complete = false;
+            }
+            None => {}
+        }
+    }
+    complete.then_some(Value::Object(sound))
+}
+
+fn refuse(kind: &Kind, value: &Value, path: &str, errors: &mut ConfigErrors) -> Option<Value> {
+    let or_remove = if value.is_null() && !path.is_empty() { ", or remove it" } else { "" };
+    errors.push(path.to_owned(), format!("found {}; use {}{or_remove}", found(value), expected(kind)));
+    None
+}
+
+/// A whole number; the proxy's API may carry it as a double.
+fn whole(number: &serde_json::Number) -> Option<u64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    number.as_u64().or_else(|| {
+        let float = number.as_f64().filter(|float| float.fract() == 0.0 && (0.0..=EXACT).contains(float))?;
+        float.to_string().parse().ok()
+    })
+}
+
+fn same_type(kind: &Kind, value: &Value) -> bool {
+    match kind {
+        Kind::Bool => value.is_boolean(),
+        Kind::Whole { .. } | Kind::Decimal => value.is_number(),
+        Kind::Text { .. } | Kind::Choice(_) => value.is_string(),
+        Kind::Section(_) => value.is_object(),
+        Kind::List { .. } => value.is_array(),
+        Kind::Either(kinds) => kinds.iter().any(|kind| same_type(kind, value)),
+    }
+}
+
+/// What a field may hold, in words that follow "use".
+pub(super) fn expected(kind: &Kind) -> String {
+    match kind {
+        Kind::Bool => "`true` or `false`".to_owned(),
+        Kind::Whole { min, max } => format!("a whole number from {min} to {max}"),
+        Kind::Decimal => "a number".to_owned(),
+        Kind::Text { form, .. } => (*form).to_owned(),
+        Kind::Choice(words) => either(words.iter().map(|word| format!("`{word}`"))),
+        Kind::Section(fields) if fields.len() > 3 => "an object with fields".to_owned(),
+        Kind::Section(fields) => format!("an object with {}", either(fields.iter().map(|field| format!("`{}`", field.name)))),
+        Kind::List { many, .. } => format!("a list of {many}"),
+        Kind::Either(kinds) => either(kinds.iter().map(expected)),
+    }
+}
+
+fn either(options: impl Iterator<Item = String>) -> String {
+    let options: Vec<String> = options.collect();
+    match options.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+fn found(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => quoted(text),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}
+
+/// Text in backticks: shortened, on one line.
+pub(super) fn quoted(text: &str) -> String {
+    const MOST: usize = 80;
+    let mut shown: String = text.chars().take(MOST).flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
+    if text.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
+fn join(path: &str, key: &str) -> String {
+    let plain = !key.is_empty() && key.len() <= 80 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    let key = if plain { key.to_owned() } else { quoted(key) };
+    if path.is_empty() { key } else { format!("{path}.{key}") }
+}
+
+/// What to do about an unknown field: the nearest name here, the same name elsewhere, or the list of names.
+fn suggestion(key: &str, fields: &[Field], path: &str) -> String {
+    let near = fields
+        .iter()
+        .map(|field| (distance(&key.to_ascii_lowercase().replace('-', "_"), field.name), field.name))
+        .filter(|(distance, name)| *distance <= 2.min(name.len() / 2))
+        .min();
+    if let Some((_, name)) = near {
+        return format!("did you mean `{name}`?");
+    }
+    let mut elsewhere = Vec::new();
+    places(key, ROOT, "", &mut elsewhere);
+    if let [only] = elsewhere.as_slice() {
+        return format!("`{key}` belongs in `{}`", only.strip_suffix(key).and_then(|section| section.strip_suffix('.')).unwrap_or("the top level"));
+    }
+    let names: Vec<String> = fields.iter().map(|field| format!("`{}`", field.name)).collect();
+    let here = if path.is_empty() { "the fields here are" } else { "its fields are" };
+    format!("{here} {}", names.join(", "))
+}
+
+fn places(key: &str, fields: &[Field], path: &str, found: &mut Vec<String>) {
+    for field in fields {
+        let here = join(path, field.name);
+        if let Kind::Section(fields) = &field.kind {
+            places(key, fields, &here, found);
+        }
+        if field.name == key {
+            found.push(here);
+        }
+    }
+}
+
+/// Edits (insertions, deletions, substitutions) between two short texts; anything long is far from everything.
+fn distance(a: &str, b: &str) -> usize {
+    if a.len() > 40 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut corner = i;
+        let mut left = i + 1;
+        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
+            let value = (corner + usize::from(x != y)).min(left + 1).min(*cell + 1);
+            corner = std::mem::replace(cell, value);
+            left = value;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}

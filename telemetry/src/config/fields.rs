@@ -1,0 +1,222 @@
+//! The one table of configuration fields: what each may hold, its default, and what it means.
+//!
+//! The checker, the JSON Schema and the reference in the README are all made from it.
+
+/// One field.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    /// The default as JSON; `None` for a field that must be there, `Some("")` for one that may be left out and then has
+    /// no value.
+    pub(super) default: Option<&'static str>,
+    /// What it means, in Markdown.
+    pub(super) doc: &'static str,
+}
+
+/// What a field may hold.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// `true` or `false`.
+    Bool,
+    /// A whole number in a range.
+    Whole { min: u64, max: u64 },
+    /// A decimal number; its range is a matter of meaning.
+    Decimal,
+    /// Text; `form` says of which form, and the meaning checks it.
+    Text {
+        form: &'static str,
+        #[cfg_attr(not(feature = "schema"), allow(dead_code, reason = "only the schema needs it: the meaning step checks by hand, without an engine"))]
+        pattern: Option<&'static str>,
+    },
+    /// One of some words.
+    Choice(&'static [&'static str]),
+    /// Fields of its own.
+    Section(&'static [Field]),
+    /// A list; `most` is its greatest length, where it has one.
+    List { of: &'static Kind, many: &'static str, most: Option<usize> },
+    /// Any of these.
+    Either(&'static [Kind]),
+}
+
+pub(super) const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
+
+const fn text(form: &'static str) -> Kind {
+    Kind::Text { form, pattern: None }
+}
+
+/// The whole configuration.
+pub(super) const ROOT: &[Field] = &[
+    Field {
+        name: "namespace",
+        kind: Kind::Text {
+            form: "a lower-case letter, then at most 31 lower-case letters, digits and `_`",
+            pattern: Some("^[a-z][a-z0-9_]{0,31}$"),
+        },
+        default: Some("\"eucora\""),
+        doc: "prefix of every metric, and namespace in the proxy's filter state",
+    },
+    Field {
+        name: "ring",
+        kind: text("at most 64 printable ASCII characters"),
+        default: Some("\"\""),
+        doc: "the ring this proxy belongs to: a label of the build-info metric",
+    },
+    Field { name: "correlation", kind: Kind::Section(CORRELATION), default: Some(""), doc: "the correlation ID of a request" },
+    Field { name: "routes", kind: Kind::Section(ROUTES), default: Some(""), doc: "from a request's path to its endpoint label" },
+    Field { name: "metrics", kind: Kind::Section(METRICS), default: Some(""), doc: "what is counted, and how much of it" },
+];
+
+const CORRELATION: &[Field] = &[
+    Field {
+        name: "header",
+        kind: text("a header name"),
+        default: Some("\"x-correlation-id\""),
+        doc: "the header that carries the ID, on the request and on the response",
+    },
+    Field {
+        name: "trust",
+        kind: Kind::Either(&[Kind::Choice(&["any", "none"]), Kind::Section(TRUST)]),
+        default: Some("\"any\""),
+        doc: "whose IDs are kept: everyone's, nobody's, or those of the senders described; any other ID is replaced",
+    },
+    Field {
+        name: "generate",
+        kind: Kind::Choice(&["uuidv7", "uuidv4", "traceparent"]),
+        default: Some("\"uuidv7\""),
+        doc: "what a new ID is: a UUID of version 7 or 4, or the trace-id of a valid `traceparent` (a UUIDv7 where none came)",
+    },
+    Field { name: "respond", kind: Kind::Bool, default: Some("true"), doc: "set the ID on the response" },
+    Field {
+        name: "expose",
+        kind: Kind::Bool,
+        default: Some("false"),
+        doc: "merge the header's name into `Access-Control-Expose-Headers` of CORS responses; needs `respond`",
+    },
+    Field {
+        name: "traceparent",
+        kind: Kind::Choice(&["pass", "start"]),
+        default: Some("\"pass\""),
+        doc: "pass on `traceparent` as it came, or start an unsampled trace where no valid one came",
+    },
+];
+
+const TRUST: &[Field] = &[
+    Field {
+        name: "networks",
+        kind: Kind::List { of: &text("a network like `10.0.0.0/8`"), many: "networks like `10.0.0.0/8`", most: Some(256) },
+        default: Some("[]"),
+        doc: "networks whose senders' IDs are kept",
+    },
+    Field { name: "mtls", kind: Kind::Bool, default: Some("false"), doc: "keep IDs that come over mutual TLS" },
+];
+
+const ROUTES: &[Field] = &[
+    Field {
+        name: "label",
+        kind: Kind::Choice(&["template", "name"]),
+        default: Some("\"template\""),
+        doc: "the endpoint label: the route's template, or its name (the template where it has none)",
+    },
+    Field {
+        name: "case",
+        kind: Kind::Choice(&["sensitive", "insensitive"]),
+        default: Some("\"sensitive\""),
+        doc: "whether ASCII letters of a path match in one case only",
+    },
+    Field {
+        name: "trailing_slash",
+        kind: Kind::Choice(&["ignore", "strict"]),
+        default: Some("\"ignore\""),
+        doc: "whether a path with a slash at the end also matches the template without, and the other way round, where no template has exactly its form",
+    },
+    Field {
+        name: "unmatched",
+        kind: Kind::Choice(&["unknown", "placeholders"]),
+        default: Some("\"unknown\""),
+        doc: "the label of a path that no template covers: `unknown`, or the path with typed placeholders (`/users/{int}`)",
+    },
+    Field {
+        name: "placeholders",
+        kind: Kind::Section(PLACEHOLDERS),
+        default: Some(""),
+        doc: "only with `unmatched: placeholders`",
+    },
+    Field {
+        name: "table",
+        kind: Kind::List { of: &Kind::Section(ROUTE), many: "routes", most: Some(10_000) },
+        default: Some("[]"),
+        doc: "the routes; which one matches does not depend on their order",
+    },
+];
+
+const PLACEHOLDERS: &[Field] = &[Field {
+    name: "max_endpoints",
+    kind: Kind::Whole { min: 1, max: 10_000 },
+    default: Some("100"),
+    doc: "how many such labels may come into being in one proxy; paths past that are `_overflow`",
+}];
+
+const ROUTE: &[Field] = &[
+    Field {
+        name: "methods",
+        kind: Kind::List { of: &Kind::Choice(METHODS), many: "methods", most: Some(9) },
+        default: Some(""),
+        doc: "the methods it is for; any method when left out",
+    },
+    Field {
+        name: "template",
+        kind: text("a path template like `/users/{id}`"),
+        default: None,
+        doc: "the path, with `{name}` for a segment or a part of one, and `{name...}` as the last segment for the rest",
+    },
+    Field { name: "name", kind: text("a name"), default: Some(""), doc: "the route's name, such as Django's `url_name`" },
+];
+
+const METRICS: &[Field] = &[
+    Field {
+        name: "series_budget",
+        kind: Kind::Whole { min: 1, max: 10_000_000 },
+        default: Some("50000"),
+        doc: "the most series that this configuration may lead to at worst; a configuration that could exceed it is refused",
+    },
+    Field {
+        name: "buckets_seconds",
+        kind: Kind::List { of: &Kind::Decimal, many: "bounds in seconds", most: Some(crate::metrics::buckets::MAX_BOUNDS) },
+        default: Some("[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0]"),
+        doc: "upper bounds of the latency buckets, ascending, to the microsecond; `+Inf` is added",
+    },
+    Field {
+        name: "methods",
+        kind: Kind::List { of: &Kind::Choice(METHODS), many: "methods", most: Some(9) },
+        default: Some(r#"["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"]"#),
+        doc: "methods with a label of their own; every other is `OTHER`",
+    },
+    Field {
+        name: "statuses",
+        kind: Kind::Either(&[
+            Kind::Choice(&["registered"]),
+            Kind::List { of: &Kind::Whole { min: 100, max: 999 }, many: "status codes", most: Some(900) },
+        ]),
+        default: Some("\"registered\""),
+        doc: "status codes that always have a label of their own: every code in the IANA registry and 499, or those listed; `0` (no answer) always has one",
+    },
+    Field {
+        name: "extra_statuses",
+        kind: Kind::Whole { min: 0, max: 900 },
+        default: Some("16"),
+        doc: "how many codes outside `statuses` get a label as they first appear in one proxy; past that the label is `other`",
+    },
+    Field {
+        name: "histogram",
+        kind: Kind::Bool,
+        default: Some("false"),
+        doc: "also keep Envoy's own histogram `<namespace>_http_request_duration_milliseconds`, for statsd, OTLP and native histograms",
+    },
+    Field {
+        name: "flush_interval_ms",
+        kind: Kind::Whole { min: 100, max: 60_000 },
+        default: Some("1000"),
+        doc: "how often counts are handed to the proxy",
+    },
+];

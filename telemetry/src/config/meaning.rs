@@ -1,0 +1,260 @@
+//! Meaning: from the shape to a valid [`Config`], every mistake collected.
+
+use super::budget::{Budget, Sizes};
+use super::check::quoted;
+use super::error::ConfigErrors;
+use super::fields::{Field, Kind, ROOT};
+use super::shape::{self, CorrelationShape, MetricsShape, RoutesShape, Shape, StatusesShape, TrustShape, TrustWord, UnmatchedWord};
+use super::{Config, CorrelationConfig, MetricsConfig, RoutesConfig};
+use crate::correlation::{Generator, Outcome, Policy, TraceMode, Trust};
+use crate::method::Method;
+use crate::metrics::{BucketError, Buckets, StatusSet};
+use crate::route::{Case, LabelStyle, RouteOptions, RouteSpec, RouteTable, TrailingSlash, Unmatched};
+
+const MAX_RING: usize = 64;
+const MAX_HEADER_NAME: usize = 64;
+
+/// Headers that a proxy or a connection owns; an ID in one of them would break the request.
+const RESERVED_HEADERS: &[&str] = &[
+    "access-control-expose-headers", "authorization", "connection", "content-encoding", "content-length", "content-type", "cookie", "date",
+    "expect", "host", "keep-alive", "location", "proxy-authenticate", "proxy-authorization", "proxy-connection", "set-cookie", "te",
+    "traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade", "via", "www-authenticate", "x-forwarded-for",
+    "x-forwarded-proto",
+];
+
+/// Builds the configuration; `errors` holds what the shape step found.
+pub(super) fn build(shape: Shape, digest: String, mut errors: ConfigErrors) -> Result<Config, ConfigErrors> {
+    let namespace = namespace(shape.namespace, &mut errors);
+    if shape.ring.len() > MAX_RING || !shape.ring.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        errors.push("ring".to_owned(), format!("found {}; use {}", quoted(&shape.ring), form(ROOT, "ring")));
+    }
+    let correlation = correlation(shape.correlation, &mut errors);
+    let routes = routes(shape.routes, &mut errors);
+    let metrics = metrics(shape.metrics, &mut errors);
+    let (Some(routes), Some(metrics)) = (routes, metrics) else { return Err(errors) };
+
+    let budget = Budget::new(
+        &Sizes {
+            labels: routes.table.labels().len(),
+            learned: max_learned(&routes.options),
+            methods: metrics.methods.len(),
+            statuses: metrics.statuses.len(),
+            extra_statuses: metrics.extra_statuses,
+            bounds: metrics.buckets.micros().len(),
+            histogram: metrics.histogram,
+            correlation: Outcome::ALL.len(),
+        },
+        metrics.series_budget,
+    );
+    if budget.total() > budget.limit() {
+        let mend = if max_learned(&routes.options) > 0 { ", `routes.placeholders.max_endpoints`" } else { "" };
+        let message = format!(
+            "found {}, but this configuration can lead to {} series ({}); raise it, or shorten `routes.table`{mend}, `metrics.methods`, `metrics.statuses` or `metrics.buckets_seconds`",
+            budget.limit(),
+            budget.total(),
+            budget.in_words(),
+        );
+        errors.push("metrics.series_budget".to_owned(), message);
+    }
+    if errors.is_empty() {
+        Ok(Config { namespace, ring: shape.ring, correlation, routes, metrics, budget, digest })
+    } else {
+        Err(errors)
+    }
+}
+
+/// How many placeholder labels may be learned.
+pub(super) fn max_learned(options: &RouteOptions) -> usize {
+    match options.unmatched {
+        Unmatched::Unknown => 0,
+        Unmatched::Placeholders { max_endpoints } => max_endpoints,
+    }
+}
+
+fn namespace(given: Option<String>, errors: &mut ConfigErrors) -> String {
+    let Some(name) = given else { return "eucora".to_owned() };
+    let mut bytes = name.bytes();
+    let well_formed = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase())
+        && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        && name.len() <= 32;
+    if !well_formed {
+        errors.push("namespace".to_owned(), format!("found {}; use {}", quoted(&name), form(ROOT, "namespace")));
+    }
+    name
+}
+
+fn correlation(shape: CorrelationShape, errors: &mut ConfigErrors) -> CorrelationConfig {
+    let header = header(shape.header, errors);
+    if shape.expose && !shape.respond {
+        let message = "found `true`, but `correlation.respond` is `false`; set that to `true`, or this to `false`";
+        errors.push("correlation.expose".to_owned(), message.to_owned());
+    }
+    let trust = match shape.trust {
+        TrustShape::Word(TrustWord::Any) => Trust::Any,
+        TrustShape::Word(TrustWord::None) => Trust::None,
+        TrustShape::Senders(senders) => {
+            let before = errors.len();
+            let mut networks = Vec::with_capacity(senders.networks.len());
+            for (index, text) in present(senders.networks) {
+                match text.parse() {
+                    Ok(network) => networks.push(network),
+                    Err(error) => errors.push(format!("correlation.trust.networks[{index}]"), network_message(&text, &error)),
+                }
+            }
+            if networks.is_empty() && !senders.mtls && errors.len() == before {
+                let message = "found no `networks` and no `mtls`; give one of them, or use `none`";
+                errors.push("correlation.trust".to_owned(), message.to_owned());
+            }
+            Trust::Senders { networks, mtls: senders.mtls }
+        }
+    };
+    let generator = match shape.generate {
+        shape::Generate::UuidV7 => Generator::UuidV7,
+        shape::Generate::UuidV4 => Generator::UuidV4,
+        shape::Generate::Traceparent => Generator::TraceId,
+    };
+    let trace_mode = match shape.traceparent {
+        shape::Traceparent::Pass => TraceMode::Pass,
+        shape::Traceparent::Start => TraceMode::Start,
+    };
+    CorrelationConfig { header, policy: Policy { trust, generator }, respond: shape.respond, expose: shape.expose, trace_mode }
+}
+
+/// The error names the text itself, unless that is too long or too strange to show.
+fn network_message(text: &str, error: &crate::correlation::NetworkError) -> String {
+    if text.len() <= 80 && !text.contains(char::is_control) {
+        error.to_string()
+    } else {
+        format!("{} is not an IP network; write it like `10.0.0.0/8` or `2001:db8::/32`", quoted(text))
+    }
+}
+
+fn header(given: Option<String>, errors: &mut ConfigErrors) -> String {
+    let Some(name) = given else { return "x-correlation-id".to_owned() };
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let lower = name.to_ascii_lowercase();
+    let message = if name.is_empty() || name.len() > MAX_HEADER_NAME || !name.bytes().all(token) {
+        format!("{} is not a header name; use letters, digits and `-`, at most {MAX_HEADER_NAME}", quoted(&name))
+    } else if RESERVED_HEADERS.contains(&lower.as_str()) || lower.starts_with("x-envoy-") {
+        format!("{} has a meaning of its own to the proxy; use another header", quoted(&name))
+    } else {
+        return lower;
+    };
+    errors.push("correlation.header".to_owned(), message);
+    lower
+}
+
+fn routes(shape: RoutesShape, errors: &mut ConfigErrors) -> Option<RoutesConfig> {
+    let unmatched = match shape.unmatched {
+        UnmatchedWord::Unknown => Unmatched::Unknown,
+        UnmatchedWord::Placeholders => {
+            Unmatched::Placeholders { max_endpoints: shape.placeholders.unwrap_or_default().max_endpoints }
+        }
+    };
+    if shape.placeholders.is_some() && shape.unmatched == UnmatchedWord::Unknown {
+        let message = "given, but `routes.unmatched` is `unknown`; set that to `placeholders`, or remove this";
+        errors.push("routes.placeholders".to_owned(), message.to_owned());
+    }
+    let options = RouteOptions {
+        label: match shape.label {
+            shape::Label::Template => LabelStyle::Template,
+            shape::Label::Name => LabelStyle::Name,
+        },
+        case: match shape.case {
+            shape::CaseWord::Sensitive => Case::Sensitive,
+            shape::CaseWord::Insensitive => Case::Insensitive,
+        },
+        trailing_slash: match shape.trailing_slash {
+            shape::Slash::Ignore => TrailingSlash::Ignore,
+            shape::Slash::Strict => TrailingSlash::Strict,
+        },
+        unmatched,
+    };
+    let specs: Vec<RouteSpec> = shape
+        .table
+        .into_iter()
+        .enumerate()
+        .map(|(index, route)| match route {
+            Some(route) => RouteSpec {
+                methods: route.methods.map(|methods| present(methods).map(|(_, method)| Method::from_bytes(method.as_bytes())).collect()),
+                template: route.template,
+                name: route.name,
+            },
+            // An unsound entry, reported already: a route of its own, so that messages about the others name the right numbers.
+            None => RouteSpec { methods: None, template: format!("/.unsound/{index}"), name: None },
+        })
+        .collect();
+    match RouteTable::build(&specs, &options) {
+        Ok(table) => Some(RoutesConfig { options, specs, table }),
+        Err(problems) => {
+            for problem in problems {
+                errors.push(format!("routes.table[{}].{}", problem.index, problem.field.as_str()), problem.message);
+            }
+            None
+        }
+    }
+}
+
+fn metrics(shape: MetricsShape, errors: &mut ConfigErrors) -> Option<MetricsConfig> {
+    let (positions, bounds): (Vec<usize>, Vec<f64>) = present(shape.buckets_seconds).unzip();
+    let buckets = match Buckets::from_seconds(&bounds) {
+        Ok(buckets) => Some(buckets),
+        Err(mistakes) => {
+            for mistake in mistakes {
+                let path = match &mistake {
+                    BucketError::Bound { index, .. } => {
+                        format!("metrics.buckets_seconds[{}]", positions.get(*index).copied().unwrap_or_default())
+                    }
+                    BucketError::Empty | BucketError::TooMany(_) => "metrics.buckets_seconds".to_owned(),
+                };
+                errors.push(path, mistake.to_string());
+            }
+            None
+        }
+    };
+    let mut methods: Vec<Method> = Vec::with_capacity(shape.methods.len());
+    for (index, text) in present(shape.methods) {
+        let method = Method::from_bytes(text.as_bytes());
+        if methods.contains(&method) {
+            errors.push(format!("metrics.methods[{index}]"), format!("found `{text}` twice; remove one"));
+        } else {
+            methods.push(method);
+        }
+    }
+    let statuses = match shape.statuses {
+        StatusesShape::Registered(_) => StatusSet::registered(),
+        StatusesShape::Codes(codes) => {
+            let mut given: Vec<u16> = vec![0];
+            for (index, code) in present(codes) {
+                if given.contains(&code) {
+                    errors.push(format!("metrics.statuses[{index}]"), format!("found `{code}` twice; remove one"));
+                } else {
+                    given.push(code);
+                }
+            }
+            StatusSet::new(given)
+        }
+    };
+    Some(MetricsConfig {
+        series_budget: shape.series_budget,
+        buckets: buckets?,
+        methods,
+        statuses,
+        extra_statuses: shape.extra_statuses,
+        histogram: shape.histogram,
+        flush_interval_ms: shape.flush_interval_ms,
+    })
+}
+
+/// The sound items of a list, with their positions.
+fn present<T>(items: Vec<Option<T>>) -> impl Iterator<Item = (usize, T)> {
+    items.into_iter().enumerate().filter_map(|(index, item)| Some((index, item?)))
+}
+
+/// The form of a text field, from the table.
+fn form(fields: &[Field], name: &str) -> &'static str {
+    match fields.iter().find(|field| field.name == name).map(|field| &field.kind) {
+        Some(Kind::Text { form, .. }) => form,
+        _ => "text",
+    }
+}

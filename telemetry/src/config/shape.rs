@@ -1,0 +1,193 @@
+//! Structs that mirror the JSON.
+//!
+//! They are read from a value that the checker found sound; items of a list that were not are `None`.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Shape {
+    pub(super) namespace: Option<String>,
+    pub(super) ring: String,
+    pub(super) correlation: CorrelationShape,
+    pub(super) routes: RoutesShape,
+    pub(super) metrics: MetricsShape,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct CorrelationShape {
+    pub(super) header: Option<String>,
+    pub(super) trust: TrustShape,
+    pub(super) generate: Generate,
+    pub(super) respond: bool,
+    pub(super) expose: bool,
+    pub(super) traceparent: Traceparent,
+}
+
+impl Default for CorrelationShape {
+    fn default() -> Self {
+        Self {
+            header: None,
+            trust: TrustShape::default(),
+            generate: Generate::default(),
+            respond: true,
+            expose: false,
+            traceparent: Traceparent::default(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum TrustShape {
+    Word(TrustWord),
+    Senders(SendersShape),
+}
+
+impl Default for TrustShape {
+    fn default() -> Self {
+        Self::Word(TrustWord::Any)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum TrustWord {
+    Any,
+    None,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SendersShape {
+    pub(super) networks: Vec<Option<String>>,
+    pub(super) mtls: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Generate {
+    #[default]
+    UuidV7,
+    UuidV4,
+    Traceparent,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Traceparent {
+    #[default]
+    Pass,
+    Start,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RoutesShape {
+    pub(super) label: Label,
+    pub(super) case: CaseWord,
+    pub(super) trailing_slash: Slash,
+    pub(super) unmatched: UnmatchedWord,
+    pub(super) placeholders: Option<PlaceholdersShape>,
+    pub(super) table: Vec<Option<RouteShape>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Label {
+    #[default]
+    Template,
+    Name,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CaseWord {
+    #[default]
+    Sensitive,
+    Insensitive,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Slash {
+    #[default]
+    Ignore,
+    Strict,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum UnmatchedWord {
+    #[default]
+    Unknown,
+    Placeholders,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PlaceholdersShape {
+    pub(super) max_endpoints: usize,
+}
+
+impl Default for PlaceholdersShape {
+    fn default() -> Self {
+        Self { max_endpoints: 100 }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RouteShape {
+    #[serde(default)]
+    pub(super) methods: Option<Vec<Option<String>>>,
+    pub(super) template: String,
+    #[serde(default)]
+    pub(super) name: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct MetricsShape {
+    pub(super) series_budget: u64,
+    pub(super) buckets_seconds: Vec<Option<f64>>,
+    pub(super) methods: Vec<Option<String>>,
+    pub(super) statuses: StatusesShape,
+    pub(super) extra_statuses: u16,
+    pub(super) histogram: bool,
+    pub(super) flush_interval_ms: u32,
+}
+
+impl Default for MetricsShape {
+    fn default() -> Self {
+        Self {
+            series_budget: 50_000,
+            buckets_seconds: [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0].map(Some).into(),
+            methods: super::fields::METHODS.iter().map(|method| Some((*method).to_owned())).collect(),
+            statuses: StatusesShape::Registered(RegisteredWord::Registered),
+            extra_statuses: 16,
+            histogram: false,
+            flush_interval_ms: 1000,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum StatusesShape {
+    Registered(RegisteredWord),
+    Codes(Vec<Option<u16>>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RegisteredWord {
+    Registered,
+}
+
+/// Reads a value that the checker found sound.
+pub(super) fn read(value: Value) -> Result<Shape, serde_path_to_error::Error<serde_json::Error>> {
+    serde_path_to_error::deserialize(value)
+}

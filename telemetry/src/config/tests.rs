@@ -1,0 +1,1 @@
+//! Every message, and what an accepted configuration means.

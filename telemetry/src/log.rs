@@ -1,0 +1,217 @@
+//! Filter state for the proxy's access log, and the plugin's own log lines.
+
+use std::fmt::Write as _;
+
+/// The keys under which the filter leaves what it knows about a stream, for the proxy's access log.
+///
+/// Each is one part of a property path, literally, dots and all: the proxy shows it as
+/// `%FILTER_STATE(wasm.<namespace>.correlation_id:PLAIN)%`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterStateKeys {
+    /// The correlation ID.
+    pub correlation_id: String,
+    /// The endpoint label.
+    pub endpoint: String,
+    /// What became of the incoming correlation ID.
+    pub outcome: String,
+}
+
+impl FilterStateKeys {
+    /// The keys in this namespace.
+    pub fn new(namespace: &str) -> Self {
+        Self {
+            correlation_id: format!("{namespace}.correlation_id"),
+            endpoint: format!("{namespace}.endpoint"),
+            outcome: format!("{namespace}.outcome"),
+        }
+    }
+}
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For those who look for a fault.
+    Debug,
+    /// Worth knowing.
+    Info,
+    /// Something did not work, and the filter went on without it.
+    Warn,
+    /// The filter cannot do its work.
+    Error,
+}
+
+impl Level {
+    /// `debug`, `info`, `warn` or `error`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// The longest line, in bytes.
+pub const MAX_LINE: usize = 4096;
+
+/// What closes a line that lost something.
+const TRUNCATED: &str = ",\"truncated\":true}";
+
+/// Writes log lines, each one JSON object on one line of at most [`MAX_LINE`] bytes, into one buffer.
+///
+/// ```
+/// use telemetry::log::{Level, LineWriter};
+///
+/// let mut writer = LineWriter::default();
+/// let line = writer.line(1_700_000_000_123_456_000, Level::Warn, "edge_observer", "hostcall failed").text("hostcall", b"set_property").finish();
+/// assert_eq!(
+///     line,
+///     r#"{"timestamp":"2023-11-14T22:13:20.123456Z","level":"warn","logger":"edge_observer","message":"hostcall failed","hostcall":"set_property"}"#
+/// );
+/// ```
+#[derive(Debug)]
+pub struct LineWriter {
+    buffer: String,
+}
+
+/// A line in the making. Fields whose name is taken twice are the caller's mistake.
+#[derive(Debug)]
+pub struct Line<'a> {
+    buffer: &'a mut String,
+    truncated: bool,
+}
+
+impl Default for LineWriter {
+    fn default() -> Self {
+        Self { buffer: String::with_capacity(MAX_LINE) }
+    }
+}
+
+impl LineWriter {
+    /// Begins a line. `unix_ns` is the time in nanoseconds since 1970. What was written before is gone.
+    pub fn line(&mut self, unix_ns: u64, level: Level, logger: &str, message: &str) -> Line<'_> {
+        self.buffer.clear();
+        self.buffer.push_str("{\"timestamp\":\"");
+        write_timestamp(unix_ns, &mut self.buffer);
+        self.buffer.push('"');
+        Line { buffer: &mut self.buffer, truncated: false }
+            .text("level", level.as_str().as_bytes())
+            .text("logger", logger.as_bytes())
+            .text("message", message.as_bytes())
+    }
+}
+
+impl<'a> Line<'a> {
+    /// Adds text. Bytes that are not UTF-8 are replaced by U+FFFD; what does not fit is cut off.
+    #[must_use]
+    pub fn text(mut self, name: &str, value: &[u8]) -> Self {
+        let start = self.buffer.len();
+        if !(self.push(",\"", 0) && self.push_escaped(name.as_bytes(), 0) && self.push("\":\"", 1)) {
+            return self.without(start);
+        }
+        // One byte is kept for the closing quote.
+        if !self.push_escaped(value, 1) {
+            self.truncated = true;
+        }
+        self.buffer.push('"');
+        self
+    }
+
+    /// Adds a whole number.
+    #[must_use]
+    pub fn number(mut self, name: &str, value: u64) -> Self {
+        let start = self.buffer.len();
+        let digits = value.checked_ilog10().map_or(1, |log| log as usize + 1);
+        if !(self.push(",\"", 0) && self.push_escaped(name.as_bytes(), 0) && self.push("\":", digits)) {
+            return self.without(start);
+        }
+        let _ = write!(self.buffer, "{value}");
+        self
+    }
+
+    /// The finished line, without a line break at its end.
+    pub fn finish(self) -> &'a str {
+        self.buffer.push_str(if self.truncated { TRUNCATED } else { "}" });
+        self.buffer
+    }
+
+    /// Takes back a field that does not fit.
+    fn without(mut self, start: usize) -> Self {
+        self.buffer.truncate(start);
+        self.truncated = true;
+        self
+    }
+
+    /// Adds `text` if it and `after` more bytes fit before what closes the line.
+    fn push(&mut self, text: &str, after: usize) -> bool {
+        let fits = self.buffer.len() + text.len() + after + TRUNCATED.len() <= MAX_LINE;
+        if fits {
+            self.buffer.push_str(text);
+        }
+        fits
+    }
+
+    /// Adds the inside of a JSON string, character by character, as far as it and `after` more bytes fit.
+    fn push_escaped(&mut self, bytes: &[u8], after: usize) -> bool {
+        for chunk in bytes.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                if !self.push_char(c, after) {
+                    return false;
+                }
+            }
+            if !chunk.invalid().is_empty() && !self.push_char(char::REPLACEMENT_CHARACTER, after) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn push_char(&mut self, c: char, after: usize) -> bool {
+        let mut utf8 = [0; 4];
+        match c {
+            '"' => self.push("\\\"", after),
+            '\\' => self.push("\\\\", after),
+            '\n' => self.push("\\n", after),
+            '\r' => self.push("\\r", after),
+            '\t' => self.push("\\t", after),
+            // Line breaks to some readers (NEL, LS, PS) are escaped like control characters; all are below U+10000.
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
+                let code = u32::from(c);
+                let digit = |shift: u32| char::from_digit(code >> shift & 0xf, 16).unwrap_or('0');
+                // All six bytes or none.
+                self.push("", 6 + after) && {
+                    self.buffer.push_str("\\u");
+                    self.buffer.extend([12, 8, 4, 0].map(digit));
+                    true
+                }
+            }
+            c => self.push(c.encode_utf8(&mut utf8), after),
+        }
+    }
+}
+
+/// RFC 3339 in UTC, to the microsecond.
+fn write_timestamp(unix_ns: u64, out: &mut String) {
+    let micros = unix_ns / 1_000;
+    let seconds = micros / 1_000_000;
+    let (year, month, day) = civil(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    let _ = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z", micros % 1_000_000);
+}
+
+/// The date of a number of days since 1970, by Howard Hinnant's `civil_from_days`: years begin in March, so that the leap
+/// day is the last of its year.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year_of_era + carry, month, day)
+}
+
+#[cfg(test)]
+mod tests;

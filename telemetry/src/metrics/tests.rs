@@ -1,0 +1,1 @@
+//! The laws of the catalogue, and label values against every extractor.
