@@ -1,0 +1,123 @@
+//! Accept or mint the correlation ID.
+//!
+//! An incoming ID is kept when it is well formed and its sender is trusted; otherwise a new one is made from a seed that the caller provides.
+//! The rules, in the order in which they are applied, so that every request has exactly one outcome:
+//!
+//! 1. no header line: a new ID, `generated` / `missing`
+//! 2. more than one line: `refused` / `duplicate`
+//! 3. an empty value: `refused` / `empty`
+//! 4. a comma within the first 129 bytes, which is what a proxy makes of duplicate lines: `refused` / `comma`
+//! 5. shorter than 8 bytes: `refused` / `too_short`; longer than 128: `refused` / `too_long`
+//! 6. a byte outside `A-Z a-z 0-9 . _ ~ + / = : @ -`: `refused` / `charset`. The set holds what UUIDs, ULIDs, base64, base64url and the IDs of
+//!    the large clouds are made of, and nothing that means anything to a log parser, a shell, a spreadsheet, HTML or the header syntax
+//! 7. a sender that is not trusted: `refused` / `untrusted`
+//! 8. else `kept` / `trusted`
+//!
+//! Form comes before trust, so that the sender's address is read only for an ID that could be kept. No step looks at more than 129 bytes.
+
+mod generate;
+mod id;
+mod outcome;
+pub mod traceparent;
+pub mod trust;
+
+pub use id::CorrelationId;
+pub use outcome::{Outcome, Reason};
+pub use trust::{Network, NetworkError, Sender, Trust};
+
+use traceparent::TraceParent;
+
+/// The lines of one header in a request or a response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Header<'a> {
+    /// The header is absent.
+    #[default]
+    None,
+    /// One line, with this value.
+    One(&'a [u8]),
+    /// Two or more lines.
+    Many,
+}
+
+impl<'a> Header<'a> {
+    /// The header with one more line.
+    #[must_use]
+    pub fn and(self, value: &'a [u8]) -> Self {
+        match self {
+            Header::None => Header::One(value),
+            Header::One(_) | Header::Many => Header::Many,
+        }
+    }
+}
+
+/// What a new correlation ID is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Generator {
+    /// UUID version 7 (RFC 9562 section 5.7): sorts by time; shows the millisecond in which it was made.
+    #[default]
+    UuidV7,
+    /// UUID version 4 (RFC 9562 section 5.4): 122 random bits.
+    UuidV4,
+    /// The trace-id of a valid `traceparent`, else [`Generator::UuidV7`].
+    TraceId,
+}
+
+/// What happens to `traceparent`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TraceMode {
+    /// It is passed on as it came.
+    #[default]
+    Pass,
+    /// A new, unsampled one is set when no valid one came.
+    Start,
+}
+
+/// Whose IDs are kept, and what a new one is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Whose IDs are kept.
+    pub trust: Trust,
+    /// What a new one is made of.
+    pub generator: Generator,
+}
+
+/// Checks the form of an incoming ID: steps 1 to 6 of the module's rules. `Ok(None)` is a header that is absent.
+///
+/// # Errors
+/// The reason for which the ID is refused, whoever sent it.
+pub fn well_formed(header: Header<'_>) -> Result<Option<CorrelationId>, Reason> {
+    match header {
+        Header::None => Ok(None),
+        Header::One(value) => CorrelationId::parse(value).map(Some),
+        Header::Many => Err(Reason::Duplicate),
+    }
+}
+
+/// Keeps the incoming ID or makes a new one: the module's rules.
+///
+/// `seed` is 16 random bytes, `unix_ms` the time; `trace` the incoming `traceparent` where a valid one came.
+#[must_use]
+pub fn decide(
+    policy: &Policy,
+    header: Header<'_>,
+    sender: &Sender<'_>,
+    trace: Option<&TraceParent>,
+    seed: [u8; 16],
+    unix_ms: u64,
+) -> (CorrelationId, Outcome) {
+    let outcome = match well_formed(header) {
+        Ok(Some(id)) if policy.trust.accepts(sender) => return (id, Outcome::Kept),
+        Ok(Some(_)) => Outcome::Refused(Reason::Untrusted),
+        Ok(None) => Outcome::Missing,
+        Err(reason) => Outcome::Refused(reason),
+    };
+    let id = match (policy.generator, trace) {
+        (Generator::TraceId, Some(trace)) => CorrelationId::from_trace_id(trace),
+        (Generator::UuidV4, _) => CorrelationId::uuid_v4(seed),
+        (Generator::UuidV7 | Generator::TraceId, _) => CorrelationId::uuid_v7(seed, unix_ms),
+    };
+    (id, outcome)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Acceptance of IDs, and traceparent.

@@ -1,0 +1,247 @@
+//! The order of steps. Only this module knows it; each step is in its own.
+//!
+//! The caller gathers values from the proxy, asks, and applies the answer:
+//!
+//! 1. request headers: [`Filter::request_head`], [`Filter::sender_facts`], [`Filter::on_request`], [`Filter::request_edits`]
+//! 2. response headers: [`Filter::cors_head`] where [`Filter::reads_cors`] says so, [`Filter::response_edits`]
+//! 3. the end of the stream: [`Filter::on_log`]
+//! 4. each tick: [`State::sync`] for each pool, then [`State::drain`]
+//!
+//! A stream may end at any step, and may show its end alone: another filter or the proxy itself answered before its request headers came here.
+//! Whatever happens, one call of [`Filter::on_log`] counts one request and one correlation outcome.
+
+mod edits;
+mod state;
+
+pub use edits::{CorsHead, Expose, RequestEdits, ResponseEdits};
+pub use state::State;
+
+use crate::admission::{Admitted, Pool};
+use crate::config::Config;
+use crate::correlation::traceparent::TraceParent;
+use crate::correlation::{self, Generator, Header, Outcome, Sender, TraceMode};
+use crate::method::Method;
+use crate::metrics::StatusLabel;
+use crate::route::{EndpointId, PlaceholderBuffer, RouteMatch};
+use crate::stream_info::StreamInfo;
+
+/// What the filter reads of a request's headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestHead<'a> {
+    /// `:method`
+    pub method: Option<&'a [u8]>,
+    /// `:path`
+    pub path: Option<&'a [u8]>,
+    /// The correlation ID's header.
+    pub correlation: Header<'a>,
+    /// `traceparent`
+    pub traceparent: Header<'a>,
+    /// Whether there is a `tracestate`.
+    pub tracestate: bool,
+}
+
+/// Which facts about the sender the caller has to fetch for [`Filter::on_request`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SenderFacts {
+    /// The `source.address` property.
+    pub address: bool,
+    /// The `connection.mtls` property.
+    pub mtls: bool,
+}
+
+/// The end of a stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StreamEnd<'a> {
+    /// The response's code; `None` or 0 where the client left before an answer.
+    pub status: Option<u16>,
+    /// The time, in nanoseconds since 1970.
+    pub now_ns: u64,
+    /// The request's headers, for a stream that has no [`StreamInfo`].
+    pub request: Option<RequestHead<'a>>,
+    /// How long the stream took by the proxy's own clock; else it is reckoned from the two times.
+    pub duration_ns: Option<u64>,
+}
+
+/// What was counted for a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// The request's method.
+    pub method: Method,
+    /// The endpoint; see [`State::endpoint_label`].
+    pub endpoint: EndpointId,
+    /// The response's code as it came, 0 without an answer.
+    pub status: u16,
+    /// What became of the correlation ID.
+    pub outcome: Outcome,
+    /// How long the stream took.
+    pub duration_ns: u64,
+}
+
+/// The decisions about HTTP streams, for one configuration.
+#[derive(Debug)]
+pub struct Filter {
+    config: Config,
+}
+
+impl Filter {
+    /// The filter for this configuration.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { config }
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Picks what the filter needs from a request's headers, in one pass.
+    #[must_use]
+    pub fn request_head<'a>(&self, pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> RequestHead<'a> {
+        let correlation = self.config.correlation().header().as_bytes();
+        let mut head = RequestHead::default();
+        for (name, value) in pairs {
+            if name.eq_ignore_ascii_case(correlation) {
+                head.correlation = head.correlation.and(value);
+            }
+            match name.len() {
+                5 if name == b":path" => head.path = head.path.or(Some(value)),
+                7 if name == b":method" => head.method = head.method.or(Some(value)),
+                10 if name.eq_ignore_ascii_case(b"tracestate") => head.tracestate = true,
+                11 if name.eq_ignore_ascii_case(b"traceparent") => head.traceparent = head.traceparent.and(value),
+                _ => {}
+            }
+        }
+        head
+    }
+
+    /// Which facts about the sender can change what [`Filter::on_request`] decides: none unless a well-formed ID came and the configuration asks
+    /// who sent it.
+    #[must_use]
+    pub fn sender_facts(&self, head: &RequestHead<'_>) -> SenderFacts {
+        let trust = &self.config.correlation().policy().trust;
+        let facts = SenderFacts { address: trust.asks_address(), mtls: trust.asks_mtls() };
+        let matters = (facts.address || facts.mtls) && matches!(correlation::well_formed(head.correlation), Ok(Some(_)));
+        if matters { facts } else { SenderFacts::default() }
+    }
+
+    /// Decides about a request: its correlation ID and its endpoint. `seed` is 16 random bytes, `now_ns` the time in nanoseconds since 1970.
+    #[must_use]
+    pub fn on_request(&self, state: &State, head: &RequestHead<'_>, sender: &Sender<'_>, seed: [u8; 16], now_ns: u64) -> StreamInfo {
+        let config = self.config.correlation();
+        let reads_trace = config.trace_mode() == TraceMode::Start || config.policy().generator == Generator::TraceId;
+        let trace = if reads_trace { TraceParent::parse(head.traceparent) } else { None };
+        let (correlation_id, outcome) =
+            correlation::decide(config.policy(), head.correlation, sender, trace.as_ref(), seed, now_ns / 1_000_000);
+        let started_trace = (config.trace_mode() == TraceMode::Start && trace.is_none()).then(|| TraceParent::start(seed));
+        let method = head.method.map_or(Method::Other, Method::from_bytes);
+        let (endpoint, placeholder) = self.route(state, method, head.path);
+        StreamInfo { method, endpoint, placeholder, correlation_id, outcome, started_trace, start_ns: now_ns }
+    }
+
+    /// The endpoint of a request, or the placeholder label that has yet to be admitted.
+    fn route(&self, state: &State, method: Method, path: Option<&[u8]>) -> (EndpointId, Option<PlaceholderBuffer>) {
+        let Some(path) = path else { return (EndpointId::UNKNOWN, None) };
+        let mut buffer = PlaceholderBuffer::default();
+        match self.config.routes().table().find(method, path, &mut buffer) {
+            RouteMatch::Endpoint(endpoint) => (endpoint, None),
+            RouteMatch::Placeholder => match state.learned(buffer.as_bytes()) {
+                Some(endpoint) => (endpoint, None),
+                None => (EndpointId::UNKNOWN, Some(buffer)),
+            },
+        }
+    }
+
+    /// How many items a pool may have, proxy-wide.
+    #[must_use]
+    pub fn pool_cap(&self, pool: Pool) -> usize {
+        match pool {
+            Pool::Endpoints => self.config.routes().table().max_learned(),
+            Pool::Statuses => usize::from(self.config.metrics().extra_statuses()),
+        }
+    }
+
+    /// Counts a stream that has ended: one request, one duration, one correlation outcome. `info` is what [`Filter::on_request`] gave, if the
+    /// stream came that far; `admit` asks for an item's admission proxy-wide, within [`Filter::pool_cap`].
+    pub fn on_log(
+        &self,
+        state: &mut State,
+        info: Option<&StreamInfo>,
+        end: &StreamEnd<'_>,
+        admit: &mut dyn FnMut(Pool, &[u8]) -> Admitted,
+    ) -> Logged {
+        let status = end.status.unwrap_or(0);
+        let reckoned = info.map_or(0, |info| end.now_ns.saturating_sub(info.start_ns));
+        let duration_ns = end.duration_ns.unwrap_or(reckoned);
+        let (method, endpoint, outcome) = match info {
+            Some(info) => {
+                let endpoint = self.resolve(state, info.endpoint, info.placeholder.as_ref(), status, admit);
+                (info.method, endpoint, info.outcome)
+            }
+            None => {
+                let head = end.request.unwrap_or_default();
+                let method = head.method.map_or(Method::Other, Method::from_bytes);
+                let (endpoint, placeholder) = self.route(state, method, head.path);
+                let endpoint = self.resolve(state, endpoint, placeholder.as_ref(), status, admit);
+                (method, endpoint, Outcome::NotSeen)
+            }
+        };
+        let label = self.status_label(state, status, admit);
+        let registry = state.registry_mut();
+        registry.record(method, endpoint, label, duration_ns / 1000);
+        registry.correlation(outcome);
+        if endpoint == EndpointId::OVERFLOW {
+            registry.endpoint_overflow();
+        }
+        Logged { method, endpoint, status, outcome, duration_ns }
+    }
+
+    /// The endpoint of a stream whose status is known. A placeholder label is not admitted from a 404 or 405, which say that the upstream has no
+    /// such endpoint: a scanner's paths take up no room, and are `unknown`.
+    fn resolve(
+        &self,
+        state: &mut State,
+        endpoint: EndpointId,
+        placeholder: Option<&PlaceholderBuffer>,
+        status: u16,
+        admit: &mut dyn FnMut(Pool, &[u8]) -> Admitted,
+    ) -> EndpointId {
+        let Some(text) = placeholder.map(PlaceholderBuffer::as_bytes) else { return endpoint };
+        if let Some(learned) = state.learned(text) {
+            return learned;
+        }
+        if matches!(status, 404 | 405) {
+            return EndpointId::UNKNOWN;
+        }
+        if state.is_full(Pool::Endpoints) {
+            return EndpointId::OVERFLOW;
+        }
+        match admit(Pool::Endpoints, text) {
+            Admitted::Yes => state.learn_endpoint(self, text).unwrap_or(EndpointId::OVERFLOW),
+            Admitted::Full | Admitted::Unavailable => EndpointId::OVERFLOW,
+        }
+    }
+
+    /// The label of a status code: its own if it is configured or admitted, else `other`.
+    fn status_label(&self, state: &mut State, status: u16, admit: &mut dyn FnMut(Pool, &[u8]) -> Admitted) -> StatusLabel {
+        let label = StatusLabel::code(status);
+        if self.config.metrics().statuses().contains(status) || state.has_status(status) {
+            return label;
+        }
+        if label == StatusLabel::OTHER || state.is_full(Pool::Statuses) {
+            return StatusLabel::OTHER;
+        }
+        let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0'.saturating_add(u8::try_from(digit).unwrap_or(0)));
+        match admit(Pool::Statuses, &digits) {
+            Admitted::Yes => {
+                state.learn_status(status);
+                label
+            }
+            Admitted::Full | Admitted::Unavailable => StatusLabel::OTHER,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

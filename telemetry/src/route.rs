@@ -1,0 +1,179 @@
+//! `RouteTable`: method + path → endpoint.
+//!
+//! A template is a path whose segments are text, `{name}` (one segment that is not empty), a mixture (`{base}...{head}`, `v{n}.json`), or, at the
+//! end, `{name...}` (the rest of the path, if that is not empty). The rules of the match:
+//!
+//! - **Path.** The request target up to `?` or `#`; an absolute-form target is reduced to its path. `*` and a CONNECT authority have no path and
+//!   are `unknown`, as are paths over 8 KiB or 64 segments, without work beyond those bounds.
+//! - **Comparison.** `%XX` is decoded where it stands for an unreserved character, in path and template alike; ASCII case by configuration.
+//! - **Order.** Static before partial before `{name}` before `{name...}`, segment by segment, going back where a branch leads nowhere. Among the
+//!   partial segments of one place the longest literal prefix wins, then the longest suffix.
+//! - **Method.** Among the templates that cover the path, one that declares the method comes first. If none does, the first in order gives its
+//!   label: the template, or with names the name that all routes of that template share, else the template.
+//! - **Slash at the end.** With `ignore`, the form with or without it is tried where no template has the path's own form.
+//!
+//! The order of the table never matters, and a table in which it could is refused.
+
+mod labels;
+mod learned;
+mod normalise;
+mod options;
+mod placeholder;
+mod problem;
+mod split;
+mod template;
+mod trie;
+
+pub use learned::Learned;
+pub use options::{Case, LabelStyle, RouteOptions, RouteSpec, TrailingSlash, Unmatched};
+pub use placeholder::PlaceholderBuffer;
+pub use problem::{RouteField, RouteProblem};
+
+use crate::method::Method;
+use placeholder::Written;
+use split::Split;
+use trie::Trie;
+
+/// The longest path that is matched.
+pub const MAX_PATH: usize = 8192;
+/// The most segments of a path that is matched, and of a template.
+pub const MAX_SEGMENTS: usize = 64;
+/// The label of a request that no template covers.
+pub const UNKNOWN_LABEL: &str = "unknown";
+/// The label of a placeholder endpoint for which there was no room.
+pub const OVERFLOW_LABEL: &str = "_overflow";
+
+/// The endpoint of a stream: an index into [`RouteTable::labels`], or past its end into what [`Learned`] added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointId(pub u32);
+
+impl EndpointId {
+    /// No template covers the path.
+    pub const UNKNOWN: EndpointId = EndpointId(0);
+    /// A placeholder label for which there was no room.
+    pub const OVERFLOW: EndpointId = EndpointId(1);
+
+    /// The position in the list of labels.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+/// What [`RouteTable::find`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteMatch {
+    /// A label of the table, [`EndpointId::UNKNOWN`] and [`EndpointId::OVERFLOW`] included.
+    Endpoint(EndpointId),
+    /// No template covers the path; its placeholder label was written to the buffer.
+    Placeholder,
+}
+
+/// The compiled table.
+#[derive(Clone, Debug)]
+pub struct RouteTable {
+    /// **Invariant:** distinct, the reserved two first.
+    labels: Vec<Box<str>>,
+    trie: Trie,
+    options: RouteOptions,
+}
+
+impl RouteTable {
+    /// Compiles the table.
+    ///
+    /// ```
+    /// use telemetry::method::Method;
+    /// use telemetry::route::{PlaceholderBuffer, RouteMatch, RouteOptions, RouteSpec, RouteTable};
+    ///
+    /// let route = |template: &str| RouteSpec { methods: None, template: template.into(), name: None };
+    /// let table = RouteTable::build(&[route("/users/{id}"), route("/users/me")], &RouteOptions::default()).unwrap();
+    /// let label = |path: &[u8]| match table.find(Method::Get, path, &mut PlaceholderBuffer::default()) {
+    ///     RouteMatch::Endpoint(id) => &*table.labels()[id.index()],
+    ///     RouteMatch::Placeholder => unreachable!("not by default"),
+    /// };
+    /// assert_eq!(label(b"/users/42?verbose=1"), "/users/{id}");
+    /// assert_eq!(label(b"/users/me"), "/users/me");
+    /// assert_eq!(label(b"/else"), "unknown");
+    /// ```
+    ///
+    /// # Errors
+    /// Every mistake in the table, each with the entry, the field and the cure.
+    pub fn build(routes: &[RouteSpec], options: &RouteOptions) -> Result<Self, Vec<RouteProblem>> {
+        let compiled = labels::compile(routes, options)?;
+        let trie = Trie::build(compiled.places.iter().map(|(segments, terminal)| (&**segments, *terminal)));
+        Ok(Self { labels: compiled.labels, trie, options: *options })
+    }
+
+    /// The labels: `unknown`, `_overflow`, then one per distinct route label. The position is the [`EndpointId`].
+    #[must_use]
+    pub fn labels(&self) -> &[Box<str>] {
+        &self.labels
+    }
+
+    /// How the table is read and matched.
+    #[must_use]
+    pub fn options(&self) -> &RouteOptions {
+        &self.options
+    }
+
+    /// The most endpoints that can be learned beside the table's own.
+    #[must_use]
+    pub fn max_learned(&self) -> usize {
+        match self.options.unmatched {
+            Unmatched::Unknown => 0,
+            Unmatched::Placeholders { max_endpoints } => max_endpoints,
+        }
+    }
+
+    /// The endpoint of a request: its `:method` and its `:path` as they came. Allocates nothing; `buffer` is written to for
+    /// [`RouteMatch::Placeholder`] alone.
+    #[must_use]
+    pub fn find(&self, method: Method, path: &[u8], buffer: &mut PlaceholderBuffer) -> RouteMatch {
+        let unknown = RouteMatch::Endpoint(EndpointId::UNKNOWN);
+        let Some(path) = split::path_of(path) else { return unknown };
+        let Some(split) = Split::new(path) else { return unknown };
+        if split.percent || self.options.case == Case::Insensitive {
+            self.find_normalised(method, path, &split, buffer)
+        } else {
+            self.find_template(method, path, &split).map_or_else(|| self.unmatched(path, &split, buffer), RouteMatch::Endpoint)
+        }
+    }
+
+    /// The same for a path that has to be rewritten first.
+    fn find_normalised(&self, method: Method, path: &[u8], split: &Split, buffer: &mut PlaceholderBuffer) -> RouteMatch {
+        let unknown = RouteMatch::Endpoint(EndpointId::UNKNOWN);
+        let path = path.get(..split.length).unwrap_or_default();
+        let mut normal = [0; MAX_PATH];
+        let text = normalise::path(path, self.options.case, &mut normal);
+        // Decoding makes no slash, so the segments are the same, only shorter.
+        let Some(split) = Split::new(text) else { return unknown };
+        if let Some(endpoint) = self.find_template(method, text, &split) {
+            return RouteMatch::Endpoint(endpoint);
+        }
+        // Placeholders are told apart by case, so they look at the text before it was folded.
+        let text = normalise::path(path, Case::Sensitive, &mut normal);
+        self.unmatched(text, &split, buffer)
+    }
+
+    fn find_template(&self, method: Method, path: &[u8], split: &Split) -> Option<EndpointId> {
+        self.trie.find(method, path, split, split.segments).or_else(|| match self.options.trailing_slash {
+            TrailingSlash::Strict => None,
+            TrailingSlash::Ignore => self.trie.find(method, path, split, split.toggle_slash()?),
+        })
+    }
+
+    #[cold]
+    fn unmatched(&self, path: &[u8], split: &Split, buffer: &mut PlaceholderBuffer) -> RouteMatch {
+        match self.options.unmatched {
+            Unmatched::Unknown => RouteMatch::Endpoint(EndpointId::UNKNOWN),
+            Unmatched::Placeholders { .. } => match placeholder::write(path, split, self.options.case, buffer) {
+                Written::Label => RouteMatch::Placeholder,
+                Written::TooLong => RouteMatch::Endpoint(EndpointId::OVERFLOW),
+                Written::NotPrintable => RouteMatch::Endpoint(EndpointId::UNKNOWN),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! From the configured table to places in the trie and the labels that they carry, with every conflict found.
+
+use std::collections::BTreeMap;
+
+use super::template::{self, Segment};
+use super::trie::Terminal;
+use super::{Case, EndpointId, LabelStyle, OVERFLOW_LABEL, RouteField, RouteOptions, RouteProblem, RouteSpec, UNKNOWN_LABEL};
+use crate::method::Method;
+
+/// The longest name of a route.
+const MAX_NAME: usize = 200;
+
+/// A table without mistakes.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub(super) labels: Vec<Box<str>>,
+    pub(super) places: Vec<(Vec<Segment>, Terminal)>,
+}
+
+/// Reads the table.
+pub(super) fn compile(routes: &[RouteSpec], options: &RouteOptions) -> Result<Compiled, Vec<RouteProblem>> {
+    let mut problems = Vec::new();
+    let mut places: BTreeMap<Vec<Segment>, Vec<usize>> = BTreeMap::new();
+    for (index, route) in routes.iter().enumerate() {
+        let mut report = |field, message| problems.push(RouteProblem { index, field, message });
+        check_methods(route, &mut report);
+        check_name(route, &mut report);
+        match template::parse(&route.template, options.case) {
+            Err(messages) => messages.into_iter().for_each(|message| report(RouteField::Template, message)),
+            Ok(segments) => {
+                let here = places.entry(segments).or_default();
+                for other in here.iter() {
+                    if let Some(message) = routes.get(*other).and_then(|earlier| conflict(route, *other, earlier, options)) {
+                        report(RouteField::Template, message);
+                        break;
+                    }
+                }
+                here.push(index);
+            }
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let mut labels = Labels::default();
+    let mut order: Vec<(Vec<Segment>, Vec<usize>)> = places.into_iter().collect();
+    // Endpoints are numbered as the table has them, which makes lists of labels pleasant to read.
+    order.sort_by_key(|(_, here)| here.first().copied());
+    let places = order
+        .into_iter()
+        .map(|(segments, here)| {
+            let here: Vec<&RouteSpec> = here.iter().filter_map(|index| routes.get(*index)).collect();
+            (segments, terminal(&here, options.label, &mut labels))
+        })
+        .collect();
+    Ok(Compiled { labels: labels.texts, places })
+}
+
+fn check_methods(route: &RouteSpec, report: &mut impl FnMut(RouteField, String)) {
+    let Some(methods) = &route.methods else { return };
+    if methods.is_empty() {
+        report(RouteField::Methods, "the list is empty; name a method, or leave the field out for any".into());
+    }
+    for (position, method) in methods.iter().enumerate() {
+        if methods.iter().take(position).any(|earlier| earlier == method) {
+            report(RouteField::Methods, format!("`{method}` is there twice; remove one"));
+        }
+    }
+}
+
+fn check_name(route: &RouteSpec, report: &mut impl FnMut(RouteField, String)) {
+    let Some(name) = &route.name else { return };
+    if name.is_empty() {
+        report(RouteField::Name, "the name is empty; give one, or leave the field out".into());
+    }
+    if name.len() > MAX_NAME {
+        report(RouteField::Name, format!("the name has {} bytes; use at most {MAX_NAME}", name.len()));
+    }
+    if name.chars().any(char::is_control) {
+        report(RouteField::Name, format!("{name:?} has a control character; remove it"));
+    }
+    if name == UNKNOWN_LABEL || name == OVERFLOW_LABEL {
+        report(RouteField::Name, format!("`{name}` is the label of requests without a route; use another name"));
+    }
+}
+
+/// The message about two routes for the same paths and a method in common.
+fn conflict(route: &RouteSpec, other: usize, earlier: &RouteSpec, options: &RouteOptions) -> Option<String> {
+    let same_text = route.template == earlier.template;
+    let shared = match (&route.methods, &earlier.methods) {
+        (Some(a), Some(b)) => Some(a.iter().find(|method| b.contains(method))?.as_str()),
+        (None, None) => None,
+        // Of two routes with one template, the one that names the method goes before the one for any.
+        (Some(_), None) | (None, Some(_)) if same_text => return None,
+        (Some(a), None) | (None, Some(a)) => a.first().map(|method| method.as_str()),
+    };
+    let template = &route.template;
+    let other_template = &earlier.template;
+    if same_text {
+        let what = shared.map_or_else(|| format!("`{template}` for any method"), |method| format!("`{method} {template}`"));
+        return Some(format!("{what} is already routes.table[{other}]; remove one of the two"));
+    }
+    let same_but_for_case = options.case == Case::Insensitive && template.eq_ignore_ascii_case(other_template);
+    let cure = match (without_names(template) == without_names(other_template), same_but_for_case) {
+        (true, _) => "use one name for the parameter",
+        (false, true) => "they differ in case alone, which `case: insensitive` ignores; remove one of the two",
+        (false, false) => "they match the same paths; write both alike",
+    };
+    Some(format!("`{template}` conflicts with routes.table[{other}].template `{other_template}`; {cure}"))
+}
+
+/// A template's text with the names of its parameters taken out.
+fn without_names(template: &str) -> String {
+    let mut inside = false;
+    template
+        .chars()
+        .filter(|found| {
+            match found {
+                '{' => inside = true,
+                '}' => inside = false,
+                _ if inside => return false,
+                _ => {}
+            }
+            true
+        })
+        .collect()
+}
+
+/// The labels in use, numbered as they are first needed.
+struct Labels {
+    texts: Vec<Box<str>>,
+    numbers: BTreeMap<Box<str>, EndpointId>,
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self { texts: vec![UNKNOWN_LABEL.into(), OVERFLOW_LABEL.into()], numbers: BTreeMap::new() }
+    }
+}
+
+impl Labels {
+    fn number(&mut self, label: &str) -> EndpointId {
+        if let Some(number) = self.numbers.get(label) {
+            return *number;
+        }
+        let number = EndpointId(u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
+        self.texts.push(label.into());
+        self.numbers.insert(label.into(), number);
+        number
+    }
+}
+
+/// What the routes of one place say about each method.
+fn terminal(here: &[&RouteSpec], style: LabelStyle, labels: &mut Labels) -> Terminal {
+    let label = |route: &RouteSpec| match (style, &route.name) {
+        (LabelStyle::Name, Some(name)) => name.clone(),
+        (LabelStyle::Name, None) | (LabelStyle::Template, _) => route.template.clone(),
+    };
+    let mut declared = [None; Method::COUNT];
+    for route in here {
+        let number = labels.number(&label(route));
+        for method in route.methods.iter().flatten() {
+            if let Some(slot) = declared.get_mut(method.index()) {
+                *slot = Some(number);
+            }
+        }
+    }
+    let any = here.iter().find(|route| route.methods.is_none()).map(|route| labels.number(&label(route)));
+    if let Some(any) = any {
+        for slot in &mut declared {
+            slot.get_or_insert(any);
+        }
+        return Terminal { declared, undeclared: any };
+    }
+    let first = here.first().map(|route| (label(route), route.template.clone())).unwrap_or_default();
+    let shared = here.iter().all(|route| label(route) == first.0);
+    let undeclared = labels.number(if shared { &first.0 } else { &first.1 });
+    Terminal { declared, undeclared }
+}

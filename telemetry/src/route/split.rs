@@ -1,0 +1,209 @@
+//! From a request target to the segments of its path, in one pass and within fixed bounds.
+
+use super::{MAX_PATH, MAX_SEGMENTS};
+
+/// Where the segments of a path begin.
+pub(super) struct Split {
+    /// Segment `i` is `path[starts[i]..starts[i + 1] - 1]`. One place past the last segment, and one for a slash that is only imagined.
+    starts: [u16; MAX_SEGMENTS + 2],
+    /// How many segments there are; at least one.
+    pub(super) segments: usize,
+    /// Where the path ends: before `?` or `#`.
+    pub(super) length: usize,
+    /// Whether the path has a `%`.
+    pub(super) percent: bool,
+}
+
+const LANES: u64 = 0x0101_0101_0101_0101;
+
+/// Marks, with its highest bit, each byte of `word` that is zero. Exact for every byte.
+const fn zero_bytes(word: u64) -> u64 {
+    let low = 0x7f * LANES;
+    !(((word & low) + low) | word | low)
+}
+
+/// Marks the bytes at which the scan has to look: `/`, `?`, `#` and `%`; `!`, `'` and a few more as well, which costs less than telling them apart.
+const fn marks(word: u64) -> u64 {
+    // `/` is 0x2f and `?` is 0x3f; `#` is 0x23 and `%` is 0x25.
+    let slash = zero_bytes((word | (0x10 * LANES)) ^ (0x3f * LANES));
+    let other = zero_bytes((word & !(0x06 * LANES)) ^ (0x21 * LANES));
+    slash | other
+}
+
+impl Split {
+    /// Splits what begins with `/`. `None` where the path is longer than [`MAX_PATH`] or has more than [`MAX_SEGMENTS`] segments; nothing past
+    /// those bounds is looked at.
+    pub(super) fn new(target: &[u8]) -> Option<Self> {
+        let mut split = Split { starts: [0; MAX_SEGMENTS + 2], segments: 0, length: 0, percent: false };
+        let window = target.get(..MAX_PATH + 1).unwrap_or(target);
+        let (words, tail) = window.as_chunks::<8>();
+        let mut base = 0;
+        let mut last = [0; 8];
+        for (to, from) in last.iter_mut().zip(tail) {
+            *to = *from;
+        }
+        // A NUL marks nothing, so the padding of the last word is harmless.
+        for word in words.iter().chain(std::iter::once(&last)) {
+            let mut found = marks(u64::from_le_bytes(*word));
+            while found != 0 {
+                let lane = found.trailing_zeros() / 8;
+                found &= found - 1;
+                let byte = word.get(usize::try_from(lane).unwrap_or(0)).copied().unwrap_or(0);
+                let at = base + lane;
+                match byte {
+                    b'/' => split.push(at)?,
+                    b'%' => split.percent = true,
+                    b'?' | b'#' => return split.finish(usize::try_from(at).ok()?),
+                    _ => {}
+                }
+            }
+            base += 8;
+        }
+        split.finish(window.len())
+    }
+
+    /// A segment begins after the slash at `at`.
+    #[inline]
+    fn push(&mut self, at: u32) -> Option<()> {
+        if self.segments >= MAX_SEGMENTS {
+            return None;
+        }
+        *self.starts.get_mut(self.segments)? = u16::try_from(at + 1).ok()?;
+        self.segments += 1;
+        Some(())
+    }
+
+    fn finish(mut self, length: usize) -> Option<Self> {
+        if length > MAX_PATH {
+            return None;
+        }
+        let end = u16::try_from(length + 1).ok()?;
+        *self.starts.get_mut(self.segments)? = end;
+        *self.starts.get_mut(self.segments + 1)? = end + 1;
+        self.length = length;
+        Some(self)
+    }
+
+    /// Where segment `index` begins and ends.
+    #[inline]
+    pub(super) fn range(&self, index: usize) -> (usize, usize) {
+        match self.starts.get(index..index + 2) {
+            Some([start, next]) => (usize::from(*start), usize::from(*next) - 1),
+            _ => (0, 0),
+        }
+    }
+
+    /// Whether any text follows where segment `index` begins.
+    pub(super) fn has_text_from(&self, index: usize) -> bool {
+        self.range(index).0 < self.length
+    }
+
+    /// The path with its slash at the end taken away, or one put there where it has none. `None` for the root, which has no other form.
+    pub(super) fn toggle_slash(&self) -> Option<usize> {
+        let (start, end) = self.range(self.segments - 1);
+        match (start == end, self.segments) {
+            (true, 1) => None,
+            (true, segments) => Some(segments - 1),
+            (false, segments) => Some(segments + 1),
+        }
+    }
+}
+
+/// What follows the authority in a request target. `None` where there is no path: `*`, a CONNECT authority, nothing.
+///
+/// Targets are in origin-form (`/path`), or in absolute-form (`http://host/path`, RFC 9112 section 3.2.2), whose path may be empty and is then `/`.
+pub(super) fn path_of(target: &[u8]) -> Option<&[u8]> {
+    if target.first() == Some(&b'/') {
+        return Some(target);
+    }
+    let window = target.get(..MAX_PATH).unwrap_or(target);
+    let colon = window.iter().position(|byte| *byte == b':')?;
+    let (scheme, rest) = target.split_at_checked(colon)?;
+    let valid_scheme = scheme.first().is_some_and(u8::is_ascii_alphabetic)
+        && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+    let authority = rest.strip_prefix(b"://").filter(|_| valid_scheme)?;
+    let window = authority.get(..MAX_PATH).unwrap_or(authority);
+    match window.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')) {
+        Some(end) if window.get(end) == Some(&b'/') => target.get(colon + 3 + end..),
+        Some(_) => Some(b"/"),
+        None => (window.len() == authority.len()).then_some(b"/"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn segments(target: &[u8]) -> Option<(Vec<Vec<u8>>, bool)> {
+        let split = Split::new(target)?;
+        let texts = (0..split.segments).map(|index| {
+            let (start, end) = split.range(index);
+            target[start..end].to_vec()
+        });
+        Some((texts.collect(), split.percent))
+    }
+
+    #[test]
+    fn paths_end_at_query_and_fragment() {
+        let check = |target: &str, expected: &[&str]| {
+            let texts: Vec<Vec<u8>> = expected.iter().map(|text| text.as_bytes().to_vec()).collect();
+            assert_eq!(segments(target.as_bytes()).unwrap().0, texts, "{target}");
+        };
+        check("/", &[""]);
+        check("/a", &["a"]);
+        check("/a/", &["a", ""]);
+        check("//", &["", ""]);
+        check("/a?b/c", &["a"]);
+        check("/a#b/c", &["a"]);
+        check("/a/b/c/d/e/f/g/h?x=%", &["a", "b", "c", "d", "e", "f", "g", "h"]);
+        check("/don't!/x", &["don't!", "x"]);
+    }
+
+    #[test]
+    fn bounds_are_exact() {
+        let long = |length: usize| [b"/".as_slice(), &vec![b'a'; length - 1]].concat();
+        assert!(Split::new(&long(MAX_PATH)).is_some());
+        assert!(Split::new(&long(MAX_PATH + 1)).is_none());
+        assert!(Split::new(&[long(MAX_PATH), b"?".to_vec(), vec![b'q'; 60_000]].concat()).is_some());
+        assert!(Split::new(&[long(60_000), b"?".to_vec()].concat()).is_none());
+        assert!(Split::new("/a".repeat(MAX_SEGMENTS).as_bytes()).is_some());
+        assert!(Split::new("/a".repeat(MAX_SEGMENTS + 1).as_bytes()).is_none());
+    }
+
+    #[test]
+    fn targets_are_reduced_to_their_path() {
+        let check = |target: &str, expected: Option<&str>| {
+            assert_eq!(path_of(target.as_bytes()), expected.map(str::as_bytes), "{target}");
+        };
+        check("/a/b", Some("/a/b"));
+        check("http://example.com/a/b?c", Some("/a/b?c"));
+        check("HTTPS://[::1]:8443/a", Some("/a"));
+        check("http://example.com", Some("/"));
+        check("http://example.com?x=/a", Some("/"));
+        check("*", None);
+        check("", None);
+        check("example.com:443", None);
+        check("1http://example.com/", None);
+        check("://example.com/", None);
+        check("a/b://c/d", None);
+        check(&format!("http://{}/a", "h".repeat(9000)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_standard_split(text in prop::collection::vec(prop_oneof![Just(b'/'), Just(b'%'), Just(b'a'), Just(b'?'), any::<u8>()], 0..100)) {
+            let target = [b"/".as_slice(), &text].concat();
+            let end = target.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(target.len());
+            let path = &target[..end];
+            let expected: Vec<Vec<u8>> = path[1..].split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect();
+            let expected = (expected.len() <= MAX_SEGMENTS).then(|| (expected, path.contains(&b'%')));
+            prop_assert_eq!(segments(&target), expected);
+        }
+
+        #[test]
+        fn any_target_has_a_path_with_a_slash_or_none(target in prop::collection::vec(any::<u8>(), 0..60)) {
+            prop_assert!(path_of(&target).is_none_or(|path| path.first() == Some(&b'/')));
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What is known about one HTTP stream between its request and its end. No heap, and never cloned.
+
+use crate::correlation::traceparent::TraceParent;
+use crate::correlation::{CorrelationId, Outcome};
+use crate::method::Method;
+use crate::route::{EndpointId, PlaceholderBuffer};
+
+/// What is known about one HTTP stream.
+#[derive(Debug)]
+pub struct StreamInfo {
+    /// The request's method.
+    pub(crate) method: Method,
+    /// Its endpoint, as far as it is known before the response.
+    pub(crate) endpoint: EndpointId,
+    /// A placeholder label that asks for admission once the status is known.
+    pub(crate) placeholder: Option<PlaceholderBuffer>,
+    /// The ID that the upstream, the response and the access log get.
+    pub(crate) correlation_id: CorrelationId,
+    /// What became of the incoming ID.
+    pub(crate) outcome: Outcome,
+    /// The trace that this filter started.
+    pub(crate) started_trace: Option<TraceParent>,
+    /// When the request headers came.
+    pub(crate) start_ns: u64,
+}
+
+impl StreamInfo {
+    /// The request's method.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The endpoint, as far as it is known before the response: [`EndpointId::UNKNOWN`] for a placeholder label that is not admitted yet.
+    #[must_use]
+    pub fn endpoint(&self) -> EndpointId {
+        self.endpoint
+    }
+
+    /// The ID that the upstream, the response and the access log get.
+    #[must_use]
+    pub fn correlation_id(&self) -> &CorrelationId {
+        &self.correlation_id
+    }
+
+    /// What became of the incoming ID.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// When the request headers came, in nanoseconds since 1970.
+    #[must_use]
+    pub fn start_ns(&self) -> u64 {
+        self.start_ns
+    }
+}
