@@ -1,1 +1,10 @@
-//! Integration tests.
+//! Integration tests: the built module in the embedded host and in real Envoy, checked from outside.
+
+mod configuration;
+mod corpus;
+mod correlation;
+mod exactness;
+mod hostile;
+mod readme;
+mod stack;
+mod support;

@@ -1,0 +1,1 @@
+//! The corpus through the built module in the embedded host.

@@ -1,0 +1,104 @@
+//! No request traps the VM, whatever its bytes; series stay in the budget, memory stops growing, heartbeats go on.
+
+use std::time::Duration;
+
+use edge_observer::envoy::profile_json;
+use edge_observer::scrape::{self, Scrape};
+use telemetry::config::Config;
+
+use crate::support::hostile;
+use crate::support::proxy::{Proxy, ProxyOptions, filter_total, proxy_total};
+use crate::support::traffic;
+use crate::support::upstream::Upstream;
+
+/// How many random hostile requests each proxy gets.
+const FLOOD: u64 = 1_000_000;
+
+/// Pipelined requests on one connection.
+const DEPTH: u64 = 50;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_million_hostile_requests_in_the_embedded_host() {
+    let upstream = Upstream::start().await;
+    flood(Proxy::harness(&options(&upstream)).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_million_hostile_requests_in_envoy() {
+    let upstream = Upstream::start().await;
+    let Some(proxy) = Proxy::envoy(&options(&upstream)).await else { return };
+    flood(proxy).await;
+}
+
+/// The profile, with everything on that a request can make series with.
+fn configuration() -> String {
+    let mut configuration: serde_json::Value = serde_json::from_str(&profile_json()).unwrap();
+    configuration["routes"]["unmatched"] = "placeholders".into();
+    configuration["routes"]["placeholders"] = serde_json::json!({"max_endpoints": 20});
+    configuration["correlation"]["expose"] = true.into();
+    configuration["correlation"]["traceparent"] = "start".into();
+    configuration["metrics"]["series_budget"] = 200_000.into();
+    configuration.to_string()
+}
+
+fn options(upstream: &Upstream) -> ProxyOptions {
+    ProxyOptions { configuration: configuration(), route_timeout: Duration::from_secs(10), ..ProxyOptions::new(upstream.address) }
+}
+
+async fn flood(proxy: Proxy) {
+    let budget = Config::from_json(configuration().as_bytes()).unwrap().budget().total();
+    let target = proxy.listen();
+    let part = |share: u64, first_seed: u64| async move {
+        let mut tasks = tokio::task::JoinSet::new();
+        for task in 0..8 {
+            tasks.spawn(hostile::flood(target, FLOOD * share / 100 / 8, DEPTH, first_seed + task));
+        }
+        while let Some(written) = tasks.join_next().await {
+            written.unwrap();
+        }
+    };
+    part(50, 1000).await;
+    let half = proxy.settled().await;
+    part(50, 2000).await;
+    let end = proxy.settled().await;
+    assert!(proxy_total(&end) > FLOOD / 20, "the flood hardly arrived: {}", proxy_total(&end));
+    assert_eq!(proxy_total(&end), filter_total(&end));
+    assert_eq!(end.count("eucora_edge_hostcall_faults_total", &[]), 0);
+
+    let series = own_series(&end);
+    assert!(series as u64 <= budget, "{series} series, {budget} in the budget");
+    // The second half may still meet a status or method for the first time at an endpoint, and no more.
+    let grown = series.saturating_sub(own_series(&half));
+    assert!(grown * 10 <= series, "{grown} of {series} series came in the second half");
+
+    if let (Some(half), Some(end)) = (memory(&half), memory(&end)) {
+        assert!(end <= half * 1.10 + 4e6, "memory grew from {half} to {end} bytes in the second half");
+    }
+
+    // Every instance that ever beat still beats.
+    let beats = end.counts_by("eucora_edge_heartbeat_total", ["worker"]);
+    assert!(beats.len() >= 3, "two workers and the main thread: {beats:?}");
+    let waited = scrape::wait_until(proxy.admin(), Duration::from_secs(10), |now| {
+        let now = now.counts_by("eucora_edge_heartbeat_total", ["worker"]);
+        beats.iter().all(|(worker, before)| now[worker] > *before)
+    })
+    .await
+    .unwrap();
+    assert!(waited.in_time, "a heartbeat stopped: {beats:?}");
+
+    // And it still does its work.
+    let (status, head) = traffic::raw(target, b"GET /api/v1/health/ HTTP/1.1\r\nhost: a\r\nx-correlation-id: after-the-flood\r\n\r\n").await;
+    assert_eq!(status, Some(200));
+    assert!(head.to_ascii_lowercase().contains("x-correlation-id: after-the-flood"), "{head}");
+    proxy.stop().await;
+}
+
+fn own_series(scrape: &Scrape) -> usize {
+    scrape.samples().iter().filter(|sample| sample.name.starts_with("eucora_")).count()
+}
+
+/// What Envoy says it has allocated; the embedded host does not say.
+fn memory(scrape: &Scrape) -> Option<f64> {
+    let sample = scrape.samples().iter().find(|sample| sample.name == "envoy_server_memory_allocated")?;
+    Some(sample.value)
+}

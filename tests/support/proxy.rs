@@ -1,0 +1,229 @@
+//! The proxies under test behind one face: the embedded host, and real Envoy as the shipped configuration has it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use edge_observer::envoy::{BOOTSTRAP, EnvoyOptions, EnvoyProxy, profile_json};
+use edge_observer::scrape::{self, Scrape};
+use edge_observer::tools::{Fetch, Tools, required_in_tests, target_dir};
+use host_harness::serve::{RunningServer, ServeOptions};
+use host_harness::stats_config::StatsConfig;
+use host_harness::{Module, PluginConfig};
+
+/// The built module. Builds it first, once in a test run, so that it is never stale.
+pub fn module_path() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let output = std::process::Command::new(env!("CARGO"))
+            .args(["run", "--quiet", "--package", "xtask", "--", "build"])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "`cargo xtask build` failed:\n{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        target_dir().join("edge-observer/edge_observer.wasm")
+    })
+}
+
+/// The module, compiled for the embedded host.
+pub fn module() -> Module {
+    Module::from_file(module_path()).unwrap()
+}
+
+/// Envoy's executable, or none with a word of why; an error where tools are required.
+pub fn envoy_binary() -> Option<PathBuf> {
+    match Tools::new(Fetch::Never).envoy() {
+        Ok(tool) => Some(tool.path),
+        Err(error) => {
+            assert!(!required_in_tests(), "Envoy is required here: {error}");
+            eprintln!("skipped: {error}; `cargo xtask test` installs it");
+            None
+        }
+    }
+}
+
+/// How a test wants its proxy.
+#[derive(Debug, Clone)]
+pub struct ProxyOptions {
+    /// The plugin configuration as JSON.
+    pub configuration: String,
+    /// Where requests go.
+    pub upstream: SocketAddr,
+    /// Worker threads.
+    pub workers: u32,
+    /// After which the client gets 504.
+    pub route_timeout: Duration,
+}
+
+impl ProxyOptions {
+    /// The EUCORA profile, two workers.
+    pub fn new(upstream: SocketAddr) -> Self {
+        Self { configuration: profile_json(), upstream, workers: 2, route_timeout: Duration::from_secs(20) }
+    }
+}
+
+/// A running proxy.
+#[derive(Debug)]
+pub enum Proxy {
+    /// The embedded host.
+    Harness {
+        /// The server.
+        server: RunningServer,
+        /// Its access log.
+        access_log: PathBuf,
+        /// Where the log is kept; removed at the end.
+        _folder: tempfile::TempDir,
+    },
+    /// Real Envoy.
+    Envoy(Box<EnvoyProxy>),
+}
+
+impl Proxy {
+    /// The embedded host with the shipped `stats_config`.
+    pub async fn harness(options: &ProxyOptions) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let access_log = folder.path().join("access.log");
+        let plugin = PluginConfig {
+            name: "edge_observer".into(),
+            root_id: "edge_observer".into(),
+            vm_id: "edge_observer".into(),
+            configuration: options.configuration.clone().into_bytes(),
+            ..PluginConfig::default()
+        };
+        let mut serve = ServeOptions::new(module(), plugin, options.upstream.into());
+        serve.workers = options.workers as usize;
+        serve.stats_config = StatsConfig::from_bootstrap_yaml(BOOTSTRAP).unwrap();
+        serve.access_log = Some(access_log.clone());
+        serve.route_timeout = options.route_timeout;
+        let server = host_harness::serve::start(serve).await.unwrap();
+        Self::Harness { server, access_log, _folder: folder }
+    }
+
+    /// Real Envoy, where there is one.
+    pub async fn envoy(options: &ProxyOptions) -> Option<Self> {
+        let mut envoy = EnvoyOptions::new(envoy_binary()?, module_path());
+        envoy.configuration.clone_from(&options.configuration);
+        envoy.upstream = options.upstream.into();
+        envoy.workers = options.workers;
+        envoy.route_timeout = Some(options.route_timeout);
+        Some(Self::Envoy(Box::new(EnvoyProxy::start(envoy).await.unwrap())))
+    }
+
+    /// Where clients connect.
+    pub fn listen(&self) -> SocketAddr {
+        match self {
+            Self::Harness { server, .. } => server.listen,
+            Self::Envoy(envoy) => envoy.listen(),
+        }
+    }
+
+    /// The admin interface.
+    pub fn admin(&self) -> SocketAddr {
+        match self {
+            Self::Harness { server, .. } => server.admin,
+            Self::Envoy(envoy) => envoy.admin(),
+        }
+    }
+
+    /// Its access log, line by line.
+    pub fn access_log(&self) -> Vec<serde_json::Value> {
+        let path = match self {
+            Self::Harness { access_log, .. } => access_log.clone(),
+            Self::Envoy(envoy) => envoy.access_log().unwrap(),
+        };
+        let text = std::fs::read(path).unwrap();
+        text.split(|b| *b == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(line))))
+            .collect()
+    }
+
+    /// Waits until the filter has handed over as many requests as the proxy counted, and no stream is open.
+    pub async fn settled(&self) -> Scrape {
+        let waited = scrape::wait_until(self.admin(), Duration::from_secs(60), |s| {
+            proxy_total(s) == filter_total(s) && s.sum("envoy_http_downstream_rq_active", &INGRESS) == 0.0
+        })
+        .await
+        .unwrap();
+        assert!(
+            waited.in_time,
+            "the filter counted {} requests, the proxy {}, {} are open",
+            filter_total(&waited.scrape),
+            proxy_total(&waited.scrape),
+            waited.scrape.sum("envoy_http_downstream_rq_active", &INGRESS),
+        );
+        waited.scrape
+    }
+
+    /// Waits until the access log has as many lines as there were requests.
+    pub async fn whole_access_log(&self, lines: u64) -> Vec<serde_json::Value> {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        loop {
+            let log = self.access_log();
+            if log.len() as u64 >= lines || tokio::time::Instant::now() > deadline {
+                assert_eq!(log.len() as u64, lines, "lines of the access log");
+                return log;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Ends it in an orderly way.
+    pub async fn stop(self) {
+        match self {
+            Self::Harness { server, .. } => server.shutdown().await,
+            Self::Envoy(mut envoy) => {
+                let _ = envoy.stop(Duration::from_secs(10)).await;
+            }
+        }
+    }
+}
+
+/// The listener of the shipped bootstrap, in the proxy's own stats.
+pub const INGRESS: [(&str, &str); 1] = [("envoy_http_conn_manager_prefix", "ingress")];
+
+/// The requests that the proxy itself counted.
+pub fn proxy_total(scrape: &Scrape) -> u64 {
+    scrape.count("envoy_http_downstream_rq_total", &INGRESS)
+}
+
+/// The requests that the filter counted.
+pub fn filter_total(scrape: &Scrape) -> u64 {
+    scrape.count("eucora_http_requests_total", &[])
+}
+
+/// The proxy's own counts by class of status.
+pub fn proxy_classes(scrape: &Scrape) -> BTreeMap<u16, u64> {
+    scrape
+        .counts_by("envoy_http_downstream_rq_xx", ["envoy_http_conn_manager_prefix", "envoy_response_code_class"])
+        .into_iter()
+        .filter(|([prefix, _], count)| prefix == "ingress" && *count > 0)
+        .map(|([_, class], count)| (class.parse().unwrap(), count))
+        .collect()
+}
+
+/// The filter's counts by method and status.
+pub fn filter_counts(scrape: &Scrape) -> BTreeMap<(String, u16), u64> {
+    scrape
+        .counts_by("eucora_http_requests_total", ["method", "status"])
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|([method, status], count)| ((method, status.parse().unwrap()), count))
+        .collect()
+}
+
+/// Adds up counts under another key.
+pub fn fold<K: Ord, N: Ord + Clone>(counts: &BTreeMap<K, u64>, key: impl Fn(&K) -> N) -> BTreeMap<N, u64> {
+    let mut out = BTreeMap::new();
+    for (k, count) in counts {
+        *out.entry(key(k)).or_default() += count;
+    }
+    out
+}
