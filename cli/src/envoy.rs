@@ -1,0 +1,266 @@
+//! Runs real Envoy from the files that are shipped in `envoy/`, edited only where a run has to differ: addresses, upstream,
+//! paths and the filter's configuration.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use edge_observer::{envoy::{EnvoyOptions, EnvoyProxy}, tools::{Fetch, Tools}};
+//!
+//! let envoy = Tools::new(Fetch::Allowed).envoy()?;
+//! let mut options = EnvoyOptions::new(envoy.path, "target/edge-observer/edge_observer.wasm");
+//! options.upstream = "http://127.0.0.1:8000".parse()?;
+//! options.configuration = r#"{"namespace": "eucora"}"#.into();
+//! let proxy = EnvoyProxy::start(options).await?;
+//! println!("http://{} and http://{}/stats/prometheus", proxy.listen(), proxy.admin());
+//! proxy.update_config(r#"{"namespace": "eucora", "ring": "1"}"#).await?;
+//! proxy.stop(std::time::Duration::from_secs(5)).await?;
+//! # Ok(()) }
+//! ```
+
+mod admin;
+mod log;
+mod process;
+mod render;
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    str::FromStr,
+    time::Duration,
+};
+
+pub use admin::EcdsStats;
+pub use process::EnvoyProxy;
+pub use render::{BOOTSTRAP, ECDS, FILTER, PROFILE, Rendered, profile_json, render, shipped_ecds};
+
+/// How the filter reaches Envoy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Delivery {
+    /// Through the watched file, as shipped: it can be replaced while Envoy runs. Envoy itself starts with a refused file,
+    /// and lets traffic through; [`EnvoyProxy::start`] reports that as an error unless told otherwise.
+    #[default]
+    Watched,
+    /// In the bootstrap: Envoy refuses to start when the module or its configuration is refused.
+    Static,
+}
+
+/// Where Envoy sends requests: `http://HOST:PORT`, or `h2c://HOST:PORT` for HTTP/2 with prior knowledge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// A name or an address; IPv6 without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// HTTP/2 with prior knowledge.
+    pub http2: bool,
+}
+
+/// Why a text is no [`Upstream`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("upstream: `{found}` {problem}; write it as http://HOST:PORT")]
+pub struct UpstreamError {
+    found: String,
+    problem: &'static str,
+}
+
+impl FromStr for Upstream {
+    type Err = UpstreamError;
+
+    fn from_str(text: &str) -> Result<Self, UpstreamError> {
+        let wrong = |problem| UpstreamError { found: text.to_owned(), problem };
+        let uri: http::Uri = text.parse().map_err(|_| wrong("is not a URL"))?;
+        let http2 = match uri.scheme_str() {
+            Some("http") => false,
+            Some("h2c") => true,
+            Some("https") => return Err(wrong("uses TLS, which the bundled proxies do not speak to the upstream")),
+            _ => return Err(wrong("has no scheme that can be used")),
+        };
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(wrong("has a path, and requests keep their own"));
+        }
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| wrong("has no host"))?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        Ok(Self { host: host.to_owned(), port: uri.port_u16().unwrap_or(80), http2 })
+    }
+}
+
+impl From<SocketAddr> for Upstream {
+    fn from(address: SocketAddr) -> Self {
+        Self { host: address.ip().to_string(), port: address.port(), http2: false }
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.http2 { "h2c" } else { "http" };
+        if self.host.contains(':') {
+            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{scheme}://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Where Envoy writes its access log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AccessLog {
+    /// `access.log` in the run folder.
+    #[default]
+    RunFolder,
+    /// A file of the caller's.
+    File(PathBuf),
+    /// Standard output, as shipped.
+    Stdout,
+    /// No access log, for measurements.
+    Off,
+}
+
+/// What a run differs in from the shipped files.
+#[derive(Debug, Clone)]
+pub struct EnvoyOptions {
+    /// Envoy's executable, from [`crate::tools::Tools::envoy`].
+    pub binary: PathBuf,
+    /// The filter's module.
+    pub module: PathBuf,
+    /// The plugin configuration as JSON. Not looked at here, so that a bad one reaches the filter.
+    pub configuration: String,
+    /// How the filter reaches Envoy.
+    pub delivery: Delivery,
+    /// Where requests go.
+    pub upstream: Upstream,
+    /// Where clients connect; port 0 picks one.
+    pub listen: SocketAddr,
+    /// The admin interface; port 0 picks one.
+    pub admin: SocketAddr,
+    /// Worker threads.
+    pub workers: u32,
+    /// The access log.
+    pub access_log: AccessLog,
+    /// Instead of the shipped route time-out.
+    pub route_timeout: Option<Duration>,
+    /// The run folder; none means a private one that goes away with the proxy.
+    pub folder: Option<PathBuf>,
+    /// Whether to go on when Envoy runs but has refused the watched file.
+    pub keep_refused: bool,
+    /// How long Envoy may take to be ready.
+    pub start_timeout: Duration,
+    /// More arguments for Envoy, for example `--component-log-level wasm:debug`.
+    pub arguments: Vec<String>,
+}
+
+impl EnvoyOptions {
+    /// Loopback, free ports, two workers, the shipped EUCORA profile, an upstream that refuses connections.
+    pub fn new(binary: impl Into<PathBuf>, module: impl Into<PathBuf>) -> Self {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            binary: binary.into(),
+            module: module.into(),
+            configuration: profile_json(),
+            delivery: Delivery::default(),
+            // Port 9 is `discard`, which nothing listens on.
+            upstream: Upstream { host: "127.0.0.1".into(), port: 9, http2: false },
+            listen: loopback,
+            admin: loopback,
+            workers: 2,
+            access_log: AccessLog::default(),
+            route_timeout: None,
+            folder: None,
+            keep_refused: false,
+            start_timeout: Duration::from_secs(30),
+            arguments: Vec::new(),
+        }
+    }
+}
+
+/// Why Envoy does not run, or does not run as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvoyError {
+    /// A file or a process could not be made.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A shipped file does not have the shape that the edits need.
+    #[error("envoy/{file}: no `{path}`, which this tool sets")]
+    Shape {
+        /// The file under `envoy/`.
+        file: &'static str,
+        /// The field.
+        path: String,
+    },
+    /// Envoy ended instead of serving.
+    #[error("Envoy ended with {status}:\n{}", indented(messages))]
+    Ended {
+        /// Its exit status.
+        status: ExitStatus,
+        /// What it and the filter said, oldest first.
+        messages: Vec<String>,
+    },
+    /// Envoy runs, and has refused the filter's file. Whatever ran before goes on.
+    #[error("Envoy refused the filter's configuration:\n{}", indented(messages))]
+    Refused {
+        /// What it and the filter said, oldest first.
+        messages: Vec<String>,
+    },
+    /// It took too long.
+    #[error("Envoy: {what} took longer than {}s; its log is {}", limit.as_secs(), log.display())]
+    Late {
+        /// What was waited for.
+        what: &'static str,
+        /// The limit.
+        limit: Duration,
+        /// Envoy's log.
+        log: PathBuf,
+    },
+    /// The admin interface did not answer as it should.
+    #[error("Envoy's admin interface, {path}: {reason}")]
+    Admin {
+        /// What was asked for.
+        path: String,
+        /// What came instead.
+        reason: String,
+    },
+}
+
+impl EnvoyError {
+    /// What Envoy and the filter said, where that is the reason.
+    pub fn messages(&self) -> &[String] {
+        match self {
+            Self::Ended { messages, .. } | Self::Refused { messages } => messages,
+            Self::Io { .. } | Self::Shape { .. } | Self::Late { .. } | Self::Admin { .. } => &[],
+        }
+    }
+
+    fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}
+
+fn indented(messages: &[String]) -> String {
+    if messages.is_empty() {
+        return "  (it said nothing)".into();
+    }
+    messages.iter().map(|message| format!("  {}", message.replace('\n', "\n  "))).collect::<Vec<_>>().join("\n")
+}
+
+/// Has Envoy check the rendered files without serving: the bootstrap as shipped, which does not look into the watched file,
+/// and the same with the filter in it, which loads the module and has it read its configuration.
+pub async fn validate(options: &EnvoyOptions) -> Result<(), EnvoyError> {
+    for delivery in [Delivery::Watched, Delivery::Static] {
+        process::validate(&EnvoyOptions { delivery, folder: None, ..options.clone() }).await?;
+    }
+    Ok(())
+}
+
+/// Has Envoy check a bootstrap file as it is.
+pub async fn validate_file(binary: &Path, bootstrap: &Path) -> Result<(), EnvoyError> {
+    process::validate_file(binary, bootstrap).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,244 @@
+//! The shipped files as YAML values, with a run's differences put in.
+
+use std::{path::Path, time::Duration};
+
+use serde_yaml_ng::{Mapping, Value};
+
+use super::{AccessLog, Delivery, EnvoyError, EnvoyOptions};
+
+/// `envoy/bootstrap.yaml`.
+pub const BOOTSTRAP: &str = include_str!("../../../envoy/bootstrap.yaml");
+/// `envoy/ecds/edge-observer.yaml`.
+pub const ECDS: &str = include_str!("../../../envoy/ecds/edge-observer.yaml");
+/// `envoy/plugin-config/eucora.yaml`.
+pub const PROFILE: &str = include_str!("../../../envoy/plugin-config/eucora.yaml");
+/// The filter's name in the chain and in Envoy's own stats.
+pub const FILTER: &str = "edge_observer";
+
+const BOOTSTRAP_FILE: &str = "bootstrap.yaml";
+const ECDS_FILE: &str = "ecds/edge-observer.yaml";
+/// The namespace that the shipped bootstrap is written for.
+const SHIPPED_NAMESPACE: &str = "eucora";
+const BEGIN: &str = "# gen:plugin-config\n";
+const END: &str = "# /gen:plugin-config\n";
+
+/// The two files of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// For `envoy -c`.
+    pub bootstrap: String,
+    /// For the watched folder.
+    pub ecds: String,
+}
+
+/// The EUCORA profile as the JSON that the filter gets.
+pub fn profile_json() -> String {
+    // The profile is part of this program and a test reads it, so this cannot fail in a build that was tested.
+    serde_yaml_ng::from_str::<serde_json::Value>(PROFILE).map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// `envoy/ecds/edge-observer.yaml` as it must be: the text with the profile of `plugin-config/` between its markers, one route
+/// a line. None when the markers are missing or the profile is not YAML.
+pub fn shipped_ecds(ecds: &str, profile: &str) -> Option<String> {
+    let (before, rest) = ecds.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    let value: serde_json::Value = serde_yaml_ng::from_str(profile).ok()?;
+    let mut json = String::new();
+    lay_out(&value, 0, &mut json);
+    let mut text = format!("{before}{BEGIN}        # envoy/plugin-config/eucora.yaml as JSON.\n        value: |\n");
+    for line in json.lines() {
+        text.push_str("          ");
+        text.push_str(line);
+        text.push('\n');
+    }
+    Some(format!("{text}        {END}{after}"))
+}
+
+/// JSON with every object and list that fits on a line of its own left on one.
+fn lay_out(value: &serde_json::Value, depth: usize, out: &mut String) {
+    use serde_json::Value as Json;
+    let pad = "  ".repeat(depth + 1);
+    let close = "  ".repeat(depth);
+    match value {
+        Json::Object(fields) if depth == 0 || fields.values().any(|field| field.is_object() || is_list_of_objects(field)) => {
+            out.push_str("{\n");
+            for (index, (name, field)) in fields.iter().enumerate() {
+                let comma = if index + 1 < fields.len() { "," } else { "" };
+                out.push_str(&format!("{pad}{}: ", Json::from(name.as_str())));
+                lay_out(field, depth + 1, out);
+                out.push_str(&format!("{comma}\n"));
+            }
+            out.push_str(&format!("{close}}}"));
+        }
+        Json::Array(items) if is_list_of_objects(value) => {
+            out.push_str("[\n");
+            for (index, item) in items.iter().enumerate() {
+                let comma = if index + 1 < items.len() { "," } else { "" };
+                out.push_str(&pad);
+                lay_out(item, depth + 1, out);
+                out.push_str(&format!("{comma}\n"));
+            }
+            out.push_str(&format!("{close}]"));
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}
+
+fn is_list_of_objects(value: &serde_json::Value) -> bool {
+    value.as_array().is_some_and(|items| items.iter().any(serde_json::Value::is_object))
+}
+
+/// The files of a run, which live in `folder` (bootstrap) and `folder/ecds` (the watched file).
+pub fn render(options: &EnvoyOptions, folder: &Path, version: u64) -> Result<Rendered, EnvoyError> {
+    Ok(Rendered { bootstrap: bootstrap(options, folder)?, ecds: ecds(options, version)? })
+}
+
+/// The watched file for a configuration.
+pub(super) fn ecds(options: &EnvoyOptions, version: u64) -> Result<String, EnvoyError> {
+    let mut file = Document::parse(ECDS_FILE, ECDS)?;
+    file.set("version_info", version.to_string())?;
+    fill_wasm(&mut file, "resources.0.typed_config.config", options)?;
+    file.text()
+}
+
+fn fill_wasm(file: &mut Document, at: &str, options: &EnvoyOptions) -> Result<(), EnvoyError> {
+    file.set(&format!("{at}.vm_config.code.local.filename"), path_text(&options.module))?;
+    file.set(&format!("{at}.configuration.value"), options.configuration.as_str())
+}
+
+fn bootstrap(options: &EnvoyOptions, folder: &Path) -> Result<String, EnvoyError> {
+    let namespace = namespace_of(&options.configuration);
+    let mut file = Document::parse(BOOTSTRAP_FILE, BOOTSTRAP)?;
+    file.set("admin.address.socket_address.address", options.admin.ip().to_string())?;
+    file.set("admin.address.socket_address.port_value", options.admin.port())?;
+    file.replace_in(
+        "stats_config.histogram_bucket_settings",
+        &format!("wasmcustom.{SHIPPED_NAMESPACE}_"),
+        &format!("wasmcustom.{namespace}_"),
+    )?;
+
+    file.set("static_resources.listeners.0.address.socket_address.address", options.listen.ip().to_string())?;
+    file.set("static_resources.listeners.0.address.socket_address.port_value", options.listen.port())?;
+    let hcm = "static_resources.listeners.0.filter_chains.0.filters.0.typed_config";
+    match &options.access_log {
+        AccessLog::Off => file.set(&format!("{hcm}.access_log"), Value::Sequence(Vec::new()))?,
+        to => {
+            let path = match to {
+                AccessLog::File(path) => path_text(path),
+                AccessLog::RunFolder => path_text(&folder.join("access.log")),
+                AccessLog::Stdout | AccessLog::Off => "/dev/stdout".into(),
+            };
+            file.set(&format!("{hcm}.access_log.0.typed_config.path"), path)?;
+            file.replace_in(
+                &format!("{hcm}.access_log.0.typed_config.log_format"),
+                &format!("FILTER_STATE(wasm.{SHIPPED_NAMESPACE}."),
+                &format!("FILTER_STATE(wasm.{namespace}."),
+            )?;
+        }
+    }
+    if let Some(timeout) = options.route_timeout {
+        file.set(&format!("{hcm}.route_config.virtual_hosts.0.routes.0.route.timeout"), seconds(timeout))?;
+    }
+    let filter = format!("{hcm}.http_filters.0");
+    match options.delivery {
+        Delivery::Watched => {
+            let source = format!("{filter}.config_discovery.config_source.path_config_source");
+            file.set(&format!("{source}.path"), path_text(&folder.join(ECDS_FILE)))?;
+            file.set(&format!("{source}.watched_directory.path"), path_text(&folder.join("ecds")))?;
+        }
+        Delivery::Static => {
+            let mut shipped = Document::parse(ECDS_FILE, ECDS)?;
+            let wasm = std::mem::take(shipped.at("resources.0.typed_config")?);
+            let mut entry = Mapping::new();
+            entry.insert("name".into(), FILTER.into());
+            entry.insert("typed_config".into(), wasm);
+            file.set(&filter, Value::Mapping(entry))?;
+            fill_wasm(&mut file, &format!("{filter}.typed_config.config"), options)?;
+        }
+    }
+
+    let cluster = "static_resources.clusters.0";
+    let endpoint = format!("{cluster}.load_assignment.endpoints.0.lb_endpoints.0.endpoint.address.socket_address");
+    file.set(&format!("{endpoint}.address"), options.upstream.host.as_str())?;
+    file.set(&format!("{endpoint}.port_value"), options.upstream.port)?;
+    if options.upstream.http2 {
+        let protocol = format!(
+            "{cluster}.typed_extension_protocol_options.envoy\u{1}extensions\u{1}upstreams\u{1}http\u{1}v3\u{1}HttpProtocolOptions.explicit_http_config"
+        );
+        let mut http2 = Mapping::new();
+        http2.insert("http2_protocol_options".into(), Value::Mapping(Mapping::new()));
+        file.set(&protocol, Value::Mapping(http2))?;
+    }
+    file.text()
+}
+
+/// The namespace that a configuration asks for; the shipped one when it says none, or cannot be read and will be refused.
+fn namespace_of(configuration: &str) -> String {
+    serde_json::from_str::<serde_json::Value>(configuration)
+        .ok()
+        .and_then(|value| value.get("namespace")?.as_str().map(str::to_owned))
+        .unwrap_or_else(|| SHIPPED_NAMESPACE.to_owned())
+}
+
+fn path_text(path: &Path) -> String {
+    // Envoy resolves relative paths against its own working directory, which is this process's.
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{}.{:09}s", duration.as_secs(), duration.subsec_nanos())
+}
+
+/// A shipped file that is being edited. Paths are field names and list indices joined by dots; a dot inside a name is written
+/// as U+0001.
+struct Document {
+    file: &'static str,
+    root: Value,
+}
+
+impl Document {
+    fn parse(file: &'static str, text: &str) -> Result<Self, EnvoyError> {
+        match serde_yaml_ng::from_str(text) {
+            Ok(root) => Ok(Self { file, root }),
+            Err(error) => Err(EnvoyError::Shape { file, path: error.to_string() }),
+        }
+    }
+
+    fn at(&mut self, path: &str) -> Result<&mut Value, EnvoyError> {
+        let file = self.file;
+        let mut value = &mut self.root;
+        for step in path.split('.') {
+            let step = step.replace('\u{1}', ".");
+            let next = match step.parse::<usize>() {
+                Ok(index) => value.get_mut(index),
+                Err(_) => value.get_mut(step.as_str()),
+            };
+            value = next.ok_or_else(|| EnvoyError::Shape { file, path: path.replace('\u{1}', ".") })?;
+        }
+        Ok(value)
+    }
+
+    /// Sets a field that the shipped file has, so that a rename in the file cannot silently undo an edit here.
+    fn set(&mut self, path: &str, to: impl Into<Value>) -> Result<(), EnvoyError> {
+        *self.at(path)? = to.into();
+        Ok(())
+    }
+
+    /// Replaces a piece of text in every string under a field.
+    fn replace_in(&mut self, path: &str, from: &str, to: &str) -> Result<(), EnvoyError> {
+        fn walk(value: &mut Value, from: &str, to: &str) {
+            match value {
+                Value::String(text) => *text = text.replace(from, to),
+                Value::Sequence(items) => items.iter_mut().for_each(|item| walk(item, from, to)),
+                Value::Mapping(fields) => fields.values_mut().for_each(|field| walk(field, from, to)),
+                Value::Tagged(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            }
+        }
+        walk(self.at(path)?, from, to);
+        Ok(())
+    }
+
+    fn text(&self) -> Result<String, EnvoyError> {
+        serde_yaml_ng::to_string(&self.root).map_err(|error| EnvoyError::Shape { file: self.file, path: error.to_string() })
+    }
+}
