@@ -37,6 +37,12 @@ impl StreamInfo {
         self.endpoint
     }
 
+    /// Whether the endpoint is decided only when the stream has ended.
+    #[must_use]
+    pub fn endpoint_is_pending(&self) -> bool {
+        self.placeholder.is_some()
+    }
+
     /// The ID that the upstream, the response and the access log get.
     #[must_use]
     pub fn correlation_id(&self) -> &CorrelationId {

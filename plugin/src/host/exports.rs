@@ -1,0 +1,79 @@
+//! What the proxy calls. Each function only passes on to the safe code in [`crate::vm`].
+//!
+//! Callbacks that would do nothing (bodies, trailers, connections, queues, calls) are not exported: a proxy skips
+//! what a module does not have, and a callback per body chunk is a price nobody should pay for telemetry.
+
+use crate::vm;
+
+/// Go on with the stream, whatever happened to telemetry.
+const CONTINUE: u32 = 0;
+/// True, as the ABI has it.
+const TRUE: u32 = 1;
+
+#[cfg(target_family = "wasm")]
+unsafe extern "C" {
+    /// The linker's list of start-up functions.
+    fn __wasm_call_ctors();
+}
+
+/// Called once, before everything else.
+#[cfg(target_family = "wasm")]
+#[unsafe(no_mangle)]
+extern "C" fn _initialize() {
+    // SAFETY: the linker provides it, and the host calls `_initialize` exactly once. Naming it here also keeps the
+    // linker from wrapping every export in a call to it.
+    unsafe { __wasm_call_ctors() };
+}
+
+/// The marker of the ABI's version.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_abi_version_0_2_1() {}
+
+/// Memory for what a hostcall is about to return.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+    super::buffer::allocate(size)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_context_create(context: u32, parent: u32) {
+    vm::with(|vm| vm.on_context_create(context, parent));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_configure(context: u32, size: usize) -> u32 {
+    u32::from(vm::with(|vm| vm.on_configure(context, size)).unwrap_or(false))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_tick(context: u32) {
+    vm::with(|vm| vm.on_tick(context));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_headers(context: u32, _headers: u32, _end_of_stream: u32) -> u32 {
+    vm::with(|vm| vm.on_request_headers(context));
+    CONTINUE
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_headers(context: u32, _headers: u32, _end_of_stream: u32) -> u32 {
+    vm::with(|vm| vm.on_response_headers(context));
+    CONTINUE
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_log(context: u32) {
+    vm::with(|vm| vm.on_log(context));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_done(context: u32) -> u32 {
+    vm::with(|vm| vm.on_done(context));
+    TRUE
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_delete(context: u32) {
+    vm::with(|vm| vm.on_delete(context));
+}

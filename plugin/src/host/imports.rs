@@ -1,0 +1,65 @@
+//! The hostcalls this module imports: nothing but their signatures.
+//!
+//! A new line here is a new capability for the module, which is why the import list of the built module is
+//! pinned by a test. Outside WebAssembly (unit tests, `cargo clippy`) every hostcall answers `Unimplemented`.
+
+/// Declares the hostcalls of one import module, and their stand-ins for native builds.
+macro_rules! hostcalls {
+    ($module:literal { $($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),*);)* }) => {
+        #[cfg(target_family = "wasm")]
+        #[link(wasm_import_module = $module)]
+        unsafe extern "C" {
+            $($(#[$doc])* pub(super) fn $name($($argument: $type),*) -> u32;)*
+        }
+
+        $(
+            $(#[$doc])*
+            #[cfg(not(target_family = "wasm"))]
+            pub(super) unsafe fn $name($(_: $type),*) -> u32 {
+                super::UNIMPLEMENTED
+            }
+        )*
+    };
+}
+
+hostcalls! { "env" {
+    /// Writes one line to the proxy's log.
+    fn proxy_log(level: u32, message: *const u8, message_len: usize);
+    /// The system's clock, in nanoseconds since 1970.
+    fn proxy_get_current_time_nanoseconds(result: *mut u64);
+    /// Asks for `proxy_on_tick` every so often.
+    fn proxy_set_tick_period_milliseconds(period: u32);
+    /// Reads a buffer; here only the plugin's configuration.
+    fn proxy_get_buffer_bytes(kind: u32, start: usize, max: usize, data: *mut *mut u8, len: *mut usize);
+    /// Reads a whole header map.
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, len: *mut usize);
+    /// Reads the first value of a header.
+    fn proxy_get_header_map_value(map: u32, name: *const u8, name_len: usize, data: *mut *mut u8, len: *mut usize);
+    /// Sets a header, in place of all that have its name.
+    fn proxy_replace_header_map_value(map: u32, name: *const u8, name_len: usize, value: *const u8, value_len: usize);
+    /// Adds a line of a header.
+    fn proxy_add_header_map_value(map: u32, name: *const u8, name_len: usize, value: *const u8, value_len: usize);
+    /// Removes all lines of a header.
+    fn proxy_remove_header_map_value(map: u32, name: *const u8, name_len: usize);
+    /// Reads a property of the stream.
+    fn proxy_get_property(path: *const u8, path_len: usize, data: *mut *mut u8, len: *mut usize);
+    /// Sets filter state `wasm.<path>`.
+    fn proxy_set_property(path: *const u8, path_len: usize, value: *const u8, value_len: usize);
+    /// Reads a value that all VMs of this `vm_id` share.
+    fn proxy_get_shared_data(key: *const u8, key_len: usize, data: *mut *mut u8, len: *mut usize, cas: *mut u32);
+    /// Writes such a value.
+    fn proxy_set_shared_data(key: *const u8, key_len: usize, value: *const u8, value_len: usize, cas: u32);
+    /// Finds or makes a counter, gauge or histogram.
+    fn proxy_define_metric(kind: u32, name: *const u8, name_len: usize, id: *mut u32);
+    /// Adds to a counter or gauge.
+    fn proxy_increment_metric(id: u32, delta: i64);
+    /// Sets a gauge, or records a sample of a histogram.
+    fn proxy_record_metric(id: u32, value: u64);
+} }
+
+hostcalls! { "wasi_snapshot_preview1" {
+    /// Reads a clock.
+    fn clock_time_get(clock: u32, precision: u64, result: *mut u64);
+    /// Fills a buffer with random bytes.
+    fn random_get(buffer: *mut u8, len: usize);
+} }
