@@ -100,7 +100,10 @@ impl Config {
         }
         match serde_json::from_slice(bytes) {
             Ok(value) => Self::from_value(value),
-            Err(error) => Err(ConfigErrors::one("", format!("not JSON: {error}; give a JSON object"))),
+            Err(error) => Err(ConfigErrors::one(
+                "",
+                format!("not JSON: {error}; give a JSON object"),
+            )),
         }
     }
 
@@ -166,7 +169,10 @@ impl Config {
 
 impl Default for Config {
     /// What an empty configuration means.
-    #[expect(clippy::panic, reason = "the defaults are valid: a test builds them; the module itself reads bytes and never comes here")]
+    #[expect(
+        clippy::panic,
+        reason = "the defaults are valid: a test builds them; the module itself reads bytes and never comes here"
+    )]
     fn default() -> Self {
         match Self::from_json(b"") {
             Ok(config) => config,

@@ -26,7 +26,13 @@ pub(super) enum Kind {
     /// Text; `form` says of which form, and the meaning checks it.
     Text {
         form: &'static str,
-        #[cfg_attr(not(feature = "schema"), allow(dead_code, reason = "only the schema needs it: the meaning step checks by hand, without an engine"))]
+        #[cfg_attr(
+            not(feature = "schema"),
+            allow(
+                dead_code,
+                reason = "only the schema needs it: the meaning step checks by hand, without an engine"
+            )
+        )]
         pattern: Option<&'static str>,
     },
     /// One of some words.
@@ -34,15 +40,24 @@ pub(super) enum Kind {
     /// Fields of its own.
     Section(&'static [Field]),
     /// A list; `most` is its greatest length, where it has one.
-    List { of: &'static Kind, many: &'static str, most: Option<usize> },
+    List {
+        of: &'static Kind,
+        many: &'static str,
+        most: Option<usize>,
+    },
     /// Any of these.
     Either(&'static [Kind]),
 }
 
-pub(super) const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
+pub(super) const METHODS: &[&str] = &[
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE",
+];
 
 const fn text(form: &'static str) -> Kind {
-    Kind::Text { form, pattern: None }
+    Kind::Text {
+        form,
+        pattern: None,
+    }
 }
 
 /// The whole configuration.
@@ -62,9 +77,24 @@ pub(super) const ROOT: &[Field] = &[
         default: Some("\"\""),
         doc: "the ring this proxy belongs to: a label of the build-info metric",
     },
-    Field { name: "correlation", kind: Kind::Section(CORRELATION), default: Some(""), doc: "the correlation ID of a request" },
-    Field { name: "routes", kind: Kind::Section(ROUTES), default: Some(""), doc: "from a request's path to its endpoint label" },
-    Field { name: "metrics", kind: Kind::Section(METRICS), default: Some(""), doc: "what is counted, and how much of it" },
+    Field {
+        name: "correlation",
+        kind: Kind::Section(CORRELATION),
+        default: Some(""),
+        doc: "the correlation ID of a request",
+    },
+    Field {
+        name: "routes",
+        kind: Kind::Section(ROUTES),
+        default: Some(""),
+        doc: "from a request's path to its endpoint label",
+    },
+    Field {
+        name: "metrics",
+        kind: Kind::Section(METRICS),
+        default: Some(""),
+        doc: "what is counted, and how much of it",
+    },
 ];
 
 const CORRELATION: &[Field] = &[
@@ -86,7 +116,12 @@ const CORRELATION: &[Field] = &[
         default: Some("\"uuidv7\""),
         doc: "what a new ID is: a UUID of version 7 or 4, or the trace-id of a valid `traceparent` (a UUIDv7 where none came)",
     },
-    Field { name: "respond", kind: Kind::Bool, default: Some("true"), doc: "set the ID on the response" },
+    Field {
+        name: "respond",
+        kind: Kind::Bool,
+        default: Some("true"),
+        doc: "set the ID on the response",
+    },
     Field {
         name: "expose",
         kind: Kind::Bool,
@@ -104,11 +139,20 @@ const CORRELATION: &[Field] = &[
 const TRUST: &[Field] = &[
     Field {
         name: "networks",
-        kind: Kind::List { of: &text("a network like `10.0.0.0/8`"), many: "networks like `10.0.0.0/8`", most: Some(256) },
+        kind: Kind::List {
+            of: &text("a network like `10.0.0.0/8`"),
+            many: "networks like `10.0.0.0/8`",
+            most: Some(256),
+        },
         default: Some("[]"),
         doc: "networks whose senders' IDs are kept",
     },
-    Field { name: "mtls", kind: Kind::Bool, default: Some("false"), doc: "keep IDs that come over mutual TLS" },
+    Field {
+        name: "mtls",
+        kind: Kind::Bool,
+        default: Some("false"),
+        doc: "keep IDs that come over mutual TLS",
+    },
 ];
 
 const ROUTES: &[Field] = &[
@@ -144,7 +188,11 @@ const ROUTES: &[Field] = &[
     },
     Field {
         name: "table",
-        kind: Kind::List { of: &Kind::Section(ROUTE), many: "routes", most: Some(10_000) },
+        kind: Kind::List {
+            of: &Kind::Section(ROUTE),
+            many: "routes",
+            most: Some(10_000),
+        },
         default: Some("[]"),
         doc: "the routes; which one matches does not depend on their order",
     },
@@ -152,7 +200,10 @@ const ROUTES: &[Field] = &[
 
 const PLACEHOLDERS: &[Field] = &[Field {
     name: "max_endpoints",
-    kind: Kind::Whole { min: 1, max: 10_000 },
+    kind: Kind::Whole {
+        min: 1,
+        max: 10_000,
+    },
     default: Some("100"),
     doc: "how many such labels may come into being in one proxy; paths past that are `_overflow`",
 }];
@@ -160,7 +211,11 @@ const PLACEHOLDERS: &[Field] = &[Field {
 const ROUTE: &[Field] = &[
     Field {
         name: "methods",
-        kind: Kind::List { of: &Kind::Choice(METHODS), many: "methods", most: Some(9) },
+        kind: Kind::List {
+            of: &Kind::Choice(METHODS),
+            many: "methods",
+            most: Some(9),
+        },
         default: Some(""),
         doc: "the methods it is for; any method when left out",
     },
@@ -170,33 +225,55 @@ const ROUTE: &[Field] = &[
         default: None,
         doc: "the path, with `{name}` for a segment or a part of one, and `{name...}` as the last segment for the rest",
     },
-    Field { name: "name", kind: text("a name"), default: Some(""), doc: "the route's name, such as Django's `url_name`" },
+    Field {
+        name: "name",
+        kind: text("a name"),
+        default: Some(""),
+        doc: "the route's name, such as Django's `url_name`",
+    },
 ];
 
 const METRICS: &[Field] = &[
     Field {
         name: "series_budget",
-        kind: Kind::Whole { min: 1, max: 10_000_000 },
+        kind: Kind::Whole {
+            min: 1,
+            max: 10_000_000,
+        },
         default: Some("50000"),
         doc: "the most series that this configuration may lead to at worst; a configuration that could exceed it is refused",
     },
     Field {
         name: "buckets_seconds",
-        kind: Kind::List { of: &Kind::Decimal, many: "bounds in seconds", most: Some(crate::metrics::buckets::MAX_BOUNDS) },
+        kind: Kind::List {
+            of: &Kind::Decimal,
+            many: "bounds in seconds",
+            most: Some(crate::metrics::buckets::MAX_BOUNDS),
+        },
         default: Some("[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0]"),
         doc: "upper bounds of the latency buckets, ascending, to the microsecond; `+Inf` is added",
     },
     Field {
         name: "methods",
-        kind: Kind::List { of: &Kind::Choice(METHODS), many: "methods", most: Some(9) },
-        default: Some(r#"["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"]"#),
+        kind: Kind::List {
+            of: &Kind::Choice(METHODS),
+            many: "methods",
+            most: Some(9),
+        },
+        default: Some(
+            r#"["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"]"#,
+        ),
         doc: "methods with a label of their own; every other is `OTHER`",
     },
     Field {
         name: "statuses",
         kind: Kind::Either(&[
             Kind::Choice(&["registered"]),
-            Kind::List { of: &Kind::Whole { min: 100, max: 999 }, many: "status codes", most: Some(900) },
+            Kind::List {
+                of: &Kind::Whole { min: 100, max: 999 },
+                many: "status codes",
+                most: Some(900),
+            },
         ]),
         default: Some("\"registered\""),
         doc: "status codes that always have a label of their own: every code in the IANA registry and 499, or those listed; `0` (no answer) always has one",
@@ -215,7 +292,10 @@ const METRICS: &[Field] = &[
     },
     Field {
         name: "flush_interval_ms",
-        kind: Kind::Whole { min: 100, max: 60_000 },
+        kind: Kind::Whole {
+            min: 100,
+            max: 60_000,
+        },
         default: Some("1000"),
         doc: "how often counts are handed to the proxy",
     },

@@ -22,15 +22,20 @@ pub fn escape(value: &str, out: &mut String) {
         let (before, rest) = bytes.split_at(at);
         let after = rest.get(1..).unwrap_or_default();
         let encode = match byte {
-            b';' | 0x7f => true,
-            b'%' => after.first().is_some_and(u8::is_ascii_hexdigit) && after.get(1).is_some_and(u8::is_ascii_hexdigit),
+            b';' => true,
+            b'%' => {
+                after.first().is_some_and(u8::is_ascii_hexdigit)
+                    && after.get(1).is_some_and(u8::is_ascii_hexdigit)
+            }
             b'.' => dot_is_unsafe(before, after),
-            _ => byte < 0x20 || byte >= 0x80,
+            _ => byte.is_ascii_control() || !byte.is_ascii(),
         };
         if encode {
             out.push('%');
             for nibble in [byte >> 4, byte & 0xf] {
-                out.push(char::from(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0')));
+                out.push(char::from(
+                    HEX.get(usize::from(nibble)).copied().unwrap_or(b'0'),
+                ));
             }
         } else {
             out.push(char::from(byte));
@@ -40,7 +45,9 @@ pub fn escape(value: &str, out: &mut String) {
 
 fn dot_is_unsafe(before: &[u8], after: &[u8]) -> bool {
     // Envoy drops leading and trailing dots of a value; `=.=` opens a label.
-    let (Some(previous), Some(next)) = (before.last(), after.first()) else { return true };
+    let (Some(previous), Some(next)) = (before.last(), after.first()) else {
+        return true;
+    };
     *previous == b'='
         || *next == b'='
         || BEFORE_DOT.iter().any(|word| before.ends_with(word))
@@ -53,7 +60,11 @@ pub fn unescape(escaped: &str) -> Vec<u8> {
     let mut rest = escaped.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
         rest = tail;
-        let digit = |at: usize| tail.get(at).and_then(|&digit| char::from(digit).to_digit(16)).and_then(|n| u8::try_from(n).ok());
+        let digit = |at: usize| {
+            tail.get(at)
+                .and_then(|&digit| char::from(digit).to_digit(16))
+                .and_then(|n| u8::try_from(n).ok())
+        };
         match (byte, digit(0), digit(1)) {
             (b'%', Some(high), Some(low)) => {
                 out.push(high << 4 | low);

@@ -16,7 +16,11 @@ impl StatusLabel {
 
     /// The label of this code; [`StatusLabel::OTHER`] past 999.
     pub fn code(code: u16) -> Self {
-        if usize::from(code) < CODES { Self(code) } else { Self::OTHER }
+        if usize::from(code) < CODES {
+            Self(code)
+        } else {
+            Self::OTHER
+        }
     }
 
     /// The code, unless it is `other`.
@@ -55,19 +59,38 @@ impl StatusSet {
     /// `0` (no answer), every code in the IANA HTTP Status Code Registry (read in 2025, the unused 306 and 418 included),
     /// and `499`, Envoy's and nginx's word for a client that left.
     pub fn registered() -> Self {
-        let ranges = [0..=0, 100..=104, 200..=208, 226..=226, 300..=308, 400..=418, 421..=426, 428..=429, 431..=431, 451..=451, 499..=499, 500..=508, 510..=511];
+        let ranges = [
+            0..=0,
+            100..=104,
+            200..=208,
+            226..=226,
+            300..=308,
+            400..=418,
+            421..=426,
+            428..=429,
+            431..=431,
+            451..=451,
+            499..=499,
+            500..=508,
+            510..=511,
+        ];
         Self::new(ranges.into_iter().flatten())
     }
 
     /// Whether the code is in the set.
     #[inline]
     pub fn contains(&self, code: u16) -> bool {
-        self.bits.get(usize::from(code) / 64).is_some_and(|word| word >> (code % 64) & 1 == 1)
+        self.bits
+            .get(usize::from(code) / 64)
+            .is_some_and(|word| word >> (code % 64) & 1 == 1)
     }
 
     /// How many codes there are.
     pub fn len(&self) -> usize {
-        self.bits.iter().map(|word| word.count_ones() as usize).sum()
+        self.bits
+            .iter()
+            .map(|word| word.count_ones() as usize)
+            .sum()
     }
 
     /// Whether there are none.

@@ -32,12 +32,23 @@ impl Series {
     }
 
     /// Hands over what is owed; `true` when nothing is owed any more.
-    pub(super) fn settle(&mut self, naming: &mut Naming, metric: &Metric, values: &[&str], sink: &mut dyn MetricSink) -> bool {
+    pub(super) fn settle(
+        &mut self,
+        naming: &mut Naming,
+        metric: &Metric,
+        values: &[&str],
+        sink: &mut dyn MetricSink,
+    ) -> bool {
         self.settle_with(naming, sink, |naming| naming.name(metric, values))
     }
 
     /// The same for a name that takes work to write: `name` is asked at the first definition only.
-    pub(super) fn settle_with(&mut self, naming: &mut Naming, sink: &mut dyn MetricSink, name: impl FnOnce(&mut Naming) -> &str) -> bool {
+    pub(super) fn settle_with(
+        &mut self,
+        naming: &mut Naming,
+        sink: &mut dyn MetricSink,
+        name: impl FnOnce(&mut Naming) -> &str,
+    ) -> bool {
         // An addition of 0 is an error to the proxy.
         if self.owed == 0 {
             return true;
@@ -63,7 +74,10 @@ pub(super) struct Naming {
 
 impl Naming {
     pub(super) fn new(namespace: &str) -> Self {
-        Self { namespace: Box::from(namespace), buffer: String::with_capacity(256) }
+        Self {
+            namespace: Box::from(namespace),
+            buffer: String::with_capacity(256),
+        }
     }
 
     pub(super) fn name(&mut self, metric: &Metric, values: &[&str]) -> &str {
