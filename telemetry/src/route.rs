@@ -9,10 +9,11 @@
 //! - **Order.** Static before partial before `{name}` before `{name...}`, segment by segment, going back where a branch leads nowhere. Among the
 //!   partial segments of one place the longest literal prefix wins, then the longest suffix.
 //! - **Method.** Among the templates that cover the path, one that declares the method comes first. If none does, the first in order gives its
-//!   label: the template, or with names the name that all routes of that template share, else the template.
+//!   label: the template, or with names the name that all routes of that template share, else the template. (Of templates that differ in their
+//!   parameters' names alone, which only routes for different methods may, the first in the table.)
 //! - **Slash at the end.** With `ignore`, the form with or without it is tried where no template has the path's own form.
 //!
-//! The order of the table never matters, and a table in which it could is refused.
+//! Nothing else depends on the order of the table: two routes that claim one path and method are refused.
 
 mod labels;
 mod learned;

@@ -1,1 +1,77 @@
-//! Tests.
+//! Partial segments against a matcher that tries every cut, and keys against the texts they stand for.
+
+use super::*;
+use proptest::prelude::*;
+
+/// Tries every way to cut the segment.
+fn slowly(literals: &[&[u8]], segment: &[u8]) -> bool {
+    let Some((first, rest)) = literals.split_first() else { return segment.is_empty() };
+    let Some(after) = segment.strip_prefix(*first) else { return false };
+    if rest.is_empty() {
+        return after.is_empty();
+    }
+    (1..=after.len()).any(|cut| slowly(rest, &after[cut..]))
+}
+
+fn text() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(prop_oneof![Just(b'a'), Just(b'b'), Just(b'.')], 0..3)
+}
+
+proptest! {
+    #[test]
+    fn partial_segments_match_what_some_cut_matches(
+        prefix in text(),
+        middle in prop::collection::vec(text().prop_filter("not empty", |text| !text.is_empty()), 0..3),
+        suffix in text(),
+        segment in prop::collection::vec(prop_oneof![Just(b'a'), Just(b'b'), Just(b'.')], 0..12),
+    ) {
+        let pattern = Partial { prefix, middle, suffix };
+        let literals: Vec<&[u8]> = std::iter::once(&*pattern.prefix)
+            .chain(pattern.middle.iter().map(|text| &**text))
+            .chain(std::iter::once(&*pattern.suffix))
+            .collect();
+        prop_assert_eq!(pattern.matches(&segment), slowly(&literals, &segment));
+    }
+
+    #[test]
+    fn a_key_does_not_depend_on_what_follows(path in prop::collection::vec(any::<u8>(), 0..40), start in 0_usize..40, length in 0_usize..40) {
+        let start = start.min(path.len());
+        let segment = &path[start..(start + length).min(path.len())];
+        prop_assert_eq!(key_at(&path, start, segment), key(segment));
+    }
+}
+
+#[test]
+fn texts_that_share_a_key_are_told_apart() {
+    let place = |text: &[u8], id: u32| (vec![Segment::Static(text.to_vec())], Terminal { declared: [Some(EndpointId(id)); Method::COUNT], undeclared: EndpointId(id) });
+    let texts: [&[u8]; 7] = [b"", b"a", b"a\0", b"deployment", b"deployments", b"deploymentz", b"deploymen"];
+    let places: Vec<_> = texts.iter().zip(10..).map(|(text, id)| place(text, id)).collect();
+    let trie = Trie::build(places.iter().map(|(segments, terminal)| (&**segments, *terminal)));
+    for (text, id) in texts.iter().zip(10..) {
+        let path = [b"/", *text].concat();
+        let split = Split::new(&path).unwrap();
+        assert_eq!(trie.find(Method::Get, &path, &split, split.segments), Some(EndpointId(id)), "{text:?}");
+    }
+    let split = Split::new(b"/deploymenty").unwrap();
+    assert_eq!(trie.find(Method::Get, b"/deploymenty", &split, 1), None);
+}
+
+/// Every path through this table looks promising until its last segment, the worst that a search can meet.
+#[test]
+fn a_search_visits_a_node_at_most_once() {
+    let depth = 10;
+    let places: Vec<_> = (0_u32..1 << depth)
+        .map(|bits| {
+            let mut segments: Vec<Segment> =
+                (0..depth).map(|level| if bits >> level & 1 == 1 { Segment::Parameter } else { Segment::Static(b"a".to_vec()) }).collect();
+            segments.push(Segment::Static(b"end".to_vec()));
+            (segments, Terminal { declared: [Some(EndpointId(bits)); Method::COUNT], undeclared: EndpointId(bits) })
+        })
+        .collect();
+    let trie = Trie::build(places.iter().map(|(segments, terminal)| (&**segments, *terminal)));
+    // Inner nodes number 2^(depth + 1) - 1, and one more for each end; so many steps are the bound, and they are quick.
+    assert_eq!(trie.nodes.len(), (2 << depth) - 1 + (1 << depth));
+    let path = [b"/a".repeat(depth), b"/nowhere".to_vec()].concat();
+    let split = Split::new(&path).unwrap();
+    assert_eq!(trie.find(Method::Get, &path, &split, split.segments), None);
+}
