@@ -24,6 +24,7 @@ mod check;
 mod digest;
 mod error;
 mod fields;
+mod json;
 mod meaning;
 mod reference;
 #[cfg(feature = "schema")]
@@ -98,12 +99,9 @@ impl Config {
         if bytes.trim_ascii().is_empty() {
             return Self::from_value(Value::Object(serde_json::Map::new()));
         }
-        match serde_json::from_slice(bytes) {
+        match json::read(bytes) {
             Ok(value) => Self::from_value(value),
-            Err(error) => Err(ConfigErrors::one(
-                "",
-                format!("not JSON: {error}; give a JSON object"),
-            )),
+            Err(message) => Err(ConfigErrors::one("", message)),
         }
     }
 

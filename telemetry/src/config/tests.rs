@@ -225,6 +225,16 @@ fn the_whole_may_be_wrong() {
 }
 
 #[test]
+fn a_field_given_twice_is_refused_and_not_overwritten() {
+    let error =
+        Config::from_json(br#"{"metrics": {"histogram": true, "histogram": false}}"#).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "configuration: the field `histogram` is there twice at line 1 column 51; keep one"
+    );
+}
+
+#[test]
 fn fields_of_the_wrong_type() {
     check(
         json!({"ring": 2}),

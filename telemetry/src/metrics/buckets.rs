@@ -100,7 +100,10 @@ impl Buckets {
     #[inline]
     pub fn find(&self, micros: u64) -> usize {
         // Adding comparisons up needs no branch, and durations are what a branch predictor does worst on.
-        self.micros.iter().map(|bound| usize::from(*bound < micros)).sum()
+        self.micros
+            .iter()
+            .map(|bound| usize::from(*bound < micros))
+            .sum()
     }
 }
 

@@ -29,6 +29,7 @@ pub struct Registry {
     /// The numbers of the blocks that owe something. **Invariant:** its capacity is at least `blocks.len()`, so recording
     /// never allocates here.
     dirty: Vec<u32>,
+    /// One for each outcome, in the order of `Outcome::index`.
     correlation: Box<[(Outcome, Series)]>,
     overflow: Series,
     heartbeat: Series,
@@ -180,11 +181,7 @@ impl Registry {
     /// Counts what became of one request's correlation ID.
     #[inline]
     pub fn correlation(&mut self, outcome: Outcome) {
-        if let Some((_, series)) = self
-            .correlation
-            .iter_mut()
-            .find(|(known, _)| *known == outcome)
-        {
+        if let Some((_, series)) = self.correlation.get_mut(outcome.index()) {
             series.owe(1);
         }
     }
