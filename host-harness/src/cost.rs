@@ -18,7 +18,14 @@ pub struct Cost {
 
 impl Default for Cost {
     fn default() -> Self {
-        Self { calls: [0; crate::hostcall::COUNT], callbacks: 0, bytes_in: 0, bytes_out: 0, allocations: 0, fuel: 0 }
+        Self {
+            calls: [0; crate::hostcall::COUNT],
+            callbacks: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            allocations: 0,
+            fuel: 0,
+        }
     }
 }
 
@@ -26,12 +33,18 @@ impl Cost {
     /// How often the hostcall or WASI function `name` was called.
     #[must_use]
     pub fn hostcall(&self, name: &str) -> u32 {
-        self.hostcalls().find(|(known, _)| *known == name).map_or(0, |(_, calls)| calls)
+        self.hostcalls()
+            .find(|(known, _)| *known == name)
+            .map_or(0, |(_, calls)| calls)
     }
 
     /// The hostcalls that were called, with their number, in the ABI's order.
     pub fn hostcalls(&self) -> impl Iterator<Item = (&'static str, u32)> {
-        crate::hostcall::NAMES.iter().copied().zip(self.calls).filter(|(_, calls)| *calls > 0)
+        crate::hostcall::NAMES
+            .iter()
+            .copied()
+            .zip(self.calls)
+            .filter(|(_, calls)| *calls > 0)
     }
 
     /// The sum over all hostcalls.

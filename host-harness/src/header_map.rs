@@ -32,6 +32,13 @@ const MAX_BYTES: usize = 64 << 20;
 
 impl HeaderMap {
     /// An empty map.
+    pub(crate) const EMPTY: Self = Self {
+        bytes: Vec::new(),
+        lines: Vec::new(),
+        garbage: 0,
+    };
+
+    /// An empty map.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -68,7 +75,9 @@ impl HeaderMap {
 
     /// All values of `name`, in any case, in order.
     pub fn get_all(&self, name: impl AsRef<[u8]>) -> impl Iterator<Item = &[u8]> {
-        self.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name.as_ref())).map(|(_, value)| value)
+        self.iter()
+            .filter(move |(key, _)| key.eq_ignore_ascii_case(name.as_ref()))
+            .map(|(_, value)| value)
     }
 
     /// Adds a line at the end; the name is lower-cased.
@@ -81,20 +90,28 @@ impl HeaderMap {
         if self.garbage > self.byte_size() + 4096 {
             self.compact();
         }
-        let (Ok(start), Ok(name_len), Ok(value_len)) =
-            (u32::try_from(self.bytes.len()), u32::try_from(name.len()), u32::try_from(value.len()))
-        else {
+        let (Ok(start), Ok(name_len), Ok(value_len)) = (
+            u32::try_from(self.bytes.len()),
+            u32::try_from(name.len()),
+            u32::try_from(value.len()),
+        ) else {
             return;
         };
         self.bytes.extend(name.iter().map(u8::to_ascii_lowercase));
         self.bytes.extend_from_slice(value);
-        self.lines.push(Line { start, name: name_len, value: value_len });
+        self.lines.push(Line {
+            start,
+            name: name_len,
+            value: value_len,
+        });
     }
 
     /// Leaves exactly one line for `name`, at the place of the first one or at the end.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let name = name.as_ref();
-        let place = self.iter().position(|(key, _)| key.eq_ignore_ascii_case(name));
+        let place = self
+            .iter()
+            .position(|(key, _)| key.eq_ignore_ascii_case(name));
         self.remove(name);
         let before = self.lines.len();
         self.add(name, value);
@@ -108,7 +125,11 @@ impl HeaderMap {
 
     /// Removes every line of `name`; says whether there was one.
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> bool {
-        let Self { bytes, lines, garbage } = self;
+        let Self {
+            bytes,
+            lines,
+            garbage,
+        } = self;
         let before = lines.len();
         lines.retain(|line| {
             let start = line.start as usize;
@@ -152,11 +173,17 @@ impl HeaderMap {
         let start = line.start as usize;
         let middle = start + line.name as usize;
         let end = middle + line.value as usize;
-        (self.bytes.get(start..middle).unwrap_or_default(), self.bytes.get(middle..end).unwrap_or_default())
+        (
+            self.bytes.get(start..middle).unwrap_or_default(),
+            self.bytes.get(middle..end).unwrap_or_default(),
+        )
     }
 
     fn compact(&mut self) {
-        let mut tidy = Self { bytes: Vec::with_capacity(self.byte_size() * 2), ..Self::default() };
+        let mut tidy = Self {
+            bytes: Vec::with_capacity(self.byte_size() * 2),
+            ..Self::default()
+        };
         for (name, value) in self.iter() {
             tidy.add(name, value);
         }
@@ -165,7 +192,10 @@ impl HeaderMap {
 }
 
 /// Writes the ABI's encoding of `pairs`.
-pub(crate) fn encode_pairs<'a>(pairs: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + Clone, out: &mut Vec<u8>) {
+pub(crate) fn encode_pairs<'a>(
+    pairs: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    out: &mut Vec<u8>,
+) {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
     out.extend(number(pairs.len()));
     for (name, value) in pairs.clone() {
@@ -186,7 +216,8 @@ fn decode(bytes: &[u8]) -> Option<HeaderMap> {
     if bytes.len() > MAX_PAIRS_BYTES {
         return None;
     }
-    let number = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk::<4>()?) as usize);
+    let number =
+        |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk::<4>()?) as usize);
     let count = number(0)?;
     if count > MAX_PAIRS {
         return None;
@@ -209,7 +240,11 @@ fn decode(bytes: &[u8]) -> Option<HeaderMap> {
 impl fmt::Debug for HeaderMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.iter().map(|(name, value)| format!("{}: {}", name.escape_ascii(), value.escape_ascii())))
+            .entries(
+                self.iter().map(|(name, value)| {
+                    format!("{}: {}", name.escape_ascii(), value.escape_ascii())
+                }),
+            )
             .finish()
     }
 }

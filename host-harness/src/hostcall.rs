@@ -1,3 +1,371 @@
-//! Names.
-pub(crate) const COUNT: usize = 1;
-pub(crate) const NAMES: [&str; COUNT] = ["proxy_log"];
+//! The hostcalls: their names and arguments, and what happens around each one.
+//!
+//! Every hostcall goes through `enter`, which counts it, puts in faults and writes the trace. What a hostcall does is in the
+//! submodules, by topic.
+
+mod buffers;
+mod general;
+mod headers;
+mod metrics;
+mod properties;
+mod shared_data;
+mod wasi;
+
+pub(crate) use general::local_reply;
+use wasmtime::{Caller, Linker};
+
+use crate::abi::Status;
+use crate::fault::Effect;
+use crate::vm::memory::GuestMemory;
+use crate::vm::state::HostState;
+
+/// How one argument of a hostcall is to be read.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// A number.
+    Num,
+    /// Pointer and length of bytes that the module hands over.
+    Text,
+    /// The same, of encoded pairs.
+    Pairs,
+    /// Pointer to where the host writes 4 bytes.
+    Out32,
+    /// Pointer to where the host writes 8 bytes.
+    Out64,
+    /// Pointers to where the host writes pointer and length of bytes that it gives.
+    OutBytes,
+    /// Pointer and length of an area that the host fills or reads; not shown.
+    Area,
+}
+
+macro_rules! table {
+    ($($variant:ident $name:literal ($($arg:ident: $kind:ident),*);)*) => {
+        /// A function that the host gives to modules.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Hostcall { $($variant),* }
+
+        /// Names by number.
+        pub(crate) const NAMES: [&str; COUNT] = [$($name),*];
+        const ARGUMENTS: [&[(&str, Kind)]; COUNT] = [$(&[$((stringify!($arg), Kind::$kind)),*]),*];
+        /// How many there are.
+        pub(crate) const COUNT: usize = [$($name),*].len();
+    };
+}
+
+table! {
+    Log "proxy_log" (level: Num, message: Text);
+    GetLogLevel "proxy_get_log_level" (level: Out32);
+    GetCurrentTime "proxy_get_current_time_nanoseconds" (time: Out64);
+    SetTickPeriod "proxy_set_tick_period_milliseconds" (period: Num);
+    SetEffectiveContext "proxy_set_effective_context" (context: Num);
+    Done "proxy_done" ();
+    ContinueStream "proxy_continue_stream" (stream: Num);
+    CloseStream "proxy_close_stream" (stream: Num);
+    SendLocalResponse "proxy_send_local_response" (status: Num, details: Text, body: Text, headers: Pairs, grpc_status: Num);
+    GetStatus "proxy_get_status" (code: Out32, message: OutBytes);
+    CallForeignFunction "proxy_call_foreign_function" (function: Text, argument: Text, result: Num, size: Num);
+    GetBufferBytes "proxy_get_buffer_bytes" (buffer: Num, start: Num, max: Num, value: OutBytes);
+    GetBufferStatus "proxy_get_buffer_status" (buffer: Num, length: Out32, flags: Out32);
+    SetBufferBytes "proxy_set_buffer_bytes" (buffer: Num, start: Num, length: Num, value: Text);
+    GetHeaderMapSize "proxy_get_header_map_size" (map: Num, size: Out32);
+    GetHeaderMapPairs "proxy_get_header_map_pairs" (map: Num, pairs: OutBytes);
+    SetHeaderMapPairs "proxy_set_header_map_pairs" (map: Num, pairs: Pairs);
+    GetHeaderMapValue "proxy_get_header_map_value" (map: Num, name: Text, value: OutBytes);
+    AddHeaderMapValue "proxy_add_header_map_value" (map: Num, name: Text, value: Text);
+    ReplaceHeaderMapValue "proxy_replace_header_map_value" (map: Num, name: Text, value: Text);
+    RemoveHeaderMapValue "proxy_remove_header_map_value" (map: Num, name: Text);
+    GetProperty "proxy_get_property" (path: Text, value: OutBytes);
+    SetProperty "proxy_set_property" (path: Text, value: Text);
+    DefineMetric "proxy_define_metric" (kind: Num, name: Text, id: Out32);
+    IncrementMetric "proxy_increment_metric" (id: Num, offset: Num);
+    RecordMetric "proxy_record_metric" (id: Num, value: Num);
+    GetMetric "proxy_get_metric" (id: Num, value: Out64);
+    GetSharedData "proxy_get_shared_data" (key: Text, value: OutBytes, cas: Out32);
+    SetSharedData "proxy_set_shared_data" (key: Text, value: Text, cas: Num);
+    RegisterSharedQueue "proxy_register_shared_queue" (name: Text, id: Out32);
+    ResolveSharedQueue "proxy_resolve_shared_queue" (vm: Text, name: Text, id: Out32);
+    EnqueueSharedQueue "proxy_enqueue_shared_queue" (id: Num, value: Text);
+    DequeueSharedQueue "proxy_dequeue_shared_queue" (id: Num, value: OutBytes);
+    HttpCall "proxy_http_call" (cluster: Text, headers: Pairs, body: Text, trailers: Pairs, timeout: Num, id: Out32);
+    GrpcCall "proxy_grpc_call" (service: Text, name: Text, method: Text, metadata: Pairs, message: Text, timeout: Num, id: Out32);
+    GrpcStream "proxy_grpc_stream" (service: Text, name: Text, method: Text, metadata: Pairs, id: Out32);
+    GrpcSend "proxy_grpc_send" (id: Num, message: Text, end: Num);
+    GrpcCancel "proxy_grpc_cancel" (id: Num);
+    GrpcClose "proxy_grpc_close" (id: Num);
+    FdWrite "fd_write" (fd: Num, slices: Area, written: Out32);
+    EnvironSizesGet "environ_sizes_get" (count: Out32, size: Out32);
+    EnvironGet "environ_get" (pointers: Num, buffer: Num);
+    ArgsSizesGet "args_sizes_get" (count: Out32, size: Out32);
+    ArgsGet "args_get" (pointers: Num, buffer: Num);
+    ClockTimeGet "clock_time_get" (clock: Num, precision: Num, time: Out64);
+    RandomGet "random_get" (buffer: Area);
+    ProcExit "proc_exit" (code: Num);
+    SchedYield "sched_yield" ();
+    PollOneoff "poll_oneoff" (subscriptions: Num, events: Num, count: Num, occurred: Out32);
+    FdFdstatGet "fd_fdstat_get" (fd: Num, stat: Num);
+    OtherWasi "wasi" ();
+}
+
+impl Hostcall {
+    /// Its name, as a module imports it.
+    pub(crate) fn name(self) -> &'static str {
+        NAMES.get(self as usize).copied().unwrap_or_default()
+    }
+
+    /// Whether it may be called before the module has started.
+    fn allowed_during_start(self) -> bool {
+        self == Self::Log || self as usize >= Self::FdWrite as usize
+    }
+}
+
+/// Why a hostcall does not answer 0.
+#[derive(Debug)]
+pub(crate) enum Fail {
+    /// It answers this number: a status, or an error number of WASI.
+    Code(u32),
+    /// The VM stops.
+    Trap(wasmtime::Error),
+}
+
+impl From<Status> for Fail {
+    fn from(status: Status) -> Self {
+        Self::Code(status.code())
+    }
+}
+
+/// What a hostcall answers.
+pub(crate) type Answer = Result<(), Fail>;
+
+/// The caller, as hostcalls see it.
+pub(crate) type Guest<'a> = Caller<'a, HostState>;
+
+/// Runs one hostcall.
+fn enter(
+    mut guest: Guest<'_>,
+    call: Hostcall,
+    arguments: &[u64],
+    body: impl FnOnce(&mut Guest<'_>) -> Answer,
+) -> wasmtime::Result<u32> {
+    let state = guest.data_mut();
+    if let Some(calls) = state.cost.calls.get_mut(call as usize) {
+        *calls += 1;
+    }
+    if state.starting && !call.allowed_during_start() {
+        wasmtime::bail!(
+            "hostcall {} is not allowed while the module starts",
+            call.name()
+        );
+    }
+    let answer = match state.shared.faults.strike(call.name()) {
+        None => body(&mut guest),
+        Some(Effect::Status(code)) => Err(Fail::Code(code)),
+        Some(Effect::Trap) => Err(Fail::Trap(wasmtime::format_err!(
+            "fault put into {}",
+            call.name()
+        ))),
+    };
+    if guest.data().shared.trace.is_on() {
+        let line = describe(&mut guest, call, arguments, &answer);
+        let (role, context) = (guest.data().role, guest.data().current);
+        guest.data().shared.trace.push(role, context, 1, &line);
+    }
+    match answer {
+        Ok(()) => Ok(0),
+        Err(Fail::Code(code)) => Ok(code),
+        Err(Fail::Trap(error)) => Err(error),
+    }
+}
+
+/// One line of the trace: name, arguments as text, status, results.
+fn describe(guest: &mut Guest<'_>, call: Hostcall, arguments: &[u64], answer: &Answer) -> String {
+    use std::fmt::Write as _;
+
+    const SHOWN: usize = 200;
+    let mut text = format!("{}(", call.name());
+    let mut results = String::new();
+    let mut rest = arguments.iter().copied();
+    let mut memory = GuestMemory::of(guest).ok();
+    let mut number = |at: u64| memory.as_mut().and_then(|memory| memory.peek_u32(at));
+    let mut outs = Vec::new();
+    for (index, (name, kind)) in ARGUMENTS
+        .get(call as usize)
+        .copied()
+        .unwrap_or_default()
+        .iter()
+        .enumerate()
+    {
+        let separator = if index == 0 { "" } else { ", " };
+        let value = rest.next().unwrap_or_default();
+        match kind {
+            Kind::Num => _ = write!(text, "{separator}{name}={}", value.cast_signed()),
+            Kind::Text | Kind::Pairs | Kind::Area => outs.push((
+                *name,
+                *kind,
+                value,
+                rest.next().unwrap_or_default(),
+                text.len(),
+            )),
+            Kind::Out32 => {
+                if let Some(value) = number(value) {
+                    _ = write!(results, ", {name}={value}");
+                }
+            }
+            Kind::Out64 => {
+                if let (Some(low), Some(high)) = (number(value), number(value + 4)) {
+                    _ = write!(
+                        results,
+                        ", {name}={}",
+                        u64::from(low) | u64::from(high) << 32
+                    );
+                }
+            }
+            Kind::OutBytes => {
+                let size = rest.next().unwrap_or_default();
+                if let (Some(pointer), Some(size)) = (number(value), number(size)) {
+                    outs.push((*name, *kind, u64::from(pointer), u64::from(size), 0));
+                }
+            }
+        }
+    }
+    // Byte ranges last, from the end backwards, so that the remembered positions in `text` stay right.
+    for (name, kind, pointer, size, at) in outs.into_iter().rev() {
+        let bytes = memory
+            .as_ref()
+            .and_then(|memory| memory.peek(pointer, size))
+            .unwrap_or_default();
+        let shown = bytes.get(..SHOWN.min(bytes.len())).unwrap_or_default();
+        let more = if bytes.len() > SHOWN { "…" } else { "" };
+        let value = match kind {
+            Kind::Pairs => format!("{} bytes", bytes.len()),
+            _ if name == "pairs" => format!("{:?}", crate::HeaderMap::decode_pairs(bytes)),
+            _ => format!("\"{}\"{more}", shown.escape_ascii()),
+        };
+        if matches!(kind, Kind::OutBytes) {
+            _ = write!(results, ", {name}={value}");
+        } else {
+            let separator = if text.get(..at).is_some_and(|before| before.ends_with('(')) {
+                ""
+            } else {
+                ", "
+            };
+            text.insert_str(at, &format!("{separator}{name}={value}"));
+        }
+    }
+    text.push_str(") = ");
+    match answer {
+        Ok(()) => text.push_str("Ok"),
+        Err(Fail::Code(code)) => {
+            results.clear();
+            match Status::from_code(*code) {
+                Some(status) if call.name().starts_with("proxy_") => _ = write!(text, "{status:?}"),
+                _ => _ = write!(text, "{code}"),
+            }
+        }
+        Err(Fail::Trap(error)) => {
+            results.clear();
+            _ = write!(text, "trap: {error}");
+        }
+    }
+    text + &results
+}
+
+/// Links one hostcall: its Rust function takes the guest and the arguments.
+macro_rules! provide {
+    ($linker:ident, $module:expr, $call:ident, $function:path, ($($arg:ident: $type:ty),*)) => {
+        $linker.func_wrap($module, Hostcall::$call.name(), |guest: Guest<'_>, $($arg: $type),*| {
+            enter(guest, Hostcall::$call, &[$($crate::hostcall::Wide::wide($arg)),*], |guest| $function(guest, $($arg),*))
+        })?
+    };
+}
+pub(crate) use provide;
+
+/// Arguments as the trace takes them.
+trait Wide {
+    fn wide(self) -> u64;
+}
+
+impl Wide for u32 {
+    fn wide(self) -> u64 {
+        self.into()
+    }
+}
+
+impl Wide for u64 {
+    fn wide(self) -> u64 {
+        self
+    }
+}
+
+impl Wide for i64 {
+    fn wide(self) -> u64 {
+        self.cast_unsigned()
+    }
+}
+
+/// Whether the host has this function.
+pub(crate) fn provides(module: &str, name: &str) -> bool {
+    match module {
+        "env" => name.starts_with("proxy_") && NAMES.contains(&name),
+        _ => wasi::provides(module, name),
+    }
+}
+
+/// Links everything that the host gives to modules.
+pub(crate) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    general::link_all(linker)?;
+    headers::link_all(linker)?;
+    buffers::link_all(linker)?;
+    properties::link_all(linker)?;
+    metrics::link_all(linker)?;
+    shared_data::link_all(linker)?;
+    wasi::link_all(linker)?;
+    unimplemented(linker)
+}
+
+/// Links the hostcalls that this host does not carry out: a module that calls one traps with its name.
+fn unimplemented(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    use wasmtime::{FuncType, ValType};
+
+    let engine = linker.engine().clone();
+    for (call, arguments) in [
+        (Hostcall::RegisterSharedQueue, 3),
+        (Hostcall::ResolveSharedQueue, 5),
+        (Hostcall::EnqueueSharedQueue, 3),
+        (Hostcall::DequeueSharedQueue, 3),
+        (Hostcall::HttpCall, 10),
+        (Hostcall::GrpcCall, 12),
+        (Hostcall::GrpcStream, 9),
+        (Hostcall::GrpcSend, 4),
+        (Hostcall::GrpcCancel, 1),
+        (Hostcall::GrpcClose, 1),
+    ] {
+        let signature = FuncType::new(
+            &engine,
+            std::iter::repeat_n(ValType::I32, arguments),
+            [ValType::I32],
+        );
+        linker.func_new(
+            "env",
+            call.name(),
+            signature,
+            move |guest, arguments, results| {
+                let arguments: Vec<u64> = arguments
+                    .iter()
+                    .map(|value| value.i32().unwrap_or_default().cast_unsigned().into())
+                    .collect();
+                let code = enter(guest, call, &arguments, |_| {
+                    let error = wasmtime::format_err!(
+                        "hostcall {} is not implemented by this host",
+                        call.name()
+                    );
+                    Err(Fail::Trap(error))
+                })?;
+                if let Some(result) = results.first_mut() {
+                    *result = wasmtime::Val::I32(code.cast_signed());
+                }
+                Ok(())
+            },
+        )?;
+    }
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! The module's log: `proxy_log`, and what it writes to standard output and error.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Severity of a log line, in the ABI's order.
@@ -64,7 +65,7 @@ pub struct LogEntry {
 /// Where log lines go.
 #[derive(Clone, Default)]
 pub enum LogSink {
-    /// Kept in memory, the newest 65,536 of them, for `Shared::logs`.
+    /// Kept in memory for [`Shared::logs`](crate::Shared::logs): the newest 65,536 lines, and of these the newest 64 MiB.
     #[default]
     Memory,
     /// To the process's `tracing` subscriber, target `wasm`.
@@ -86,22 +87,60 @@ impl std::fmt::Debug for LogSink {
     }
 }
 
-/// The lines kept in memory.
-#[derive(Debug, Default)]
-pub(crate) struct LogMemory(Mutex<std::collections::VecDeque<LogEntry>>);
+impl LogEntry {
+    /// Hands the line to the process's `tracing` subscriber.
+    pub(crate) fn trace(&self) {
+        let Self {
+            level,
+            message,
+            context,
+            role,
+        } = self;
+        match level {
+            LogLevel::Trace => tracing::trace!(target: "wasm", %role, context, "{message}"),
+            LogLevel::Debug => tracing::debug!(target: "wasm", %role, context, "{message}"),
+            LogLevel::Info => tracing::info!(target: "wasm", %role, context, "{message}"),
+            LogLevel::Warn => tracing::warn!(target: "wasm", %role, context, "{message}"),
+            LogLevel::Error | LogLevel::Critical => {
+                tracing::error!(target: "wasm", %role, context, "{message}")
+            }
+        }
+    }
+}
 
-const KEPT: usize = 65_536;
+/// The lines kept in memory, the oldest dropped past a number and past a sum of bytes.
+#[derive(Debug, Default)]
+pub(crate) struct LogMemory(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    lines: VecDeque<LogEntry>,
+    bytes: usize,
+}
+
+const MAX_LINES: usize = 65_536;
+const MAX_BYTES: usize = 64 << 20;
 
 impl LogMemory {
     pub(crate) fn push(&self, entry: LogEntry) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == KEPT {
-            lines.pop_front();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.bytes += entry.message.len();
+        kept.lines.push_back(entry);
+        while kept.lines.len() > MAX_LINES || kept.bytes > MAX_BYTES {
+            let Some(oldest) = kept.lines.pop_front() else {
+                break;
+            };
+            kept.bytes -= oldest.message.len();
         }
-        lines.push_back(entry);
     }
 
     pub(crate) fn all(&self) -> Vec<LogEntry> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .lines
+            .iter()
+            .cloned()
+            .collect()
     }
 }

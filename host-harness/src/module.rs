@@ -1,7 +1,16 @@
 //! A WebAssembly module, compiled once for each way of running it.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::{Config, Engine, ExternType, InstancePre, Linker};
+
+use crate::hostcall;
+use crate::vm::state::HostState;
 
 /// How code is compiled: what is metered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -19,26 +28,62 @@ pub enum ModuleError {
     #[error("cannot read {path}: {source}")]
     Read {
         /// The file.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// What the system said.
         source: std::io::Error,
     },
     /// It is not valid WebAssembly.
     #[error("not a valid module: {0}")]
     Invalid(String),
+    /// It says which ABI it speaks in no way that the host knows.
+    #[error(
+        "missing or unknown proxy-wasm ABI version; the module must export proxy_abi_version_0_2_1 or proxy_abi_version_0_2_0{0}"
+    )]
+    AbiVersion(String),
+    /// It imports what the host does not have.
+    #[error("the host does not provide what the module imports: {}", .0.join(", "))]
+    Imports(Vec<String>),
 }
 
-/// A module; clones share the compiled code.
-#[derive(Debug, Clone)]
+/// The ABI that a module speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AbiVersion {
+    /// 0.2.0.
+    V0_2_0,
+    /// 0.2.1.
+    V0_2_1,
+}
+
+impl fmt::Display for AbiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V0_2_0 => "0.2.0",
+            Self::V0_2_1 => "0.2.1",
+        })
+    }
+}
+
+/// A module; clones share the compiled code, and so do modules made from the same bytes.
+#[derive(Clone)]
 pub struct Module {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     bytes: Vec<u8>,
     sha256: String,
+    compiled: Mutex<HashMap<EngineOptions, Compiled>>,
 }
+
+/// Machine code, linked.
+#[derive(Clone)]
+pub(crate) struct Compiled {
+    pub(crate) instance: InstancePre<HostState>,
+    pub(crate) abi: AbiVersion,
+}
+
+/// How long a step of the deadline clock is.
+pub(crate) const DEADLINE_STEP: Duration = Duration::from_millis(10);
 
 impl Module {
     /// Reads a module from a file.
@@ -48,18 +93,52 @@ impl Module {
     /// When the file cannot be read or is not valid WebAssembly.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ModuleError> {
         let path = path.as_ref();
-        let bytes =
-            std::fs::read(path).map_err(|source| ModuleError::Read { path: path.to_owned(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| ModuleError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         Self::from_bytes(bytes)
     }
 
     /// A module from its bytes, or from the WebAssembly text format.
     ///
+    /// Code is compiled when a VM first needs it, once for each [`EngineOptions`].
+    ///
     /// # Errors
     ///
     /// When the bytes are not valid WebAssembly.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, ModuleError> {
-        Ok(Self { inner: Arc::new(Inner { bytes: bytes.into(), sha256: String::new() }) })
+        let bytes = bytes.into();
+        let sha256 =
+            Sha256::digest(&bytes)
+                .iter()
+                .fold(String::with_capacity(64), |mut hex, byte| {
+                    use fmt::Write as _;
+                    _ = write!(hex, "{byte:02x}");
+                    hex
+                });
+        let mut known = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(inner) = known.iter().find(|inner| inner.sha256 == sha256) {
+            return Ok(Self {
+                inner: Arc::clone(inner),
+            });
+        }
+        let runtime = runtime(EngineOptions::default())?;
+        if bytes.starts_with(b"\0asm") {
+            wasmtime::Module::validate(&runtime.engine, &bytes).map_err(invalid)?;
+        } else {
+            wasmtime::Module::new(&runtime.engine, &bytes).map_err(invalid)?;
+        }
+        let inner = Arc::new(Inner {
+            bytes,
+            sha256,
+            compiled: Mutex::default(),
+        });
+        if known.len() >= KEPT_MODULES {
+            known.remove(0);
+        }
+        known.push(Arc::clone(&inner));
+        Ok(Self { inner })
     }
 
     /// SHA-256 of the bytes, in hex.
@@ -73,4 +152,128 @@ impl Module {
     pub fn size(&self) -> usize {
         self.inner.bytes.len()
     }
+
+    /// The ABI that the module speaks.
+    ///
+    /// # Errors
+    ///
+    /// When a host would refuse to load the module.
+    pub fn abi_version(&self) -> Result<AbiVersion, ModuleError> {
+        Ok(self.compiled(EngineOptions::default())?.abi)
+    }
+
+    /// The machine code for these options, linked with the host's functions.
+    pub(crate) fn compiled(&self, options: EngineOptions) -> Result<Compiled, ModuleError> {
+        // Held while compiling: others that want the same code wait for it and do not compile it again.
+        let mut compiled = self
+            .inner
+            .compiled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = compiled.get(&options) {
+            return Ok(known.clone());
+        }
+        let runtime = runtime(options)?;
+        let module = wasmtime::Module::new(&runtime.engine, &self.inner.bytes).map_err(invalid)?;
+        let abi = abi_version(&module)?;
+        let missing = missing_imports(&module, abi);
+        if !missing.is_empty() {
+            return Err(ModuleError::Imports(missing));
+        }
+        let instance = runtime.linker.instantiate_pre(&module).map_err(invalid)?;
+        let code = Compiled { instance, abi };
+        compiled.insert(options, code.clone());
+        Ok(code)
+    }
+}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Module")
+            .field("sha256", &self.inner.sha256)
+            .field("size", &self.inner.bytes.len())
+            .finish()
+    }
+}
+
+/// Modules that this process has loaded, the oldest first. Tests load the same one again and again.
+static MODULES: Mutex<Vec<Arc<Inner>>> = Mutex::new(Vec::new());
+const KEPT_MODULES: usize = 16;
+
+/// An engine and what modules may import from the host.
+struct Runtime {
+    engine: Engine,
+    linker: Linker<HostState>,
+}
+
+/// The engines of this process: they hold no state of a module, only how code is made.
+static RUNTIMES: LazyLock<Mutex<HashMap<EngineOptions, Arc<Runtime>>>> =
+    LazyLock::new(Mutex::default);
+
+fn runtime(options: EngineOptions) -> Result<Arc<Runtime>, ModuleError> {
+    let mut runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(runtime) = runtimes.get(&options) {
+        return Ok(Arc::clone(runtime));
+    }
+    let mut config = Config::new();
+    config
+        .consume_fuel(options.fuel)
+        .epoch_interruption(options.deadline)
+        // The same bytes in, the same bytes out, on every machine.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        .max_wasm_stack(512 << 10);
+    let engine = Engine::new(&config).map_err(invalid)?;
+    let mut linker = Linker::new(&engine);
+    hostcall::link_all(&mut linker).map_err(invalid)?;
+    if options.deadline {
+        let engine = engine.weak();
+        let ticker = std::thread::Builder::new().name("wasm-deadline".to_owned());
+        let spawned = ticker.spawn(move || {
+            while let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(DEADLINE_STEP);
+            }
+        });
+        spawned
+            .map_err(|error| ModuleError::Invalid(format!("no thread for deadlines: {error}")))?;
+    }
+    let runtime = Arc::new(Runtime { engine, linker });
+    runtimes.insert(options, Arc::clone(&runtime));
+    Ok(runtime)
+}
+
+fn invalid(error: wasmtime::Error) -> ModuleError {
+    ModuleError::Invalid(format!("{error:#}"))
+}
+
+fn abi_version(module: &wasmtime::Module) -> Result<AbiVersion, ModuleError> {
+    const PREFIX: &str = "proxy_abi_version_";
+    let mut others = Vec::new();
+    for export in module.exports() {
+        match export.name().strip_prefix(PREFIX) {
+            Some("0_2_1") => return Ok(AbiVersion::V0_2_1),
+            Some("0_2_0") => return Ok(AbiVersion::V0_2_0),
+            Some(_) => others.push(export.name().to_owned()),
+            None => {}
+        }
+    }
+    Err(ModuleError::AbiVersion(if others.is_empty() {
+        String::new()
+    } else {
+        format!(", it exports {}", others.join(", "))
+    }))
+}
+
+fn missing_imports(module: &wasmtime::Module, abi: AbiVersion) -> Vec<String> {
+    let mut missing = Vec::new();
+    for import in module.imports() {
+        let there = hostcall::provides(import.module(), import.name());
+        let too_new = abi < AbiVersion::V0_2_1 && import.name() == "proxy_get_log_level";
+        if !there || too_new || !matches!(import.ty(), ExternType::Func(_)) {
+            missing.push(format!("{}.{}", import.module(), import.name()));
+        }
+    }
+    missing
 }

@@ -1,8 +1,12 @@
-//! What all VMs of a host share: clock, randomness, log, stats, shared data and queues.
+//! What all VMs of a host share: clock, randomness, log, stats, shared data, faults and trace.
 
-use std::sync::Arc;
-use crate::{Clock, LogEntry, LogSink, Stats};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::abi::Status;
+use crate::fault::Faults;
 use crate::log::LogMemory;
+use crate::{Clock, EngineOptions, Fault, LogEntry, LogLevel, LogSink, Stats, Trace};
 
 /// How a host is set up.
 #[derive(Debug, Clone, Default)]
@@ -13,11 +17,11 @@ pub struct SharedOptions {
     pub seed: Option<u64>,
     /// Where the module's log goes.
     pub log: LogSink,
-    /// The level that `proxy_get_log_level` answers, and below which lines are dropped.
-    pub log_level: Option<crate::LogLevel>,
+    /// The level that `proxy_get_log_level` answers, and below which lines are dropped; info when `None`.
+    pub log_level: Option<LogLevel>,
     /// Bounds on what a module may use.
     pub limits: Limits,
-    /// Whether callbacks and hostcalls are written down; see `Shared::trace`.
+    /// Whether callbacks and hostcalls are written down from the start; see [`Shared::trace`].
     pub trace: bool,
 }
 
@@ -28,14 +32,31 @@ pub struct Limits {
     pub memory: usize,
     /// Fuel for one callback; none is not metered.
     pub fuel_per_callback: Option<u64>,
-    /// Ticks of the deadline clock (10 ms each) for one callback; none is not bounded.
-    pub deadline_ticks: Option<u64>,
+    /// Wall-clock time for one callback, in steps of 10 ms; none is not bounded.
+    pub deadline: Option<std::time::Duration>,
+    /// Bytes of a body that the host keeps while the module holds it.
+    pub body: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        // Envoy gives a VM 1 GiB.
-        Self { memory: 1 << 30, fuel_per_callback: None, deadline_ticks: None }
+        // Envoy's: 1 GiB for a VM, 1 MiB for a buffer.
+        Self {
+            memory: 1 << 30,
+            fuel_per_callback: None,
+            deadline: None,
+            body: 1 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// How code must be compiled for these limits to hold.
+    pub(crate) fn engine(&self) -> EngineOptions {
+        EngineOptions {
+            fuel: self.fuel_per_callback.is_some(),
+            deadline: self.deadline.is_some(),
+        }
     }
 }
 
@@ -45,13 +66,24 @@ pub struct Shared {
     pub(crate) options: SharedOptions,
     pub(crate) stats: Arc<Stats>,
     pub(crate) log_memory: LogMemory,
+    pub(crate) data: SharedData,
+    pub(crate) faults: Faults,
+    pub(crate) trace: Trace,
 }
 
 impl Shared {
     /// A host's shared state, empty.
     #[must_use]
     pub fn new(options: SharedOptions) -> Arc<Self> {
-        Arc::new(Self { options, stats: Arc::default(), log_memory: LogMemory::default() })
+        let trace = Trace::new(options.trace);
+        Arc::new(Self {
+            options,
+            stats: Arc::default(),
+            log_memory: LogMemory::default(),
+            data: SharedData::default(),
+            faults: Faults::default(),
+            trace,
+        })
     }
 
     /// The stats store.
@@ -70,5 +102,119 @@ impl Shared {
     #[must_use]
     pub fn logs(&self) -> Vec<LogEntry> {
         self.log_memory.all()
+    }
+
+    /// The level of the log.
+    #[must_use]
+    pub fn log_level(&self) -> LogLevel {
+        self.options.log_level.unwrap_or(LogLevel::Info)
+    }
+
+    /// The trace of callbacks and hostcalls.
+    #[must_use]
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// The value of a key that VMs of `vm_id` share.
+    #[must_use]
+    pub fn shared_data(&self, vm_id: &str, key: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+        self.data
+            .get(vm_id, key.as_ref())
+            .ok()
+            .map(|(value, _)| value)
+    }
+
+    /// Puts a fault into all VMs.
+    pub fn add_fault(&self, fault: Fault) {
+        self.faults.add(fault);
+    }
+
+    /// Takes all faults out again.
+    pub fn clear_faults(&self) {
+        self.faults.clear();
+    }
+
+    /// A line for the log.
+    pub(crate) fn log(&self, entry: LogEntry) {
+        if self.trace.is_on() {
+            self.trace.push(
+                entry.role,
+                entry.context,
+                1,
+                &format!("[{}] {}", entry.level.as_str(), entry.message),
+            );
+        }
+        match &self.options.log {
+            LogSink::Memory => self.log_memory.push(entry),
+            LogSink::Function(function) => function(&entry),
+            LogSink::Discard => {}
+            LogSink::Tracing => entry.trace(),
+        }
+    }
+}
+
+/// Values by `vm_id` and key, each with its compare-and-swap number.
+#[derive(Debug, Default)]
+pub(crate) struct SharedData(Mutex<SharedDataInner>);
+
+#[derive(Debug, Default)]
+struct SharedDataInner {
+    by_vm: HashMap<String, Values>,
+    /// The last number given out: one sequence over all keys of all `vm_id`s.
+    cas: u32,
+    bytes: usize,
+}
+
+/// Value and compare-and-swap number by key.
+type Values = HashMap<Vec<u8>, (Vec<u8>, u32)>;
+
+/// The most that all shared data may take; Envoy has no bound.
+const MAX_SHARED_DATA: usize = 256 << 20;
+
+impl SharedData {
+    pub(crate) fn get(&self, vm_id: &str, key: &[u8]) -> Result<(Vec<u8>, u32), Status> {
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner
+            .by_vm
+            .get(vm_id)
+            .and_then(|values| values.get(key))
+            .cloned()
+            .ok_or(Status::NotFound)
+    }
+
+    /// A number of 0 sets unconditionally, and a missing key may be set with any number.
+    pub(crate) fn set(
+        &self,
+        vm_id: &str,
+        key: &[u8],
+        value: &[u8],
+        cas: u32,
+    ) -> Result<(), Status> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let SharedDataInner {
+            by_vm,
+            cas: last,
+            bytes,
+        } = &mut *inner;
+        if !by_vm.contains_key(vm_id) {
+            by_vm.insert(vm_id.to_owned(), HashMap::new());
+        }
+        let Some(values) = by_vm.get_mut(vm_id) else {
+            return Err(Status::InternalFailure);
+        };
+        let old = values.get(key);
+        if old.is_some_and(|(_, number)| cas != 0 && cas != *number) {
+            return Err(Status::CasMismatch);
+        }
+        let freed = old.map_or(0, |(value, _)| value.len() + key.len());
+        let sum = *bytes - freed + value.len() + key.len();
+        if sum > MAX_SHARED_DATA {
+            return Err(Status::InternalFailure);
+        }
+        *bytes = sum;
+        *last = last.wrapping_add(1).max(1);
+        values.insert(key.to_vec(), (value.to_vec(), *last));
+        Ok(())
     }
 }

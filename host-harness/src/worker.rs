@@ -1,25 +1,59 @@
 //! One thread's VM and the streams that run through it.
 
+mod lifecycle;
+mod streams;
+
+use std::fmt;
 use std::sync::Arc;
-use crate::{FinishedStream, HeaderMap, LocalReply, Module, PluginConfig, Shared, StreamEnd, StreamEvent, StreamFacts, StreamId};
+
+use crate::module::ModuleError;
+use crate::vm::Vm;
+use crate::vm::state::{Action, Root};
+use crate::{FailurePolicy, HeaderMap, LocalReply, Shared, StreamEvent, StreamId};
 
 /// Which of a proxy's threads a VM belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
+    /// A throw-away VM that only tries the configuration.
+    Canary,
     /// The main thread: ticks, but sees no stream.
     Main,
     /// A worker, by its number.
     Worker(u32),
 }
 
+impl Role {
+    /// A number of its own.
+    pub(crate) fn number(self) -> u64 {
+        match self {
+            Self::Canary => 0,
+            Self::Main => 1,
+            Self::Worker(number) => u64::from(number) + 2,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Canary => f.write_str("canary"),
+            Self::Main => f.write_str("main"),
+            Self::Worker(number) => write!(f, "worker{number}"),
+        }
+    }
+}
+
 /// Why a plugin did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The module cannot be loaded.
+    #[error(transparent)]
+    Module(#[from] ModuleError),
     /// The host cannot link it.
     #[error("{0}")]
     Link(String),
     /// It trapped.
-    #[error("{callback} failed: {message}")]
+    #[error("{message}")]
     Trap {
         /// Where.
         callback: &'static str,
@@ -39,11 +73,11 @@ pub enum StartError {
 /// What becomes of headers or trailers that the module saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadersOutcome {
-    /// They go on, as `Worker::request_map` or `response_map` has them now.
+    /// They go on, as [`Worker::request_map`] and its likes have them now.
     Continue,
     /// The module holds the stream; wait for [`StreamEvent`]s.
     Pause,
-    /// This goes to the client, nothing to the upstream.
+    /// This goes to the client, nothing more to the upstream.
     LocalReply(LocalReply),
     /// Reset the stream.
     Close,
@@ -52,9 +86,9 @@ pub enum HeadersOutcome {
 /// What becomes of a piece of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BodyOutcome {
-    /// These bytes go on: the piece, or everything held so far.
+    /// These bytes go on: the piece as the module left it, after everything held so far.
     Forward(Vec<u8>),
-    /// The host keeps the bytes until the module lets them go.
+    /// The host keeps the bytes until the module lets them go; see [`Worker::take_held_request_body`].
     Hold,
     /// This goes to the client.
     LocalReply(LocalReply),
@@ -63,65 +97,180 @@ pub enum BodyOutcome {
 }
 
 /// One thread's VM with a plugin in it.
+///
+/// A proxy has one on its main thread and one on each worker thread. Streams go through a worker's: open it, hand over
+/// headers, bodies and trailers as they come, and finish it. What the module did to them is in the answers and in the maps.
 #[derive(Debug)]
 pub struct Worker {
     shared: Arc<Shared>,
+    vm: Vm,
+    /// The root context that new streams belong to.
+    root: u32,
+    policy: FailurePolicy,
+    events: Vec<(StreamId, StreamEvent)>,
 }
 
-#[allow(unused_variables, clippy::missing_errors_doc, clippy::todo, reason = "being filled")]
+/// What hostcalls asked for a stream.
+#[derive(Debug, Default)]
+struct Asked {
+    continue_request: bool,
+    continue_response: bool,
+    close: bool,
+    reply: Option<Box<LocalReply>>,
+}
+
 impl Worker {
-    /// Starts the plugin in a fresh VM.
-    pub fn start(module: &Module, plugin: &PluginConfig, shared: &Arc<Shared>, role: Role) -> Result<Self, StartError> { todo!() }
-    /// Starts the plugin in a throw-away VM to see whether it would.
-    pub fn canary(module: &Module, plugin: &PluginConfig, shared: &Arc<Shared>) -> Result<(), StartError> { todo!() }
-    /// Replaces the configuration: new streams get the new one; the old root context ends after its last stream.
-    /// On an error the old one stays.
-    pub fn reconfigure(&mut self, plugin: &PluginConfig) -> Result<(), StartError> { todo!() }
-    /// Opens a stream. The module hears of it with the first callback.
-    pub fn open_stream(&mut self, facts: StreamFacts) -> StreamId { todo!() }
-    /// The request's headers with `:method`, `:scheme`, `:authority`, `:path` in front.
-    pub fn request_headers(&mut self, stream: StreamId, headers: HeaderMap, end_of_stream: bool) -> HeadersOutcome { todo!() }
-    /// A piece of the request's body.
-    pub fn request_body(&mut self, stream: StreamId, chunk: &[u8], end_of_stream: bool) -> BodyOutcome { todo!() }
-    /// The request's trailers.
-    pub fn request_trailers(&mut self, stream: StreamId, trailers: HeaderMap) -> HeadersOutcome { todo!() }
-    /// The response's headers with `:status` in front; also for the proxy's own replies.
-    pub fn response_headers(&mut self, stream: StreamId, headers: HeaderMap, end_of_stream: bool) -> HeadersOutcome { todo!() }
-    /// A piece of the response's body.
-    pub fn response_body(&mut self, stream: StreamId, chunk: &[u8], end_of_stream: bool) -> BodyOutcome { todo!() }
-    /// The response's trailers.
-    pub fn response_trailers(&mut self, stream: StreamId, trailers: HeaderMap) -> HeadersOutcome { todo!() }
-    /// The stream is over: log, done, delete.
-    pub fn finish(&mut self, stream: StreamId, end: StreamEnd) -> FinishedStream { todo!() }
     /// Request headers as they are now.
-    pub fn request_map(&self, stream: StreamId) -> &HeaderMap { todo!() }
+    #[must_use]
+    pub fn request_map(&self, stream: StreamId) -> &HeaderMap {
+        self.map(stream, 0)
+    }
+
     /// Request trailers as they are now.
-    pub fn request_trailers_map(&self, stream: StreamId) -> &HeaderMap { todo!() }
+    #[must_use]
+    pub fn request_trailers_map(&self, stream: StreamId) -> &HeaderMap {
+        self.map(stream, 1)
+    }
+
     /// Response headers as they are now.
-    pub fn response_map(&self, stream: StreamId) -> &HeaderMap { todo!() }
+    #[must_use]
+    pub fn response_map(&self, stream: StreamId) -> &HeaderMap {
+        self.map(stream, 2)
+    }
+
     /// Response trailers as they are now.
-    pub fn response_trailers_map(&self, stream: StreamId) -> &HeaderMap { todo!() }
+    #[must_use]
+    pub fn response_trailers_map(&self, stream: StreamId) -> &HeaderMap {
+        self.map(stream, 3)
+    }
+
+    fn map(&self, stream: StreamId, index: usize) -> &HeaderMap {
+        static NONE: HeaderMap = HeaderMap::EMPTY;
+        let stream = self.vm.state().streams.get(&stream.0);
+        stream
+            .and_then(|stream| stream.maps.get(index))
+            .map_or(&NONE, |slot| &slot.map)
+    }
+
     /// Whether the module has a request body callback; if not, bodies need not pass through here.
-    pub fn sees_request_body(&self) -> bool { todo!() }
+    #[must_use]
+    pub fn sees_request_body(&self) -> bool {
+        self.vm.exports.request_body.is_some()
+    }
+
     /// Whether the module has a response body callback.
-    pub fn sees_response_body(&self) -> bool { todo!() }
+    #[must_use]
+    pub fn sees_response_body(&self) -> bool {
+        self.vm.exports.response_body.is_some()
+    }
+
     /// Whether the module has a request trailers callback.
-    pub fn sees_request_trailers(&self) -> bool { todo!() }
+    #[must_use]
+    pub fn sees_request_trailers(&self) -> bool {
+        self.vm.exports.request_trailers.is_some()
+    }
+
     /// Whether the module has a response trailers callback.
-    pub fn sees_response_trailers(&self) -> bool { todo!() }
-    /// What the module asked for since the last call, outside the callback concerned.
-    pub fn take_events(&mut self) -> Vec<(StreamId, StreamEvent)> { todo!() }
-    /// When the next tick is due, nanoseconds since the Unix epoch by the host's clock.
-    pub fn next_tick_ns(&self) -> Option<u64> { todo!() }
-    /// Runs the ticks that are due.
-    pub fn run_due_ticks(&mut self) { todo!() }
-    /// Whether the VM has failed.
-    pub fn failed(&self) -> Option<&str> { todo!() }
-    /// Streams that are open.
-    pub fn open_streams(&self) -> usize { todo!() }
-    /// Ends the root contexts: done and delete. A root that answers false gets ticks until it calls `proxy_done`.
-    /// Says whether all have ended.
-    pub fn shutdown(&mut self) -> bool { todo!() }
+    #[must_use]
+    pub fn sees_response_trailers(&self) -> bool {
+        self.vm.exports.response_trailers.is_some()
+    }
+
+    /// What the module asked for since the last call, outside the callback concerned: a stream's, or a root's acting on one.
+    pub fn take_events(&mut self) -> Vec<(StreamId, StreamEvent)> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Why the VM has failed, if it has.
+    #[must_use]
+    pub fn failed(&self) -> Option<&str> {
+        self.vm.failure()
+    }
+
+    /// How many streams are open.
+    #[must_use]
+    pub fn open_streams(&self) -> usize {
+        self.vm.state().streams.len()
+    }
+
+    /// Bytes of the module's memory.
+    #[must_use]
+    pub fn memory_size(&self) -> usize {
+        self.vm.memory_size()
+    }
+
+    /// What the module has cost outside streams: root contexts' callbacks.
+    #[must_use]
+    pub fn root_cost(&self) -> crate::Cost {
+        self.vm
+            .state()
+            .roots
+            .iter()
+            .fold(crate::Cost::default(), |mut sum, root| {
+                sum.add(&root.cost);
+                sum
+            })
+    }
+
     /// What all VMs share.
-    pub fn shared(&self) -> &Arc<Shared> { &self.shared }
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Carries out what hostcalls asked for: what concerns `own` is returned, everything else happens here.
+    fn settle(&mut self, own: u32) -> Asked {
+        let mut mine = Asked::default();
+        while !self.vm.state().actions.is_empty() {
+            let actions = std::mem::take(&mut self.vm.state_mut().actions);
+            for (id, action) in actions {
+                match action {
+                    Action::Done => self.delete_root(id),
+                    Action::Continue(crate::abi::StreamType::Request) if id == own => {
+                        mine.continue_request = true
+                    }
+                    Action::Continue(_) if id == own => mine.continue_response = true,
+                    Action::Close if id == own => mine.close = true,
+                    Action::LocalReply(reply) if id == own => {
+                        mine.reply = mine.reply.or(Some(reply))
+                    }
+                    action => self.act_on_other(id, action),
+                }
+            }
+        }
+        mine
+    }
+
+    /// Acts on a stream from another context's callback.
+    fn act_on_other(&mut self, id: u32, action: Action) {
+        let Some(stream) = self.vm.state_mut().streams.get_mut(&id) else {
+            return;
+        };
+        let direction =
+            |stream: crate::abi::StreamType| usize::from(stream != crate::abi::StreamType::Request);
+        let event = match action {
+            Action::Continue(stream_type) => {
+                let Some(paused) = stream.paused.get_mut(direction(stream_type)) else {
+                    return;
+                };
+                if !std::mem::take(paused) {
+                    return;
+                }
+                if stream_type == crate::abi::StreamType::Request {
+                    StreamEvent::ContinueRequest
+                } else {
+                    stream.response_started = true;
+                    StreamEvent::ContinueResponse
+                }
+            }
+            Action::Close => StreamEvent::Close,
+            Action::LocalReply(reply) => StreamEvent::LocalReply(self.deliver(id, *reply)),
+            Action::Done => return,
+        };
+        self.events.push((StreamId(id), event));
+    }
+
+    fn root_of(&mut self, id: u32) -> Option<&mut Root> {
+        self.vm.state_mut().root_mut(id)
+    }
 }

@@ -1,0 +1,122 @@
+//! Buffers: bodies and configurations.
+
+use wasmtime::Linker;
+
+use super::{Answer, Fail, Guest, Hostcall, enter, provide};
+use crate::abi::{BufferType, Status};
+use crate::vm::memory::{GuestMemory, give};
+use crate::vm::state::HostState;
+
+pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    provide!(linker, "env", GetBufferBytes, get_bytes, (buffer: u32, start: u32, max: u32, value: u32, size: u32));
+    provide!(linker, "env", GetBufferStatus, get_status, (buffer: u32, length: u32, flags: u32));
+    provide!(linker, "env", SetBufferBytes, set_bytes, (buffer: u32, start: u32, length: u32, value: u32, size: u32));
+    Ok(())
+}
+
+fn buffer_type(buffer: u32) -> Result<BufferType, Fail> {
+    BufferType::from_code(buffer).ok_or(Status::BadArgument.into())
+}
+
+/// What a buffer holds now. Those of a stream are empty when they are not available, those of a callout or of a
+/// configuration are not found.
+fn content(state: &HostState, buffer: BufferType) -> Result<&[u8], Fail> {
+    let body = |index: usize| {
+        let body = state.stream().and_then(|stream| stream.bodies.get(index));
+        body.filter(|body| body.current)
+            .map_or(&[][..], |body| body.shown())
+    };
+    Ok(match buffer {
+        BufferType::HttpRequestBody => body(0),
+        BufferType::HttpResponseBody => body(1),
+        BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcReceiveBuffer => {
+            &[]
+        }
+        BufferType::HttpCallResponseBody => return Err(Status::NotFound.into()),
+        BufferType::VmConfiguration => &state.plugin.vm_configuration,
+        BufferType::PluginConfiguration => {
+            let root = state
+                .configuring
+                .and_then(|root| state.root(root))
+                .ok_or(Status::NotFound)?;
+            &root.plugin.configuration
+        }
+        BufferType::CallData => &state.call_data,
+    })
+}
+
+fn get_bytes(
+    guest: &mut Guest<'_>,
+    buffer: u32,
+    start: u32,
+    max: u32,
+    value: u32,
+    size: u32,
+) -> Answer {
+    let buffer = buffer_type(buffer)?;
+    give(guest, value, size, |state, bytes| {
+        let content = content(state, buffer)?;
+        let start = start as usize;
+        let end = start.saturating_add(max as usize).min(content.len());
+        bytes.extend_from_slice(content.get(start..end).unwrap_or_default());
+        if !matches!(buffer, BufferType::CallData) {
+            state.call_data.clear();
+            state.call_data.extend_from_slice(bytes);
+        }
+        Ok(())
+    })
+}
+
+fn get_status(guest: &mut Guest<'_>, buffer: u32, length: u32, flags: u32) -> Answer {
+    let buffer = buffer_type(buffer)?;
+    let mut memory = GuestMemory::of(guest)?;
+    let size =
+        u32::try_from(content(memory.state, buffer)?.len()).map_err(|_| Status::InternalFailure)?;
+    memory.write_u32(length, size)?;
+    memory.write_u32(flags, 0)
+}
+
+/// Prepends, appends or replaces; Envoy knows no way to put bytes into the middle.
+fn set_bytes(
+    guest: &mut Guest<'_>,
+    buffer: u32,
+    start: u32,
+    length: u32,
+    value: u32,
+    size: u32,
+) -> Answer {
+    let buffer = buffer_type(buffer)?;
+    let mut memory = GuestMemory::of(guest)?;
+    content(memory.state, buffer)?;
+    let (bytes, state) = memory.read_with(value, size)?;
+    let limit = state.shared.options.limits.body;
+    let index = match buffer {
+        BufferType::HttpRequestBody => 0,
+        BufferType::HttpResponseBody => 1,
+        _ => return Err(Status::BadArgument.into()),
+    };
+    let body = state
+        .stream_mut()
+        .and_then(|stream| stream.bodies.get_mut(index))
+        .filter(|body| body.current)
+        .ok_or(Status::BadArgument)?;
+    let content = body.shown_mut();
+    let (start, length) = (start as usize, length as usize);
+    if start >= content.len() && start > 0 {
+        // Envoy's own buffers have no bound here; a host that a module must not grow has.
+        if content.len() + bytes.len() > limit.saturating_mul(16) {
+            return Err(Status::InternalFailure.into());
+        }
+        content.extend_from_slice(bytes);
+    } else if start == 0 {
+        if bytes.len() > limit.saturating_mul(16)
+            || content.len() + bytes.len() > limit.saturating_mul(16)
+        {
+            return Err(Status::InternalFailure.into());
+        }
+        content.splice(..length.min(content.len()), bytes.iter().copied());
+    } else {
+        return Err(Status::BadArgument.into());
+    }
+    Ok(())
+}

@@ -1,0 +1,255 @@
+//! Log, time, contexts, and what happens to the stream.
+
+use wasmtime::Linker;
+
+use super::{Answer, Guest, Hostcall, enter, provide};
+use crate::abi::{MapType, Status, StreamType};
+use crate::vm::memory::{GuestMemory, give};
+use crate::vm::state::{Action, HostState, Life, Stream, Tick};
+use crate::{HeaderMap, LocalReply, LogLevel};
+
+pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    provide!(linker, "env", Log, log, (level: u32, message: u32, size: u32));
+    provide!(linker, "env", GetLogLevel, get_log_level, (level: u32));
+    provide!(linker, "env", GetCurrentTime, get_current_time, (time: u32));
+    provide!(linker, "env", SetTickPeriod, set_tick_period, (period: u32));
+    provide!(linker, "env", SetEffectiveContext, set_effective_context, (context: u32));
+    provide!(linker, "env", Done, done, ());
+    provide!(linker, "env", ContinueStream, continue_stream, (stream: u32));
+    provide!(linker, "env", CloseStream, close_stream, (stream: u32));
+    provide!(linker, "env", SendLocalResponse, send_local_response, (
+        status: u32, details: u32, details_size: u32, body: u32, body_size: u32, headers: u32, headers_size: u32, grpc: u32
+    ));
+    provide!(linker, "env", GetStatus, get_status, (code: u32, message: u32, size: u32));
+    provide!(linker, "env", CallForeignFunction, call_foreign_function, (
+        name: u32, name_size: u32, argument: u32, argument_size: u32, result: u32, result_size: u32
+    ));
+    Ok(())
+}
+
+fn log(guest: &mut Guest<'_>, level: u32, message: u32, size: u32) -> Answer {
+    let level = LogLevel::from_code(level).ok_or(Status::BadArgument)?;
+    let mut memory = GuestMemory::of(guest)?;
+    let (message, state) = memory.read_with(message, size)?;
+    state.log(level, message);
+    Ok(())
+}
+
+fn get_log_level(guest: &mut Guest<'_>, level: u32) -> Answer {
+    let mut memory = GuestMemory::of(guest)?;
+    let code = memory.state.shared.log_level() as u32;
+    memory.write_u32(level, code)
+}
+
+fn get_current_time(guest: &mut Guest<'_>, time: u32) -> Answer {
+    let mut memory = GuestMemory::of(guest)?;
+    let now = memory.state.shared.clock().now_ns();
+    memory.write_u64(time, now)
+}
+
+/// The timer belongs to the root context, also when a stream asks. Zero stops it.
+fn set_tick_period(guest: &mut Guest<'_>, period_ms: u32) -> Answer {
+    let state = guest.data_mut();
+    let now = state.shared.clock().now_ns();
+    let id = state.root_id();
+    if let Some(root) = state.root_mut(id) {
+        let period_ns = u64::from(period_ms) * 1_000_000;
+        root.tick = (period_ns > 0).then_some(Tick {
+            period_ns,
+            due_ns: now + period_ns,
+        });
+    }
+    Ok(())
+}
+
+fn set_effective_context(guest: &mut Guest<'_>, context: u32) -> Answer {
+    let state = guest.data_mut();
+    if context != 0 && !state.exists(context) {
+        return Err(Status::BadArgument.into());
+    }
+    state.effective = context;
+    Ok(())
+}
+
+/// Ends a root context that answered false to `proxy_on_done`.
+fn done(guest: &mut Guest<'_>) -> Answer {
+    let state = guest.data_mut();
+    let id = state.context();
+    match state.root_mut(id) {
+        Some(root) if root.life == Life::Finishing => {
+            root.life = Life::Over;
+            state.actions.push((id, Action::Done));
+            Ok(())
+        }
+        _ => Err(Status::NotFound.into()),
+    }
+}
+
+fn continue_stream(guest: &mut Guest<'_>, stream: u32) -> Answer {
+    let direction = StreamType::from_code(stream).ok_or(Status::BadArgument)?;
+    if matches!(direction, StreamType::Upstream) {
+        return Err(Status::Unimplemented.into());
+    }
+    let state = guest.data_mut();
+    let id = state.context();
+    if let Some(stream) = state.stream_mut()
+        && matches!(direction, StreamType::Request | StreamType::Response)
+    {
+        // Envoy forgets the request's maps and body at once, in the same callback.
+        for map in [MapType::RequestHeaders, MapType::RequestTrailers] {
+            if let Some(map) = stream.map_mut(map) {
+                map.current = false;
+            }
+        }
+        stream.bodies[0].current = false;
+        state.actions.push((id, Action::Continue(direction)));
+    }
+    Ok(())
+}
+
+fn close_stream(guest: &mut Guest<'_>, stream: u32) -> Answer {
+    StreamType::from_code(stream).ok_or(Status::BadArgument)?;
+    let state = guest.data_mut();
+    let id = state.context();
+    if state.streams.contains_key(&id) {
+        state.actions.push((id, Action::Close));
+    }
+    Ok(())
+}
+
+/// Answers the client. Without effect on a root context, after a first one, and once the response has begun.
+#[allow(clippy::too_many_arguments, reason = "the ABI's own")]
+fn send_local_response(
+    guest: &mut Guest<'_>,
+    status: u32,
+    details: u32,
+    details_size: u32,
+    body: u32,
+    body_size: u32,
+    headers: u32,
+    headers_size: u32,
+    grpc_status: u32,
+) -> Answer {
+    let mut memory = GuestMemory::of(guest)?;
+    let details = memory.read(details, details_size)?.to_vec();
+    let body = memory.read(body, body_size)?.to_vec();
+    let headers = HeaderMap::decode_pairs(memory.read(headers, headers_size)?);
+    let state = memory.state;
+    let id = state.context();
+    if let Some(stream) = state.stream_mut()
+        && !stream.replied
+        && !stream.response_started
+    {
+        stream.replied = true;
+        let details = String::from_utf8_lossy(&details).replace(' ', "_");
+        let reply = local_reply(stream, status, &headers, body, details, grpc_status);
+        state
+            .actions
+            .push((id, Action::LocalReply(Box::new(reply))));
+    }
+    Ok(())
+}
+
+/// A local reply as Envoy makes it: for gRPC a 200 with the error in headers, for `HEAD` without body.
+pub(crate) fn local_reply(
+    stream: &Stream,
+    status: u32,
+    additional: &HeaderMap,
+    mut body: Vec<u8>,
+    details: String,
+    grpc_status: u32,
+) -> LocalReply {
+    let request = stream.map(MapType::RequestHeaders).map(|slot| &slot.map);
+    let is = |name: &str, test: &dyn Fn(&[u8]) -> bool| {
+        request.and_then(|map| map.get(name)).is_some_and(test)
+    };
+    let mut headers = HeaderMap::new();
+    headers.add(":status", status.to_string());
+    headers.extend(additional.iter());
+    if is("content-type", &|value| {
+        value == b"application/grpc" || value.starts_with(b"application/grpc+")
+    }) {
+        headers.set(":status", "200");
+        headers.set("content-type", "application/grpc");
+        let code = if grpc_status.cast_signed() < 0 {
+            grpc_status_of(status)
+        } else {
+            grpc_status
+        };
+        headers.set("grpc-status", code.to_string());
+        if !body.is_empty() {
+            headers.set("grpc-message", percent_encoded(&body));
+        }
+        body.clear();
+    } else if body.is_empty() {
+        headers.remove("content-length");
+        headers.remove("content-type");
+    } else {
+        headers.set("content-length", body.len().to_string());
+        if headers.get("content-type").is_none() {
+            headers.add("content-type", "text/plain");
+        }
+        if is(":method", &|value| value == b"HEAD") {
+            body.clear();
+        }
+    }
+    LocalReply {
+        headers,
+        body,
+        details,
+    }
+}
+
+/// The gRPC status that stands for an HTTP status.
+pub(crate) fn grpc_status_of(status: u32) -> u32 {
+    match status {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => 14,
+        _ => 2,
+    }
+}
+
+/// gRPC's encoding of a message in a header.
+fn percent_encoded(message: &[u8]) -> String {
+    use std::fmt::Write as _;
+    message.iter().fold(String::new(), |mut text, byte| {
+        if (b' '..=b'~').contains(byte) && *byte != b'%' {
+            text.push(char::from(*byte));
+        } else {
+            _ = write!(text, "%{byte:02X}");
+        }
+        text
+    })
+}
+
+/// The status of the last callout: none has been made.
+fn get_status(guest: &mut Guest<'_>, code: u32, message: u32, size: u32) -> Answer {
+    GuestMemory::of(guest)?.write_u32(code, 0)?;
+    give(guest, message, size, |_, _| Ok(()))
+}
+
+fn call_foreign_function(
+    guest: &mut Guest<'_>,
+    name: u32,
+    name_size: u32,
+    argument: u32,
+    argument_size: u32,
+    result: u32,
+    result_size: u32,
+) -> Answer {
+    let mut memory = GuestMemory::of(guest)?;
+    let (name, _, _) = memory.read_two((name, name_size), (argument, argument_size))?;
+    // Routes are chosen after the module here, so there is no cached one to clear.
+    if name != b"clear_route_cache" {
+        return Err(Status::NotFound.into());
+    }
+    for out in [result, result_size] {
+        if out != 0 {
+            memory.write_u32(out, 0)?;
+        }
+    }
+    Ok(())
+}

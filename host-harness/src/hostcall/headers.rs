@@ -1,0 +1,138 @@
+//! Header maps. Which are readable and writable in which callback is in `Stream::readable` and `Stream::writable`.
+
+use wasmtime::Linker;
+
+use super::{Answer, Fail, Guest, Hostcall, enter, provide};
+use crate::HeaderMap;
+use crate::abi::{MapType, Status};
+use crate::vm::memory::{GuestMemory, give, give_scratch};
+use crate::vm::state::HostState;
+
+pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    provide!(linker, "env", GetHeaderMapSize, get_size, (map: u32, size: u32));
+    provide!(linker, "env", GetHeaderMapPairs, get_pairs, (map: u32, pairs: u32, size: u32));
+    provide!(linker, "env", SetHeaderMapPairs, set_pairs, (map: u32, pairs: u32, size: u32));
+    provide!(linker, "env", GetHeaderMapValue, get_value, (map: u32, name: u32, name_size: u32, value: u32, size: u32));
+    provide!(linker, "env", AddHeaderMapValue, add_value, (map: u32, name: u32, name_size: u32, value: u32, value_size: u32));
+    provide!(linker, "env", ReplaceHeaderMapValue, replace_value, (
+        map: u32, name: u32, name_size: u32, value: u32, value_size: u32
+    ));
+    provide!(linker, "env", RemoveHeaderMapValue, remove_value, (map: u32, name: u32, name_size: u32));
+    Ok(())
+}
+
+fn map_type(map: u32) -> Result<MapType, Fail> {
+    MapType::from_code(map).ok_or(Status::BadArgument.into())
+}
+
+/// The map, to change; unavailable is a bad argument.
+fn writable(state: &mut HostState, map: MapType) -> Result<&mut HeaderMap, Fail> {
+    state
+        .stream_mut()
+        .and_then(|stream| stream.writable(map))
+        .ok_or(Status::BadArgument.into())
+}
+
+/// The size is only told of a map that could be written.
+fn get_size(guest: &mut Guest<'_>, map: u32, size: u32) -> Answer {
+    let map = map_type(map)?;
+    let mut memory = GuestMemory::of(guest)?;
+    let bytes = u32::try_from(writable(memory.state, map)?.byte_size())
+        .map_err(|_| Status::InternalFailure)?;
+    memory.write_u32(size, bytes)
+}
+
+/// An unavailable map is an empty one.
+fn get_pairs(guest: &mut Guest<'_>, map: u32, pairs: u32, size: u32) -> Answer {
+    let map = map_type(map)?;
+    give(guest, pairs, size, |state, bytes| {
+        if let Some(map) = state.stream().and_then(|stream| stream.readable(map))
+            && !map.is_empty()
+        {
+            map.encode_pairs(bytes);
+        }
+        Ok(())
+    })
+}
+
+fn set_pairs(guest: &mut Guest<'_>, map: u32, pairs: u32, size: u32) -> Answer {
+    let map = map_type(map)?;
+    let mut memory = GuestMemory::of(guest)?;
+    let (pairs, state) = memory.read_with(pairs, size)?;
+    *writable(state, map)? = HeaderMap::decode_pairs(pairs);
+    Ok(())
+}
+
+/// The first value. An unavailable map is a bad argument, but in the log phase its header is just not found.
+fn get_value(
+    guest: &mut Guest<'_>,
+    map: u32,
+    name: u32,
+    name_size: u32,
+    value: u32,
+    size: u32,
+) -> Answer {
+    let map = map_type(map)?;
+    let mut memory = GuestMemory::of(guest)?;
+    let (name, state) = memory.read_with(name, name_size)?;
+    // Copied before the module's memory is let go: its allocator may move everything.
+    let mut scratch = std::mem::take(&mut state.scratch);
+    scratch.clear();
+    let found = first_value(state, map, name, &mut scratch);
+    state.scratch = scratch;
+    found?;
+    give_scratch(guest, value, size)
+}
+
+fn first_value(state: &HostState, map: MapType, name: &[u8], out: &mut Vec<u8>) -> Answer {
+    let stream = state.stream();
+    let Some(lines) = stream.and_then(|stream| stream.readable(map)) else {
+        let logging = stream.is_some_and(|stream| stream.logging);
+        return Err(if logging {
+            Status::NotFound
+        } else {
+            Status::BadArgument
+        }
+        .into());
+    };
+    out.extend_from_slice(lines.get(name).ok_or(Status::NotFound)?);
+    Ok(())
+}
+
+fn add_value(
+    guest: &mut Guest<'_>,
+    map: u32,
+    name: u32,
+    name_size: u32,
+    value: u32,
+    value_size: u32,
+) -> Answer {
+    let map = map_type(map)?;
+    let mut memory = GuestMemory::of(guest)?;
+    let (name, value, state) = memory.read_two((name, name_size), (value, value_size))?;
+    writable(state, map)?.add(name, value);
+    Ok(())
+}
+
+fn replace_value(
+    guest: &mut Guest<'_>,
+    map: u32,
+    name: u32,
+    name_size: u32,
+    value: u32,
+    value_size: u32,
+) -> Answer {
+    let map = map_type(map)?;
+    let mut memory = GuestMemory::of(guest)?;
+    let (name, value, state) = memory.read_two((name, name_size), (value, value_size))?;
+    writable(state, map)?.set(name, value);
+    Ok(())
+}
+
+fn remove_value(guest: &mut Guest<'_>, map: u32, name: u32, name_size: u32) -> Answer {
+    let map = map_type(map)?;
+    let mut memory = GuestMemory::of(guest)?;
+    let (name, state) = memory.read_with(name, name_size)?;
+    writable(state, map)?.remove(name);
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! Metrics. A counter that is recorded is added to, as in Envoy.
+
+use wasmtime::Linker;
+
+use super::{Answer, Guest, Hostcall, enter, provide};
+use crate::abi::{MetricType, Status};
+use crate::stats::{MODULE_PREFIX, Metric};
+use crate::vm::memory::GuestMemory;
+use crate::vm::state::HostState;
+
+pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    provide!(linker, "env", DefineMetric, define, (kind: u32, name: u32, size: u32, id: u32));
+    provide!(linker, "env", IncrementMetric, increment, (id: u32, offset: i64));
+    provide!(linker, "env", RecordMetric, record, (id: u32, value: u64));
+    provide!(linker, "env", GetMetric, get, (id: u32, value: u32));
+    Ok(())
+}
+
+/// Defining a name again gives a new id for the same stat; the same name as another kind is another stat.
+fn define(guest: &mut Guest<'_>, kind: u32, name: u32, size: u32, id: u32) -> Answer {
+    let mut memory = GuestMemory::of(guest)?;
+    let name = format!(
+        "{MODULE_PREFIX}{}",
+        String::from_utf8_lossy(memory.read(name, size)?)
+    );
+    let kind = MetricType::from_code(kind).ok_or(Status::BadArgument)?;
+    let state = &mut *memory.state;
+    let metric = state.shared.stats().metric(&name, kind);
+    let number = state
+        .metrics
+        .define(kind, metric)
+        .ok_or(Status::InternalFailure)?;
+    memory.write_u32(id, number)
+}
+
+/// What an unknown id answers: the two kinds that could be there are not found, anything else is a bad argument.
+fn unknown(id: u32) -> Status {
+    if id & 3 < 2 {
+        Status::NotFound
+    } else {
+        Status::BadArgument
+    }
+}
+
+fn increment(guest: &mut Guest<'_>, id: u32, offset: i64) -> Answer {
+    match guest.data().metrics.get(id) {
+        Some(Metric::Counter(counter)) => match u64::try_from(offset) {
+            Ok(delta @ 1..) => counter.add(delta),
+            _ => return Err(Status::BadArgument.into()),
+        },
+        Some(Metric::Gauge(gauge)) => gauge.add(offset),
+        Some(Metric::Histogram(_)) => return Err(Status::BadArgument.into()),
+        None => return Err(unknown(id).into()),
+    }
+    Ok(())
+}
+
+fn record(guest: &mut Guest<'_>, id: u32, value: u64) -> Answer {
+    match guest.data().metrics.get(id) {
+        Some(Metric::Counter(counter)) => counter.add(value),
+        Some(Metric::Gauge(gauge)) => gauge.set(value),
+        Some(Metric::Histogram(histogram)) => histogram.record(value),
+        None => return Err(Status::NotFound.into()),
+    }
+    Ok(())
+}
+
+fn get(guest: &mut Guest<'_>, id: u32, value: u32) -> Answer {
+    let mut memory = GuestMemory::of(guest)?;
+    let number = match memory.state.metrics.get(id) {
+        Some(Metric::Counter(counter)) => counter.value(),
+        Some(Metric::Gauge(gauge)) => gauge.value(),
+        Some(Metric::Histogram(_)) => return Err(Status::BadArgument.into()),
+        None => return Err(unknown(id).into()),
+    };
+    memory.write_u64(value, number)
+}

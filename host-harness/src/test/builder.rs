@@ -1,0 +1,240 @@
+//! Setting up a host.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::Host;
+use crate::{
+    Clock, FailurePolicy, Fault, Limits, LogEntry, LogLevel, LogSink, Module, ModuleError, PluginConfig, Role, Shared,
+    SharedOptions, StartError, Worker,
+};
+
+/// A host that is being set up. What is not said is: one worker, time at 2026-01-01T00:00:00Z, seed 0, 10⁹ units of fuel for
+/// a callback, 64 MiB of memory, log level info, trace on.
+#[derive(Debug, Clone)]
+pub struct HostBuilder {
+    module: Source,
+    plugin: PluginConfig,
+    workers: u32,
+    seed: u64,
+    start_ns: u64,
+    log_level: LogLevel,
+    limits: Limits,
+    trace: bool,
+    faults: Vec<Fault>,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    None,
+    Module(Module),
+    File(PathBuf),
+    Bytes(Vec<u8>),
+}
+
+/// 2026-01-01T00:00:00Z.
+const START_NS: u64 = 1_767_225_600 * 1_000_000_000;
+
+impl Default for HostBuilder {
+    fn default() -> Self {
+        Self {
+            module: Source::None,
+            plugin: PluginConfig { name: "plugin".to_owned(), vm_id: "vm".to_owned(), ..PluginConfig::default() },
+            workers: 1,
+            seed: 0,
+            start_ns: START_NS,
+            log_level: LogLevel::Info,
+            limits: Limits { memory: 64 << 20, fuel_per_callback: Some(1_000_000_000), ..Limits::default() },
+            trace: true,
+            faults: Vec::new(),
+        }
+    }
+}
+
+impl HostBuilder {
+    /// The module.
+    #[must_use]
+    pub fn module(mut self, module: &Module) -> Self {
+        self.module = Source::Module(module.clone());
+        self
+    }
+
+    /// The module, from a file.
+    #[must_use]
+    pub fn module_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.module = Source::File(path.into());
+        self
+    }
+
+    /// The module, from its bytes or its text.
+    #[must_use]
+    pub fn module_bytes(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.module = Source::Bytes(bytes.into());
+        self
+    }
+
+    /// Everything that an operator says of the plugin, at once.
+    #[must_use]
+    pub fn plugin(mut self, plugin: PluginConfig) -> Self {
+        self.plugin = plugin;
+        self
+    }
+
+    /// The plugin's configuration.
+    #[must_use]
+    pub fn configuration(mut self, configuration: impl Into<Vec<u8>>) -> Self {
+        self.plugin.configuration = configuration.into();
+        self
+    }
+
+    /// The VM's configuration.
+    #[must_use]
+    pub fn vm_configuration(mut self, configuration: impl Into<Vec<u8>>) -> Self {
+        self.plugin.vm_configuration = configuration.into();
+        self
+    }
+
+    /// The root context's name.
+    #[must_use]
+    pub fn root_id(mut self, root_id: impl Into<String>) -> Self {
+        self.plugin.root_id = root_id.into();
+        self
+    }
+
+    /// An environment variable of the VM.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.plugin.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// What streams get after the module failed.
+    #[must_use]
+    pub fn failure_policy(mut self, policy: FailurePolicy) -> Self {
+        self.plugin.failure_policy = policy;
+        self
+    }
+
+    /// How many workers there are, besides the main thread's instance.
+    #[must_use]
+    pub fn workers(mut self, workers: u32) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Seed of the module's randomness.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Where time stands at the start, nanoseconds since the Unix epoch.
+    #[must_use]
+    pub fn clock_at(mut self, unix_ns: u64) -> Self {
+        self.start_ns = unix_ns;
+        self
+    }
+
+    /// The level of the log.
+    #[must_use]
+    pub fn log_level(mut self, level: LogLevel) -> Self {
+        self.log_level = level;
+        self
+    }
+
+    /// The most memory that a VM may have, in bytes.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.limits.memory = bytes;
+        self
+    }
+
+    /// The most fuel that a callback may burn; `None` does not meter, which is faster.
+    #[must_use]
+    pub fn fuel_per_callback(mut self, fuel: Option<u64>) -> Self {
+        self.limits.fuel_per_callback = fuel;
+        self
+    }
+
+    /// The most of a body that the host keeps while the module holds it.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.limits.body = bytes;
+        self
+    }
+
+    /// Whether the trace is written.
+    #[must_use]
+    pub fn trace(mut self, on: bool) -> Self {
+        self.trace = on;
+        self
+    }
+
+    /// A fault that is there from the start.
+    #[must_use]
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
+    /// Starts the host: a throw-away VM tries the plugin, then the main thread and the workers start it.
+    ///
+    /// # Errors
+    ///
+    /// When the module cannot be loaded, traps, or refuses its configuration.
+    pub fn start(self) -> Result<Host, StartFailure> {
+        let shared = Shared::new(SharedOptions {
+            clock: Clock::virtual_at(self.start_ns),
+            seed: Some(self.seed),
+            log: LogSink::Memory,
+            log_level: Some(self.log_level),
+            limits: self.limits.clone(),
+            trace: self.trace,
+        });
+        for fault in self.faults.clone() {
+            shared.add_fault(fault);
+        }
+        let start = || -> Result<Host, StartError> {
+            let module = match self.module {
+                Source::Module(module) => module,
+                Source::File(path) => Module::from_file(path)?,
+                Source::Bytes(bytes) => Module::from_bytes(bytes)?,
+                Source::None => return Err(ModuleError::Invalid("the builder was given no module".to_owned()).into()),
+            };
+            Worker::canary(&module, &self.plugin, &shared)?;
+            let main = Worker::start(&module, &self.plugin, &shared, Role::Main)?;
+            let workers = (0..self.workers)
+                .map(|number| Worker::start(&module, &self.plugin, &shared, Role::Worker(number)))
+                .collect::<Result<_, _>>()?;
+            let plugin = self.plugin;
+            Ok(Host { module, plugin, shared: std::sync::Arc::clone(&shared), main, workers, next: 0, connections: 0 })
+        };
+        start().map_err(|error| StartFailure { error, logs: shared.logs(), trace: shared.trace().text() })
+    }
+}
+
+/// Why a host did not start, with what the module did until then.
+pub struct StartFailure {
+    /// The reason.
+    pub error: StartError,
+    /// The module's log.
+    pub logs: Vec<LogEntry>,
+    /// What went between host and module.
+    pub trace: String,
+}
+
+impl fmt::Display for StartFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+/// With the trace, for `unwrap` in tests.
+impl fmt::Debug for StartFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n--- trace ---\n{}", self.error, self.trace)
+    }
+}
+
+impl std::error::Error for StartFailure {}

@@ -1,0 +1,279 @@
+//! One VM: an instance of the module, its callbacks, and what happens around each of them.
+
+pub(crate) mod memory;
+pub(crate) mod state;
+
+use std::sync::Arc;
+
+use wasmtime::{Instance, Store, TypedFunc, WasmParams, WasmResults};
+
+use crate::module::DEADLINE_STEP;
+use crate::{Module, PluginConfig, Role, Shared, StartError};
+use state::HostState;
+
+/// An instance of a module.
+#[derive(Debug)]
+pub(crate) struct Vm {
+    store: Store<HostState>,
+    pub(crate) exports: Exports,
+    /// Why the VM has failed: no callback is made any more.
+    failure: Option<String>,
+    fuel: Option<u64>,
+    deadline_steps: Option<u64>,
+}
+
+/// The callbacks that the module has.
+pub(crate) struct Exports {
+    pub(crate) context_create: Option<TypedFunc<(u32, u32), ()>>,
+    pub(crate) vm_start: Option<TypedFunc<(u32, u32), u32>>,
+    pub(crate) configure: Option<TypedFunc<(u32, u32), u32>>,
+    pub(crate) tick: Option<TypedFunc<u32, ()>>,
+    pub(crate) request_headers: Option<TypedFunc<(u32, u32, u32), u32>>,
+    pub(crate) request_body: Option<TypedFunc<(u32, u32, u32), u32>>,
+    pub(crate) request_trailers: Option<TypedFunc<(u32, u32), u32>>,
+    pub(crate) response_headers: Option<TypedFunc<(u32, u32, u32), u32>>,
+    pub(crate) response_body: Option<TypedFunc<(u32, u32, u32), u32>>,
+    pub(crate) response_trailers: Option<TypedFunc<(u32, u32), u32>>,
+    pub(crate) done: Option<TypedFunc<u32, u32>>,
+    pub(crate) log: Option<TypedFunc<u32, ()>>,
+    pub(crate) delete: Option<TypedFunc<u32, ()>>,
+}
+
+impl std::fmt::Debug for Exports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Exports")
+    }
+}
+
+impl Vm {
+    /// Makes an instance and runs its start function.
+    pub(crate) fn new(
+        module: &Module,
+        plugin: &Arc<PluginConfig>,
+        shared: &Arc<Shared>,
+        role: Role,
+    ) -> Result<Self, StartError> {
+        let limits = &shared.options.limits;
+        let compiled = module.compiled(limits.engine())?;
+        let mut store = Store::new(
+            compiled.instance.module().engine(),
+            HostState::new(shared, plugin, role),
+        );
+        store.limiter(|state| &mut state.limiter);
+        let deadline_steps = limits.deadline.map(|deadline| {
+            // One more, as the current step has partly passed.
+            u64::try_from(deadline.as_nanos() / DEADLINE_STEP.as_nanos())
+                .unwrap_or(u64::MAX)
+                .saturating_add(1)
+        });
+        let fuel = limits.fuel_per_callback;
+        meter(&mut store, fuel, deadline_steps);
+        let trap = |callback: &'static str, error: wasmtime::Error| StartError::Trap {
+            callback,
+            message: format!("{error:?}"),
+        };
+        store.data_mut().starting = true;
+        let instance = compiled
+            .instance
+            .instantiate(&mut store)
+            .map_err(|error| trap("instantiation", error))?;
+        let memory = instance.get_memory(&mut store, "memory");
+        store.data_mut().memory = Some(
+            memory.ok_or_else(|| StartError::Link("the module exports no memory".to_owned()))?,
+        );
+        // The C name first, as Envoy has it.
+        let allocator = match function(&instance, &mut store, "malloc")? {
+            Some(malloc) => Some(malloc),
+            None => function(&instance, &mut store, "proxy_on_memory_allocate")?,
+        };
+        store.data_mut().allocator = allocator;
+        let exports = Exports::find(&instance, &mut store)?;
+        if let Some(initialize) = function::<(), ()>(&instance, &mut store, "_initialize")? {
+            initialize
+                .call(&mut store, ())
+                .map_err(|error| trap("_initialize", error))?;
+            // Also the C runtime's own entry point, where a module of the reactor kind has one.
+            if let Ok(Some(main)) = function::<(u32, u32), u32>(&instance, &mut store, "main") {
+                main.call(&mut store, (0, 0))
+                    .map_err(|error| trap("main", error))?;
+            }
+        } else if let Some(start) = function::<(), ()>(&instance, &mut store, "_start")? {
+            start
+                .call(&mut store, ())
+                .map_err(|error| trap("_start", error))?;
+        }
+        store.data_mut().starting = false;
+        store.data_mut().actions.clear();
+        Ok(Self {
+            store,
+            exports,
+            failure: None,
+            fuel,
+            deadline_steps,
+        })
+    }
+
+    /// The host's state.
+    pub(crate) fn state(&self) -> &HostState {
+        self.store.data()
+    }
+
+    /// The host's state, to change.
+    pub(crate) fn state_mut(&mut self) -> &mut HostState {
+        self.store.data_mut()
+    }
+
+    /// Bytes of the module's memory.
+    pub(crate) fn memory_size(&self) -> usize {
+        self.store
+            .data()
+            .memory
+            .map_or(0, |memory| memory.data_size(&self.store))
+    }
+
+    /// Why the VM has failed.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Makes a callback, if the module has it and the VM has not failed. `None` is no answer, for either reason.
+    pub(crate) fn call<P: WasmParams, R: WasmResults + Shown>(
+        &mut self,
+        callback: &'static str,
+        context: u32,
+        pick: impl FnOnce(&Exports) -> &Option<TypedFunc<P, R>>,
+        parameters: P,
+        shown: &[u32],
+    ) -> Option<R> {
+        if self.failure.is_some() {
+            return None;
+        }
+        let function = pick(&self.exports).as_ref()?;
+        let state = self.store.data_mut();
+        state.current = context;
+        state.effective = 0;
+        swap_cost(state, context);
+        state.cost.callbacks += 1;
+        if state.shared.trace.is_on() {
+            let line = shown
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ");
+            state
+                .shared
+                .trace
+                .push(state.role, context, 0, &format!("{callback}({line})"));
+        }
+        meter(&mut self.store, self.fuel, self.deadline_steps);
+        let result = function.call(&mut self.store, parameters);
+        let left = self.fuel.map(|_| self.store.get_fuel().unwrap_or_default());
+        let state = self.store.data_mut();
+        if let (Some(fuel), Some(left)) = (self.fuel, left) {
+            state.cost.fuel += fuel.saturating_sub(left);
+        }
+        swap_cost(state, context);
+        state.current = 0;
+        state.effective = 0;
+        match result {
+            Ok(result) => {
+                if state.shared.trace.is_on() {
+                    state.shared.trace.push(
+                        state.role,
+                        context,
+                        0,
+                        &format!("{callback} returned{}", result.shown()),
+                    );
+                }
+                Some(result)
+            }
+            Err(error) => {
+                // With the module's backtrace.
+                let message = format!("{callback} failed: {error:?}");
+                if state.shared.trace.is_on() {
+                    state.shared.trace.push(state.role, context, 0, &message);
+                }
+                state.log(crate::LogLevel::Critical, message.as_bytes());
+                self.failure = Some(message);
+                None
+            }
+        }
+    }
+}
+
+impl Exports {
+    fn find(instance: &Instance, store: &mut Store<HostState>) -> Result<Self, StartError> {
+        Ok(Self {
+            context_create: function(instance, store, "proxy_on_context_create")?,
+            vm_start: function(instance, store, "proxy_on_vm_start")?,
+            configure: function(instance, store, "proxy_on_configure")?,
+            tick: function(instance, store, "proxy_on_tick")?,
+            request_headers: function(instance, store, "proxy_on_request_headers")?,
+            request_body: function(instance, store, "proxy_on_request_body")?,
+            request_trailers: function(instance, store, "proxy_on_request_trailers")?,
+            response_headers: function(instance, store, "proxy_on_response_headers")?,
+            response_body: function(instance, store, "proxy_on_response_body")?,
+            response_trailers: function(instance, store, "proxy_on_response_trailers")?,
+            done: function(instance, store, "proxy_on_done")?,
+            log: function(instance, store, "proxy_on_log")?,
+            delete: function(instance, store, "proxy_on_delete")?,
+        })
+    }
+}
+
+/// An exported function, if there is one; one with another signature is an error.
+fn function<P: WasmParams, R: WasmResults>(
+    instance: &Instance,
+    store: &mut Store<HostState>,
+    name: &str,
+) -> Result<Option<TypedFunc<P, R>>, StartError> {
+    let Some(function) = instance.get_func(&mut *store, name) else {
+        return Ok(None);
+    };
+    let typed = function.typed(&*store);
+    typed
+        .map(Some)
+        .map_err(|error| StartError::Link(format!("export {name} has a wrong signature: {error}")))
+}
+
+fn meter(store: &mut Store<HostState>, fuel: Option<u64>, deadline_steps: Option<u64>) {
+    if let Some(fuel) = fuel {
+        // Only fails without metering, which the engine was made with.
+        _ = store.set_fuel(fuel);
+    }
+    if let Some(steps) = deadline_steps {
+        store.set_epoch_deadline(steps);
+    }
+}
+
+/// Exchanges the running cost with that of a context: hostcalls count into the former.
+fn swap_cost(state: &mut HostState, context: u32) {
+    let HostState {
+        streams,
+        roots,
+        cost,
+        ..
+    } = state;
+    if let Some(stream) = streams.get_mut(&context) {
+        std::mem::swap(cost, &mut stream.cost);
+    } else if let Some(root) = roots.iter_mut().find(|root| root.id == context) {
+        std::mem::swap(cost, &mut root.cost);
+    }
+}
+
+/// A callback's answer, for the trace.
+pub(crate) trait Shown {
+    fn shown(&self) -> String;
+}
+
+impl Shown for () {
+    fn shown(&self) -> String {
+        String::new()
+    }
+}
+
+impl Shown for u32 {
+    fn shown(&self) -> String {
+        format!(" {self}")
+    }
+}

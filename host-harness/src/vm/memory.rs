@@ -1,0 +1,179 @@
+//! The module's memory, as hostcalls reach it: every pointer is checked.
+
+use wasmtime::AsContextMut as _;
+
+use super::state::HostState;
+use crate::abi::Status;
+use crate::fault::Effect;
+use crate::hostcall::{Answer, Fail, Guest};
+
+/// The module's memory and the host's state, borrowed together for the time that neither calls the module.
+pub(crate) struct GuestMemory<'a> {
+    bytes: &'a mut [u8],
+    pub(crate) state: &'a mut HostState,
+}
+
+impl<'a> GuestMemory<'a> {
+    /// Borrows the memory of the module that made the call.
+    pub(crate) fn of(guest: &'a mut Guest<'_>) -> Result<Self, Fail> {
+        let memory = match guest.data().memory {
+            Some(memory) => memory,
+            // Hostcalls of a `start` section come before the host has looked up the exports.
+            None => guest
+                .get_export("memory")
+                .and_then(wasmtime::Extern::into_memory)
+                .ok_or(Status::InvalidMemoryAccess)?,
+        };
+        let (bytes, state) = memory.data_and_store_mut(guest.as_context_mut());
+        Ok(Self { bytes, state })
+    }
+
+    /// Bytes that the module hands over, and the host's state beside them.
+    ///
+    /// Also an empty range must lie inside the memory.
+    pub(crate) fn read(&mut self, pointer: u32, size: u32) -> Result<&[u8], Fail> {
+        self.state.cost.bytes_out += u64::from(size);
+        self.bytes
+            .get(range(pointer, size))
+            .ok_or(Status::InvalidMemoryAccess.into())
+    }
+
+    /// Two byte ranges that the module hands over, and the host's state.
+    pub(crate) fn read_two(
+        &mut self,
+        first: (u32, u32),
+        second: (u32, u32),
+    ) -> Result<(&[u8], &[u8], &mut HostState), Fail> {
+        self.state.cost.bytes_out += u64::from(first.1) + u64::from(second.1);
+        match (
+            self.bytes.get(range(first.0, first.1)),
+            self.bytes.get(range(second.0, second.1)),
+        ) {
+            (Some(first), Some(second)) => Ok((first, second, self.state)),
+            _ => Err(Status::InvalidMemoryAccess.into()),
+        }
+    }
+
+    /// One byte range that the module hands over, and the host's state.
+    pub(crate) fn read_with(
+        &mut self,
+        pointer: u32,
+        size: u32,
+    ) -> Result<(&[u8], &mut HostState), Fail> {
+        self.read_two((pointer, size), (pointer, 0))
+            .map(|(bytes, _, state)| (bytes, state))
+    }
+
+    /// Writes bytes to where the module wants them.
+    pub(crate) fn write(&mut self, pointer: u32, bytes: &[u8]) -> Answer {
+        let size = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
+        let place = self
+            .bytes
+            .get_mut(range(pointer, size))
+            .ok_or(Status::InvalidMemoryAccess)?;
+        place.copy_from_slice(bytes);
+        self.state.cost.bytes_in += u64::from(size);
+        Ok(())
+    }
+
+    /// Writes a 32-bit number.
+    pub(crate) fn write_u32(&mut self, pointer: u32, value: u32) -> Answer {
+        self.write(pointer, &value.to_le_bytes())
+    }
+
+    /// Writes a 64-bit number.
+    pub(crate) fn write_u64(&mut self, pointer: u32, value: u64) -> Answer {
+        self.write(pointer, &value.to_le_bytes())
+    }
+
+    /// The area that the module wants filled.
+    pub(crate) fn area(
+        &mut self,
+        pointer: u32,
+        size: u32,
+    ) -> Result<(&mut [u8], &mut HostState), Fail> {
+        self.state.cost.bytes_in += u64::from(size);
+        let area = self
+            .bytes
+            .get_mut(range(pointer, size))
+            .ok_or(Status::InvalidMemoryAccess)?;
+        Ok((area, self.state))
+    }
+
+    /// Reads for the trace, which is not counted.
+    pub(crate) fn peek(&self, pointer: u64, size: u64) -> Option<&[u8]> {
+        let start = usize::try_from(pointer).ok()?;
+        self.bytes
+            .get(start..start.checked_add(usize::try_from(size).ok()?)?)
+    }
+
+    /// Reads a 32-bit number for the trace.
+    pub(crate) fn peek_u32(&self, pointer: u64) -> Option<u32> {
+        Some(u32::from_le_bytes(*self.peek(pointer, 4)?.first_chunk()?))
+    }
+}
+
+fn range(pointer: u32, size: u32) -> std::ops::Range<usize> {
+    let start = pointer as usize;
+    start..start.saturating_add(size as usize)
+}
+
+/// Gives bytes to the module: `fill` puts them into a buffer, the module's allocator says where they go, and pointer and
+/// size are written where the module wants them. No bytes are a null pointer.
+pub(crate) fn give(
+    guest: &mut Guest<'_>,
+    pointer_to: u32,
+    size_to: u32,
+    fill: impl FnOnce(&mut HostState, &mut Vec<u8>) -> Answer,
+) -> Answer {
+    let state = guest.data_mut();
+    let mut bytes = std::mem::take(&mut state.scratch);
+    bytes.clear();
+    let filled = fill(state, &mut bytes);
+    state.scratch = bytes;
+    filled?;
+    give_scratch(guest, pointer_to, size_to)
+}
+
+/// The same with what is in the scratch buffer already.
+pub(crate) fn give_scratch(guest: &mut Guest<'_>, pointer_to: u32, size_to: u32) -> Answer {
+    let bytes = std::mem::take(&mut guest.data_mut().scratch);
+    let result = give_bytes(guest, &bytes, pointer_to, size_to);
+    guest.data_mut().scratch = bytes;
+    result
+}
+
+fn give_bytes(guest: &mut Guest<'_>, bytes: &[u8], pointer_to: u32, size_to: u32) -> Answer {
+    let size = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
+    let pointer = if size == 0 { 0 } else { allocate(guest, size)? };
+    let mut memory = GuestMemory::of(guest)?;
+    if size > 0 {
+        memory.write(pointer, bytes)?;
+    }
+    memory.write_u32(pointer_to, pointer)?;
+    memory.write_u32(size_to, size)
+}
+
+/// Calls the module's allocator. Null is an invalid memory access.
+fn allocate(guest: &mut Guest<'_>, size: u32) -> Result<u32, Fail> {
+    let state = guest.data_mut();
+    state.cost.allocations += 1;
+    match state.shared.faults.strike("allocator") {
+        None => {}
+        Some(Effect::Status(_)) => return Err(Status::InvalidMemoryAccess.into()),
+        Some(Effect::Trap) => {
+            return Err(Fail::Trap(wasmtime::format_err!(
+                "fault put into the allocator"
+            )));
+        }
+    }
+    // Taken out while it runs: an allocator that makes a hostcall which allocates would never end.
+    let allocator = state.allocator.take().ok_or(Status::InvalidMemoryAccess)?;
+    let pointer = allocator.call(guest.as_context_mut(), size);
+    guest.data_mut().allocator = Some(allocator);
+    match pointer {
+        Ok(0) => Err(Status::InvalidMemoryAccess.into()),
+        Ok(pointer) => Ok(pointer),
+        Err(error) => Err(Fail::Trap(error)),
+    }
+}

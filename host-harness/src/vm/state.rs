@@ -1,0 +1,397 @@
+//! What the host keeps for one VM: contexts, metric ids, and what the running callback has asked for.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+use wasmtime::{Memory, ResourceLimiter, TypedFunc};
+
+use crate::abi::{MapType, MetricType, StreamType};
+use crate::stats::Metric;
+use crate::{
+    Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared, StreamEnd,
+    StreamFacts,
+};
+
+/// Everything that hostcalls reach.
+pub(crate) struct HostState {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) role: Role,
+    /// Plugin with which the VM was made: it gives the VM's own names and configuration.
+    pub(crate) plugin: Arc<PluginConfig>,
+    pub(crate) memory: Option<Memory>,
+    pub(crate) allocator: Option<TypedFunc<u32, u32>>,
+    pub(crate) limiter: Limiter,
+    /// `_initialize` or `_start` runs: most hostcalls are not allowed.
+    pub(crate) starting: bool,
+    /// `proxy_on_configure` runs for this root: its configuration is readable.
+    pub(crate) configuring: Option<u32>,
+    pub(crate) roots: Vec<Root>,
+    pub(crate) streams: HashMap<u32, Box<Stream>, BuildHasherDefault<IdHasher>>,
+    next_context: u32,
+    /// The context whose callback runs.
+    pub(crate) current: u32,
+    /// The context that the module chose instead; 0 for none.
+    pub(crate) effective: u32,
+    pub(crate) metrics: MetricIds,
+    pub(crate) random: ChaCha12Rng,
+    pub(crate) scratch: Vec<u8>,
+    /// What buffer 8 shows: the last one that was put together for the module.
+    pub(crate) call_data: Vec<u8>,
+    /// What hostcalls asked for that happens when the callback has returned.
+    pub(crate) actions: Vec<(u32, Action)>,
+    /// Cost of the running callback's context.
+    pub(crate) cost: Cost,
+    /// Lines logged at warn or above while this is `Some`, for error messages.
+    pub(crate) complaints: Option<Vec<String>>,
+}
+
+impl fmt::Debug for HostState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostState")
+            .field("role", &self.role)
+            .field("roots", &self.roots)
+            .field("streams", &self.streams.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What happens after the callback that asked for it.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Continue(StreamType),
+    Close,
+    LocalReply(Box<LocalReply>),
+    /// The root context has finished what it had deferred.
+    Done,
+}
+
+/// A plugin's root context.
+#[derive(Debug)]
+pub(crate) struct Root {
+    pub(crate) id: u32,
+    pub(crate) plugin: Arc<PluginConfig>,
+    pub(crate) tick: Option<Tick>,
+    /// Open streams that belong to it.
+    pub(crate) streams: usize,
+    pub(crate) life: Life,
+    pub(crate) cost: Cost,
+}
+
+/// How far a root context's life has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It gets new streams.
+    Active,
+    /// It was replaced and waits for its last stream.
+    Retired,
+    /// `proxy_on_done` answered false.
+    Finishing,
+    /// `proxy_on_delete` is next, or has been called.
+    Over,
+}
+
+/// The timer of a root context.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tick {
+    pub(crate) period_ns: u64,
+    pub(crate) due_ns: u64,
+}
+
+/// One HTTP stream.
+#[derive(Debug, Default)]
+pub(crate) struct Stream {
+    pub(crate) root: u32,
+    pub(crate) facts: StreamFacts,
+    pub(crate) end: Option<StreamEnd>,
+    /// The module has been told of it.
+    pub(crate) created: bool,
+    /// The module has seen request headers; without them it gets no response callbacks.
+    pub(crate) started: bool,
+    /// The VM had failed when the stream was opened, and the plugin fails open.
+    pub(crate) bypass: bool,
+    /// The VM failed in one of its callbacks: no more of them.
+    pub(crate) failed: bool,
+    /// `proxy_on_log` runs: request and response headers are readable.
+    pub(crate) logging: bool,
+    /// A local reply has been asked for, or the response has begun.
+    pub(crate) replied: bool,
+    /// Response headers have gone to the client.
+    pub(crate) response_started: bool,
+    /// The module holds the request, the response.
+    pub(crate) paused: [bool; 2],
+    /// The last piece of the body is in the buffer.
+    pub(crate) end_of_stream: bool,
+    /// Headers and trailers by [`MapType`].
+    pub(crate) maps: [Map; 4],
+    pub(crate) bodies: [Body; 2],
+    pub(crate) code: Option<u16>,
+    /// Response code details; none before there is a response.
+    pub(crate) details: Option<String>,
+    pub(crate) filter_state: Vec<(String, Vec<u8>)>,
+    pub(crate) cost: Cost,
+}
+
+/// Headers or trailers of a stream.
+#[derive(Debug, Default)]
+pub(crate) struct Map {
+    pub(crate) map: HeaderMap,
+    /// There are some.
+    pub(crate) present: bool,
+    /// The module may read and write them now.
+    pub(crate) current: bool,
+}
+
+/// One direction's body.
+#[derive(Debug, Default)]
+pub(crate) struct Body {
+    /// Kept back by the module.
+    pub(crate) held: Vec<u8>,
+    /// The piece that just came.
+    pub(crate) chunk: Vec<u8>,
+    /// The module sees what is held, not the piece.
+    pub(crate) buffering: bool,
+    /// The module may read and write it now.
+    pub(crate) current: bool,
+}
+
+impl Body {
+    /// What the module sees.
+    pub(crate) fn shown(&self) -> &[u8] {
+        if self.buffering {
+            &self.held
+        } else {
+            &self.chunk
+        }
+    }
+
+    /// The same, to change.
+    pub(crate) fn shown_mut(&mut self) -> &mut Vec<u8> {
+        if self.buffering {
+            &mut self.held
+        } else {
+            &mut self.chunk
+        }
+    }
+}
+
+/// Metrics that the module has defined. Ids are a running number for each kind, four apart, with the kind in the low bits.
+#[derive(Debug, Default)]
+pub(crate) struct MetricIds([Vec<Metric>; 3]);
+
+impl MetricIds {
+    /// The most that one VM may define of a kind.
+    const MAX: usize = 1 << 20;
+
+    pub(crate) fn define(&mut self, kind: MetricType, metric: Metric) -> Option<u32> {
+        let list = self.0.get_mut(kind.code() as usize)?;
+        if list.len() >= Self::MAX {
+            return None;
+        }
+        list.push(metric);
+        Some(u32::try_from(list.len()).ok()? << 2 | kind.code())
+    }
+
+    pub(crate) fn get(&self, id: u32) -> Option<&Metric> {
+        let index = (id >> 2).checked_sub(1)? as usize;
+        self.0.get((id & 3) as usize)?.get(index)
+    }
+}
+
+impl HostState {
+    pub(crate) fn new(shared: &Arc<Shared>, plugin: &Arc<PluginConfig>, role: Role) -> Self {
+        let random = match shared.options.seed {
+            // Each VM has its own sequence, which does not depend on what the others do.
+            Some(seed) => {
+                ChaCha12Rng::seed_from_u64(seed ^ role.number().wrapping_mul(0x9E37_79B9_7F4A_7C15))
+            }
+            None => ChaCha12Rng::from_rng(&mut rand::rng()),
+        };
+        Self {
+            shared: Arc::clone(shared),
+            role,
+            plugin: Arc::clone(plugin),
+            memory: None,
+            allocator: None,
+            limiter: Limiter {
+                memory: shared.options.limits.memory,
+            },
+            starting: false,
+            configuring: None,
+            roots: Vec::new(),
+            streams: HashMap::default(),
+            next_context: 1,
+            current: 0,
+            effective: 0,
+            metrics: MetricIds::default(),
+            random,
+            scratch: Vec::new(),
+            call_data: Vec::new(),
+            actions: Vec::new(),
+            cost: Cost::default(),
+            complaints: None,
+        }
+    }
+
+    /// A context id that is not in use.
+    pub(crate) fn new_context_id(&mut self) -> u32 {
+        loop {
+            let id = self.next_context;
+            self.next_context = self.next_context.wrapping_add(1).max(1);
+            if !self.exists(id) {
+                return id;
+            }
+        }
+    }
+
+    /// Whether a context has this id.
+    pub(crate) fn exists(&self, id: u32) -> bool {
+        self.streams.contains_key(&id) || self.root(id).is_some()
+    }
+
+    /// The context that hostcalls act on: the effective one, while it is there.
+    pub(crate) fn context(&self) -> u32 {
+        if self.effective != 0 && self.exists(self.effective) {
+            self.effective
+        } else {
+            self.current
+        }
+    }
+
+    /// The stream that hostcalls act on; none for a root context.
+    pub(crate) fn stream(&self) -> Option<&Stream> {
+        self.streams.get(&self.context()).map(Box::as_ref)
+    }
+
+    /// The same, to change.
+    pub(crate) fn stream_mut(&mut self) -> Option<&mut Stream> {
+        let id = self.context();
+        self.streams.get_mut(&id).map(Box::as_mut)
+    }
+
+    pub(crate) fn root(&self, id: u32) -> Option<&Root> {
+        self.roots.iter().find(|root| root.id == id)
+    }
+
+    pub(crate) fn root_mut(&mut self, id: u32) -> Option<&mut Root> {
+        self.roots.iter_mut().find(|root| root.id == id)
+    }
+
+    /// The root context of the context that hostcalls act on.
+    pub(crate) fn root_id(&self) -> u32 {
+        self.stream()
+            .map_or_else(|| self.context(), |stream| stream.root)
+    }
+
+    /// The plugin of the context that hostcalls act on.
+    pub(crate) fn context_plugin(&self) -> &Arc<PluginConfig> {
+        self.root(self.root_id())
+            .map_or(&self.plugin, |root| &root.plugin)
+    }
+
+    /// A line for the log.
+    pub(crate) fn log(&mut self, level: LogLevel, message: &[u8]) {
+        if level < self.shared.log_level() {
+            return;
+        }
+        let entry = LogEntry {
+            level,
+            message: String::from_utf8_lossy(message).into_owned(),
+            context: self.context(),
+            role: self.role,
+        };
+        if let Some(complaints) = &mut self.complaints
+            && level >= LogLevel::Warn
+            && complaints.len() < 1000
+        {
+            complaints.push(entry.message.clone());
+        }
+        self.shared.log(entry);
+    }
+}
+
+impl Stream {
+    pub(crate) fn map(&self, map: MapType) -> Option<&Map> {
+        self.maps.get(map as usize)
+    }
+
+    pub(crate) fn map_mut(&mut self, map: MapType) -> Option<&mut Map> {
+        self.maps.get_mut(map as usize)
+    }
+
+    /// A map for reading: in the log phase as the proxy's access log has it.
+    pub(crate) fn readable(&self, map: MapType) -> Option<&HeaderMap> {
+        let slot = self.map(map)?;
+        let readable = if self.logging {
+            slot.present && map != MapType::RequestTrailers
+        } else {
+            slot.current
+        };
+        readable.then_some(&slot.map)
+    }
+
+    /// A map for writing. In the callback of a body's last piece, asking for trailers makes them.
+    pub(crate) fn writable(&mut self, map: MapType) -> Option<&mut HeaderMap> {
+        let last_piece = self.end_of_stream
+            && match map {
+                MapType::RequestTrailers => self.bodies[0].current,
+                MapType::ResponseTrailers => self.bodies[1].current,
+                _ => false,
+            };
+        let slot = self.map_mut(map)?;
+        if !slot.current && last_piece {
+            slot.present = true;
+            slot.current = true;
+        }
+        slot.current.then_some(&mut slot.map)
+    }
+}
+
+/// Keeps the module within its memory.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    memory: usize,
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= self.memory)
+    }
+
+    fn table_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= 1 << 20)
+    }
+}
+
+/// Context ids are spread evenly as they are.
+#[derive(Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, id: u32) {
+        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
