@@ -5,6 +5,7 @@ mod corpus;
 mod correlation;
 mod exactness;
 mod hostile;
+mod module;
 mod readme;
 mod stack;
 mod support;

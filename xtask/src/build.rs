@@ -86,8 +86,9 @@ pub(crate) fn install_target(target: &str) -> Result<()> {
 /// The finished module, from the workspace in `source`.
 fn make(source: &Path, target_dir: &Path) -> Result<Vec<u8>> {
     step(&format!("compiling the module for {TARGET}"));
-    // The folders that hold the sources of dependencies have to be there before their names can be replaced.
-    run(cargo().current_dir(source).args(["fetch", "--quiet", "--locked", "--target", TARGET]))?;
+    // The folders that hold the sources of dependencies have to be there before their names can be replaced. If this
+    // fails, so will the build, with a better message.
+    let _ = run(cargo().current_dir(source).args(["fetch", "--quiet", "--locked", "--target", TARGET]));
     let mut build = cargo();
     build.current_dir(source).args(["build", "--locked", "--package", "plugin", "--lib"]);
     build.args(["--target", TARGET, "--profile", "module", "--target-dir"]).arg(target_dir);
@@ -127,8 +128,11 @@ fn rust_flags(source: &Path) -> Result<OsString> {
             replace(&folder, "/crates");
         }
     }
+    // The standard library names its files so where its sources are not installed.
     let sysroot = output(Command::new("rustc").current_dir(source).args(["--print", "sysroot"]))?;
-    replace(&Path::new(sysroot.trim()).join("lib/rustlib/src/rust"), "/rust");
+    let version = output(Command::new("rustc").current_dir(source).args(["--version", "--verbose"]))?;
+    let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: ")).unwrap_or("unknown");
+    replace(&Path::new(sysroot.trim()).join("lib/rustlib/src/rust"), &format!("/rustc/{commit}"));
     Ok(flags)
 }
 
@@ -175,7 +179,9 @@ fn optimise(module: Vec<u8>, target_dir: &Path) -> Result<Vec<u8>> {
     step(&format!("optimising with {}", version.trim()));
     let folder = target_dir.join("edge-observer");
     std::fs::create_dir_all(&folder)?;
-    let (from, to) = (folder.join("pruned.wasm"), folder.join("optimised.wasm"));
+    // Several builds may run at once.
+    let mine = |name: &str| folder.join(format!("{name}.{}.wasm", std::process::id()));
+    let (from, to) = (mine("pruned"), mine("optimised"));
     write_atomically(&from, &module)?;
     run(Command::new("wasm-opt").arg("-O3").args(FEATURES).arg(&from).arg("--output").arg(&to))?;
     let optimised = std::fs::read(&to).with_context(|| format!("cannot read {}", shown(&to)))?;
@@ -234,7 +240,7 @@ fn report(path: &Path, module: &[u8]) -> Result<()> {
     let digest: String = Sha256::digest(module).iter().map(|byte| format!("{byte:02x}")).collect();
     println!("module    {}", shown(path));
     println!("size      {size} bytes, {share} % of the budget of {SIZE_BUDGET}");
-    println!("sha256    {digest}");
+    println!("SHA-256   {digest}");
     let mut imports: Vec<_> =
         parsed.imports.iter().map(|import| (import.module.as_str(), import.name.as_str())).collect();
     imports.sort_unstable();

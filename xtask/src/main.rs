@@ -1,12 +1,19 @@
 //! Every developer command of edge-observer: `cargo xtask <command>`.
+//!
+//! Exit codes: 0 done, 1 something is bad, 2 wrong usage.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
 
 mod build;
+mod generate;
+mod lint;
+mod tests;
+mod up;
 mod workspace;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 /// Every developer command of edge-observer.
@@ -14,18 +21,33 @@ use clap::{Parser, Subcommand};
 #[command(bin_name = "cargo xtask")]
 struct Cli {
     #[command(subcommand)]
-    command: Task,
+    task: Task,
 }
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// The filter in front of an API, with what to look at.
+    Up(up::Options),
+    /// Install what the tests need, build the module, run every test.
+    Test(tests::Options),
     /// Build the module that ships; print its size and SHA-256.
     Build(build::Options),
+    /// Formatting, lints for every target, documentation, dependencies.
+    Lint,
+    /// Regenerate derived files, or fail if one is out of date.
+    Gen(generate::Options),
+    /// What CI runs: lint, gen --check, test, build.
+    Ci,
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let done = match Cli::parse().task {
+        Task::Up(options) => up::up(&options),
+        Task::Test(options) => tests::test(&options),
         Task::Build(options) => build::build(&options).map(drop),
+        Task::Lint => lint::lint(),
+        Task::Gen(options) => generate::generate(&options),
+        Task::Ci => ci(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -34,4 +56,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn ci() -> Result<()> {
+    lint::lint()?;
+    generate::generate(&generate::Options { check: true })?;
+    tests::test(&tests::Options::default())?;
+    build::build(&build::Options::default()).map(drop)
 }

@@ -1,0 +1,39 @@
+//! `cargo xtask up`: builds the module and hands over to `edge-observer up`.
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+
+use crate::build;
+use crate::workspace::cargo;
+
+/// Options of `cargo xtask up`: those of `edge-observer up`.
+#[derive(clap::Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Options {
+    /// Passed on to `edge-observer up`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+/// Builds, then becomes `edge-observer up`, so that Ctrl-C and the exit code are its own.
+pub(crate) fn up(options: &Options) -> Result<()> {
+    let only_asks = options.arguments.iter().any(|argument| argument == "--help" || argument == "-h");
+    if !only_asks {
+        build::build(&build::Options::default())?;
+    }
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--locked", "-p", "edge-observer", "--", "up"]).args(&options.arguments);
+    become_process(command)
+}
+
+#[cfg(unix)]
+fn become_process(mut command: std::process::Command) -> Result<()> {
+    use std::os::unix::process::CommandExt as _;
+    Err(command.exec().into())
+}
+
+#[cfg(not(unix))]
+fn become_process(mut command: std::process::Command) -> Result<()> {
+    crate::workspace::run(&mut command)
+}
