@@ -132,7 +132,10 @@ impl RouteTable {
     pub fn find(&self, method: Method, path: &[u8], buffer: &mut PlaceholderBuffer) -> RouteMatch {
         let unknown = RouteMatch::Endpoint(EndpointId::UNKNOWN);
         let Some(path) = split::path_of(path) else { return unknown };
-        let Some(split) = Split::new(path) else { return unknown };
+        let mut split = Split::empty();
+        if split.fill(path).is_none() {
+            return unknown;
+        }
         if split.percent || self.options.case == Case::Insensitive {
             self.find_normalised(method, path, &split, buffer)
         } else {
@@ -141,13 +144,17 @@ impl RouteTable {
     }
 
     /// The same for a path that has to be rewritten first.
+    #[cold]
     fn find_normalised(&self, method: Method, path: &[u8], split: &Split, buffer: &mut PlaceholderBuffer) -> RouteMatch {
         let unknown = RouteMatch::Endpoint(EndpointId::UNKNOWN);
         let path = path.get(..split.length).unwrap_or_default();
         let mut normal = [0; MAX_PATH];
         let text = normalise::path(path, self.options.case, &mut normal);
         // Decoding makes no slash, so the segments are the same, only shorter.
-        let Some(split) = Split::new(text) else { return unknown };
+        let mut split = Split::empty();
+        if split.fill(text).is_none() {
+            return unknown;
+        }
         if let Some(endpoint) = self.find_template(method, text, &split) {
             return RouteMatch::Endpoint(endpoint);
         }

@@ -181,7 +181,8 @@ mod tests {
 
     fn label(path: &str, case: Case) -> (Written, String) {
         let mut buffer = PlaceholderBuffer::default();
-        let split = Split::new(path.as_bytes()).unwrap();
+        let mut split = Split::empty();
+        split.fill(path.as_bytes()).unwrap();
         let written = write(path.as_bytes(), &split, case, &mut buffer);
         (written, String::from_utf8(buffer.as_bytes().to_vec()).unwrap())
     }

@@ -31,57 +31,67 @@ const fn marks(word: u64) -> u64 {
 }
 
 impl Split {
+    /// Nothing split yet. [`Split::fill`] works in place, because moving one costs as much as a search.
+    pub(super) const fn empty() -> Self {
+        Split { starts: [0; MAX_SEGMENTS + 2], segments: 0, length: 0, percent: false }
+    }
+
     /// Splits what begins with `/`. `None` where the path is longer than [`MAX_PATH`] or has more than [`MAX_SEGMENTS`] segments; nothing past
     /// those bounds is looked at.
-    pub(super) fn new(target: &[u8]) -> Option<Self> {
-        let mut split = Split { starts: [0; MAX_SEGMENTS + 2], segments: 0, length: 0, percent: false };
+    #[inline]
+    pub(super) fn fill(&mut self, target: &[u8]) -> Option<()> {
         let window = target.get(..MAX_PATH + 1).unwrap_or(target);
         let (words, tail) = window.as_chunks::<8>();
+        let mut segments = 0;
         let mut base = 0;
-        let mut last = [0; 8];
-        for (to, from) in last.iter_mut().zip(tail) {
-            *to = *from;
-        }
-        // A NUL marks nothing, so the padding of the last word is harmless.
-        for word in words.iter().chain(std::iter::once(&last)) {
-            let mut found = marks(u64::from_le_bytes(*word));
-            while found != 0 {
-                let lane = found.trailing_zeros() / 8;
-                found &= found - 1;
-                let byte = word.get(usize::try_from(lane).unwrap_or(0)).copied().unwrap_or(0);
-                let at = base + lane;
-                match byte {
-                    b'/' => split.push(at)?,
-                    b'%' => split.percent = true,
-                    b'?' | b'#' => return split.finish(usize::try_from(at).ok()?),
-                    _ => {}
+        let mut length = window.len();
+        'scan: {
+            for word in words {
+                if self.scan(u64::from_le_bytes(*word), base, &mut segments, &mut length)? {
+                    break 'scan;
                 }
+                base += 8;
             }
-            base += 8;
+            // A NUL marks nothing, so the missing bytes of the last word are harmless.
+            let last = tail.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            self.scan(last, base, &mut segments, &mut length)?;
         }
-        split.finish(window.len())
-    }
-
-    /// A segment begins after the slash at `at`.
-    #[inline]
-    fn push(&mut self, at: u32) -> Option<()> {
-        if self.segments >= MAX_SEGMENTS {
-            return None;
-        }
-        *self.starts.get_mut(self.segments)? = u16::try_from(at + 1).ok()?;
-        self.segments += 1;
-        Some(())
-    }
-
-    fn finish(mut self, length: usize) -> Option<Self> {
         if length > MAX_PATH {
             return None;
         }
         let end = u16::try_from(length + 1).ok()?;
-        *self.starts.get_mut(self.segments)? = end;
-        *self.starts.get_mut(self.segments + 1)? = end + 1;
+        *self.starts.get_mut(segments)? = end;
+        *self.starts.get_mut(segments + 1)? = end + 1;
+        self.segments = segments;
         self.length = length;
-        Some(self)
+        Some(())
+    }
+
+    /// Looks at 8 bytes; true where the path ends among them.
+    #[inline(always)]
+    fn scan(&mut self, word: u64, base: usize, segments: &mut usize, length: &mut usize) -> Option<bool> {
+        let mut found = marks(word);
+        while found != 0 {
+            let shift = found.trailing_zeros() & !7;
+            found &= found - 1;
+            let at = base + (shift / 8) as usize;
+            match (word >> shift) & 0xff {
+                0x2f => {
+                    if *segments >= MAX_SEGMENTS {
+                        return None;
+                    }
+                    *self.starts.get_mut(*segments)? = u16::try_from(at + 1).ok()?;
+                    *segments += 1;
+                }
+                0x25 => self.percent = true,
+                0x23 | 0x3f => {
+                    *length = at;
+                    return Some(true);
+                }
+                _ => {}
+            }
+        }
+        Some(false)
     }
 
     /// Where segment `index` begins and ends.
@@ -135,8 +145,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn split(target: &[u8]) -> Option<Split> {
+        let mut split = Split::empty();
+        split.fill(target).map(|()| split)
+    }
+
     fn segments(target: &[u8]) -> Option<(Vec<Vec<u8>>, bool)> {
-        let split = Split::new(target)?;
+        let split = split(target)?;
         let texts = (0..split.segments).map(|index| {
             let (start, end) = split.range(index);
             target[start..end].to_vec()
@@ -163,12 +178,12 @@ mod tests {
     #[test]
     fn bounds_are_exact() {
         let long = |length: usize| [b"/".as_slice(), &vec![b'a'; length - 1]].concat();
-        assert!(Split::new(&long(MAX_PATH)).is_some());
-        assert!(Split::new(&long(MAX_PATH + 1)).is_none());
-        assert!(Split::new(&[long(MAX_PATH), b"?".to_vec(), vec![b'q'; 60_000]].concat()).is_some());
-        assert!(Split::new(&[long(60_000), b"?".to_vec()].concat()).is_none());
-        assert!(Split::new("/a".repeat(MAX_SEGMENTS).as_bytes()).is_some());
-        assert!(Split::new("/a".repeat(MAX_SEGMENTS + 1).as_bytes()).is_none());
+        assert!(split(&long(MAX_PATH)).is_some());
+        assert!(split(&long(MAX_PATH + 1)).is_none());
+        assert!(split(&[long(MAX_PATH), b"?".to_vec(), vec![b'q'; 60_000]].concat()).is_some());
+        assert!(split(&[long(60_000), b"?".to_vec()].concat()).is_none());
+        assert!(split("/a".repeat(MAX_SEGMENTS).as_bytes()).is_some());
+        assert!(split("/a".repeat(MAX_SEGMENTS + 1).as_bytes()).is_none());
     }
 
     #[test]

@@ -188,8 +188,12 @@ impl Trie {
         }
     }
 
+    #[inline]
     fn static_child(&self, node: &Node, path: &[u8], start: usize, segment: &[u8]) -> Option<u32> {
         let (first, last) = (at(node.statics.0), at(node.statics.1));
+        if first == last {
+            return None;
+        }
         let keys = self.keys.get(first..last)?;
         let wanted = key_at(path, start, segment);
         let position = if keys.len() <= 8 { keys.iter().position(|key| *key == wanted)? } else { keys.partition_point(|key| *key < wanted) };
@@ -248,15 +252,17 @@ fn key(text: &[u8]) -> u64 {
     text.iter().take(8).enumerate().fold(0, |key, (position, byte)| key | u64::from(*byte) << (8 * position))
 }
 
-/// [`key`] of the segment that begins at `start`, in one load where the path goes on long enough.
+/// [`key`] of the segment that begins at `start`, in one load of what is there before or after it.
 #[inline]
 fn key_at(path: &[u8], start: usize, segment: &[u8]) -> u64 {
-    match path.get(start..).and_then(<[u8]>::first_chunk::<8>) {
-        Some(bytes) => {
-            let word = u64::from_le_bytes(*bytes);
-            if segment.len() >= 8 { word } else { word & ((1 << (8 * segment.len())) - 1) }
-        }
-        None => key(segment),
+    let length = segment.len();
+    if let Some(bytes) = path.get(start..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*bytes);
+        return if length >= 8 { word } else { word & ((1 << (8 * length)) - 1) };
+    }
+    match path.get(..start + length).and_then(<[u8]>::last_chunk::<8>) {
+        Some(bytes) if (1..8).contains(&length) => u64::from_le_bytes(*bytes) >> (8 * (8 - length)),
+        _ => key(segment),
     }
 }
 
