@@ -11,6 +11,9 @@ use super::split::Split;
 use super::template::{Partial, Segment};
 use crate::method::Method;
 
+/// So many static children are looked through one by one; more are found by hash.
+const FEW: usize = 4;
+
 /// "There is none", where an index is expected.
 const NONE: u32 = u32::MAX;
 
@@ -27,6 +30,8 @@ pub(super) struct Terminal {
 struct Node {
     /// Its part of `keys` and `statics`.
     statics: (u32, u32),
+    /// Its part of `slots`, where it has more than [`FEW`] static children: where it begins, and how many bits of a hash choose a slot.
+    slots: (u32, u32),
     /// Its part of `partials`.
     partials: (u32, u32),
     /// The node behind `{name}`.
@@ -57,6 +62,8 @@ pub(super) struct Trie {
     nodes: Vec<Node>,
     keys: Vec<u64>,
     statics: Vec<Static>,
+    /// Open addressing with linear probing: indexes into `statics`, or [`NONE`]. At least half of each node's part is free, so a probe ends.
+    slots: Vec<u32>,
     texts: Vec<u8>,
     partials: Vec<PartialChild>,
     terminals: Vec<Terminal>,
@@ -79,7 +86,7 @@ impl Trie {
             }
             place.terminal = Some(terminal);
         }
-        let mut trie = Trie { nodes: Vec::new(), keys: Vec::new(), statics: Vec::new(), texts: Vec::new(), partials: Vec::new(), terminals: Vec::new() };
+        let mut trie = Trie { nodes: Vec::new(), keys: Vec::new(), statics: Vec::new(), slots: Vec::new(), texts: Vec::new(), partials: Vec::new(), terminals: Vec::new() };
         trie.flatten(root);
         trie
     }
@@ -88,7 +95,7 @@ impl Trie {
     fn flatten(&mut self, from: Builder) -> u32 {
         let number = index(self.nodes.len());
         let terminal = self.add_terminal(from.terminal);
-        self.nodes.push(Node { statics: (0, 0), partials: (0, 0), parameter: NONE, tail: NONE, terminal });
+        self.nodes.push(Node { statics: (0, 0), slots: (0, 0), partials: (0, 0), parameter: NONE, tail: NONE, terminal });
         let (mut statics, mut partials, mut parameter, mut tail) = (Vec::new(), Vec::new(), NONE, NONE);
         for (segment, child) in from.children {
             match segment {
@@ -107,6 +114,7 @@ impl Trie {
             self.statics.push(Static { length: index(text.len()), rest: index(self.texts.len()), node: NONE });
             self.texts.extend_from_slice(text.get(8..).unwrap_or_default());
         }
+        let slots = self.add_slots(first_static);
         let first_partial = self.partials.len();
         let statics_end = self.statics.len();
         let mut below = Vec::with_capacity(partials.len());
@@ -129,11 +137,34 @@ impl Trie {
         }
         if let Some(node) = self.nodes.get_mut(at(number)) {
             node.statics = (index(first_static), index(statics_end));
+            node.slots = slots;
             node.partials = (index(first_partial), index(partials_end));
             node.parameter = parameter;
             node.tail = tail;
         }
         number
+    }
+
+    /// Appends the slots of the node whose static children are the last ones, from `first` on.
+    fn add_slots(&mut self, first: usize) -> (u32, u32) {
+        let count = self.statics.len() - first;
+        if count <= FEW {
+            return (0, 0);
+        }
+        let start = self.slots.len();
+        let size = (2 * count).next_power_of_two();
+        let bits = size.trailing_zeros();
+        self.slots.resize(start + size, NONE);
+        for (number, (key, child)) in self.keys.iter().zip(&self.statics).enumerate().skip(first) {
+            let mut slot = hash(*key, at(child.length), bits);
+            while self.slots.get(start + slot).is_some_and(|taken| *taken != NONE) {
+                slot = (slot + 1) & (size - 1);
+            }
+            if let Some(free) = self.slots.get_mut(start + slot) {
+                *free = index(number);
+            }
+        }
+        (index(start), bits)
     }
 
     fn add_terminal(&mut self, terminal: Option<Terminal>) -> u32 {
@@ -194,23 +225,35 @@ impl Trie {
         if first == last {
             return None;
         }
-        let keys = self.keys.get(first..last)?;
         let wanted = key_at(path, start, segment);
-        let position = if keys.len() <= 8 { keys.iter().position(|key| *key == wanted)? } else { keys.partition_point(|key| *key < wanted) };
-        // Equal keys are neighbours: texts with the same first 8 bytes.
-        for (key, child) in keys.get(position..)?.iter().zip(self.statics.get(first + position..last)?) {
-            if *key != wanted {
+        if last - first <= FEW {
+            return (first..last).find_map(|number| self.child_if(number, wanted, segment));
+        }
+        let (start, bits) = (at(node.slots.0), node.slots.1);
+        let slots = self.slots.get(start..start + (1 << bits))?;
+        let mut slot = hash(wanted, segment.len(), bits);
+        loop {
+            let number = *slots.get(slot)?;
+            if number == NONE {
                 return None;
             }
-            if at(child.length) == segment.len() {
-                let rest = segment.get(8..).unwrap_or_default();
-                let text = at(child.rest);
-                if rest.is_empty() || self.texts.get(text..text + rest.len()) == Some(rest) {
-                    return Some(child.node);
-                }
+            if let Some(child) = self.child_if(at(number), wanted, segment) {
+                return Some(child);
             }
+            slot = (slot + 1) & (slots.len() - 1);
         }
-        None
+    }
+
+    /// The node of a static child, if the segment is its text.
+    #[inline]
+    fn child_if(&self, number: usize, wanted: u64, segment: &[u8]) -> Option<u32> {
+        let child = self.statics.get(number).filter(|child| at(child.length) == segment.len())?;
+        if *self.keys.get(number)? != wanted {
+            return None;
+        }
+        let rest = segment.get(8..).unwrap_or_default();
+        let text = at(child.rest);
+        (rest.is_empty() || self.texts.get(text..text + rest.len()) == Some(rest)).then_some(child.node)
     }
 
     fn arrive(&self, search: &mut Search<'_>, terminal: u32) -> Option<EndpointId> {
@@ -264,6 +307,13 @@ fn key_at(path: &[u8], start: usize, segment: &[u8]) -> u64 {
         Some(bytes) if (1..8).contains(&length) => u64::from_le_bytes(*bytes) >> (8 * (8 - length)),
         _ => key(segment),
     }
+}
+
+/// The slot where the search for a text begins, out of two to the power of `bits`; the multiplier is Fibonacci hashing's.
+#[inline]
+fn hash(key: u64, length: usize, bits: u32) -> usize {
+    let mixed = (key ^ (length as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    usize::try_from(mixed >> (64 - bits)).unwrap_or(0)
 }
 
 /// A length as an index. The table is a configuration's, far below four billion entries.
