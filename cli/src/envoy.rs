@@ -32,7 +32,7 @@ use std::{
 
 pub use admin::EcdsStats;
 pub use process::EnvoyProxy;
-pub use render::{BOOTSTRAP, ECDS, FILTER, PROFILE, Rendered, profile_json, render, shipped_ecds};
+pub use render::{BOOTSTRAP, ECDS, FILTER, PROFILE, Rendered, profile_json, render};
 
 /// How the filter reaches Envoy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

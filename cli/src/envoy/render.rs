@@ -19,8 +19,6 @@ const BOOTSTRAP_FILE: &str = "bootstrap.yaml";
 const ECDS_FILE: &str = "ecds/edge-observer.yaml";
 /// The namespace that the shipped bootstrap is written for.
 const SHIPPED_NAMESPACE: &str = "eucora";
-const BEGIN: &str = "# gen:plugin-config\n";
-const END: &str = "# /gen:plugin-config\n";
 
 /// The two files of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,57 +33,6 @@ pub struct Rendered {
 pub fn profile_json() -> String {
     // The profile is part of this program and a test reads it, so this cannot fail in a build that was tested.
     serde_yaml_ng::from_str::<serde_json::Value>(PROFILE).map(|value| value.to_string()).unwrap_or_default()
-}
-
-/// `envoy/ecds/edge-observer.yaml` as it must be: the text with the profile of `plugin-config/` between its markers, one route
-/// a line. None when the markers are missing or the profile is not YAML.
-pub fn shipped_ecds(ecds: &str, profile: &str) -> Option<String> {
-    let (before, rest) = ecds.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    let value: serde_json::Value = serde_yaml_ng::from_str(profile).ok()?;
-    let mut json = String::new();
-    lay_out(&value, 0, &mut json);
-    let mut text = format!("{before}{BEGIN}        # envoy/plugin-config/eucora.yaml as JSON.\n        value: |\n");
-    for line in json.lines() {
-        text.push_str("          ");
-        text.push_str(line);
-        text.push('\n');
-    }
-    Some(format!("{text}        {END}{after}"))
-}
-
-/// JSON with every object and list that fits on a line of its own left on one.
-fn lay_out(value: &serde_json::Value, depth: usize, out: &mut String) {
-    use serde_json::Value as Json;
-    let pad = "  ".repeat(depth + 1);
-    let close = "  ".repeat(depth);
-    match value {
-        Json::Object(fields) if depth == 0 || fields.values().any(|field| field.is_object() || is_list_of_objects(field)) => {
-            out.push_str("{\n");
-            for (index, (name, field)) in fields.iter().enumerate() {
-                let comma = if index + 1 < fields.len() { "," } else { "" };
-                out.push_str(&format!("{pad}{}: ", Json::from(name.as_str())));
-                lay_out(field, depth + 1, out);
-                out.push_str(&format!("{comma}\n"));
-            }
-            out.push_str(&format!("{close}}}"));
-        }
-        Json::Array(items) if is_list_of_objects(value) => {
-            out.push_str("[\n");
-            for (index, item) in items.iter().enumerate() {
-                let comma = if index + 1 < items.len() { "," } else { "" };
-                out.push_str(&pad);
-                lay_out(item, depth + 1, out);
-                out.push_str(&format!("{comma}\n"));
-            }
-            out.push_str(&format!("{close}]"));
-        }
-        other => out.push_str(&other.to_string()),
-    }
-}
-
-fn is_list_of_objects(value: &serde_json::Value) -> bool {
-    value.as_array().is_some_and(|items| items.iter().any(serde_json::Value::is_object))
 }
 
 /// The files of a run, which live in `folder` (bootstrap) and `folder/ecds` (the watched file).

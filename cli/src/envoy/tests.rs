@@ -65,17 +65,6 @@ fn a_run_differs_from_the_shipped_files_only_where_it_must() {
 }
 
 #[test]
-fn the_ecds_file_is_the_generated_one() {
-    let wanted = shipped_ecds(ECDS, PROFILE).unwrap();
-    if std::env::var_os("UPDATE_EXPECT").is_some_and(|value| value == "1") {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../envoy/ecds/edge-observer.yaml");
-        std::fs::write(file, &wanted).unwrap();
-    } else {
-        assert_eq!(wanted, ECDS, "run `cargo xtask gen`");
-    }
-}
-
-#[test]
 fn addresses_and_paths_are_put_in() {
     let mut options = options();
     options.admin = "[::1]:9999".parse().unwrap();
