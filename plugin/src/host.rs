@@ -9,6 +9,8 @@
 
 mod buffer;
 mod exports;
+#[cfg(test)]
+pub(crate) mod fake;
 mod imports;
 mod pairs;
 
@@ -27,7 +29,7 @@ const BAD_ARGUMENT: u32 = 2;
 /// Status `CAS_MISMATCH`: another VM wrote first.
 const CAS_MISMATCH: u32 = 8;
 /// Status `UNIMPLEMENTED`, which is all that a native build of this crate gets.
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(not(target_family = "wasm"), not(test)))]
 const UNIMPLEMENTED: u32 = 12;
 
 /// The configuration of the plugin, among the host's buffers.

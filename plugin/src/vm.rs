@@ -228,3 +228,6 @@ impl Vm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

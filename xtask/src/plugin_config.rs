@@ -22,6 +22,23 @@ pub(crate) fn embed(ecds: &str, profile: &str) -> Option<String> {
     Some(format!("{text}        {END}{after}"))
 }
 
+/// An Istio manifest with the profile between its markers, as the YAML that it is. None when the markers are missing.
+pub(crate) fn embed_as_yaml(manifest: &str, profile: &str) -> Option<String> {
+    let (before, rest) = manifest.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    let indent = before.rsplit('\n').next().unwrap_or_default();
+    let mut text = format!("{before}{BEGIN}");
+    // The comment at the top is about the file it stands in.
+    for line in profile.lines().skip_while(|line| line.is_empty() || line.starts_with('#')) {
+        if !line.is_empty() {
+            text.push_str(indent);
+            text.push_str(line);
+        }
+        text.push('\n');
+    }
+    Some(format!("{text}{indent}{END}{after}"))
+}
+
 /// YAML as JSON in its own order, with every object and list that holds no further objects on one line.
 fn lay_out(value: &Value, depth: usize, out: &mut String) {
     let pad = "  ".repeat(depth + 1);
@@ -85,6 +102,15 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json, serde_yaml_ng::from_str::<serde_json::Value>(profile).unwrap());
         assert_eq!(embed(&text, profile).as_deref(), Some(text.as_str()));
+    }
+
+    #[test]
+    fn a_manifest_gets_the_profile_at_its_own_depth() {
+        let manifest = "spec:\n  pluginConfig:\n    # gen:plugin-config\n    old: 1\n    # /gen:plugin-config\n";
+        let text = embed_as_yaml(manifest, "# About this file.\n\na: 1   # Why.\n\nb: {c: 2}\n").unwrap();
+        let expected = "spec:\n  pluginConfig:\n    # gen:plugin-config\n    a: 1   # Why.\n\n    b: {c: 2}\n    # /gen:plugin-config\n";
+        assert_eq!(text, expected);
+        assert_eq!(embed_as_yaml("spec: {}\n", "a: 1\n"), None);
     }
 
     #[test]

@@ -40,6 +40,12 @@ impl HostBuffer {
         }
     }
 
+    /// How much memory it holds.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Memory for `size` bytes, or null when there is none.
     fn allocate(&mut self, size: usize) -> *mut u8 {
         if self.bytes.len() < size {
