@@ -1,0 +1,183 @@
+//! The proxy that runs the filter: the embedded host or real Envoy, with the same configuration files and the same answers.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use host_harness::serve::{self, RunningServer, ServeOptions};
+use host_harness::stats_config::StatsConfig;
+use host_harness::{FailurePolicy, Module, PluginConfig};
+
+use crate::envoy::{self, EnvoyOptions, EnvoyProxy};
+use crate::tools::{self, Fetch, Tools};
+
+/// Which proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ProxyKind {
+    /// The embedded host: needs nothing else.
+    #[default]
+    Harness,
+    /// Envoy: `ENVOY_BIN`, else `envoy` on the path, else fetched.
+    Envoy,
+}
+
+impl fmt::Display for ProxyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Harness => "embedded host",
+            Self::Envoy => "Envoy",
+        })
+    }
+}
+
+/// How to run the proxy.
+#[derive(Debug, Clone)]
+pub struct ProxyOptions {
+    /// Which one.
+    pub kind: ProxyKind,
+    /// The module's file, from [`module_path`].
+    pub module: PathBuf,
+    /// The plugin configuration as JSON.
+    pub configuration: String,
+    /// Where requests go.
+    pub upstream: envoy::Upstream,
+    /// Where clients connect; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the admin pages are; port 0 takes a free one.
+    pub admin: SocketAddr,
+    /// Worker threads.
+    pub workers: u32,
+}
+
+/// A running proxy. Dropping it ends it.
+#[derive(Debug)]
+pub enum Proxy {
+    /// The embedded host.
+    Harness(Box<RunningServer>),
+    /// Envoy.
+    Envoy(Box<EnvoyProxy>),
+}
+
+/// The module's file: the given one, or the one that `cargo xtask build` writes.
+///
+/// # Errors
+/// When there is none.
+pub fn module_path(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let path = given.map_or_else(|| tools::target_dir().join("edge-observer").join("edge_observer.wasm"), Path::to_owned);
+    if !path.is_file() {
+        let cure = if given.is_some() { "name a file that is there" } else { "build it with `cargo xtask build`, or name one with --module FILE" };
+        bail!("there is no module {}; {cure}", path.display());
+    }
+    Ok(path)
+}
+
+impl Proxy {
+    /// Starts it, and returns when it serves.
+    ///
+    /// # Errors
+    /// One message: an address that is taken, a module or configuration that is refused, an Envoy that is not there.
+    pub async fn start(options: ProxyOptions) -> anyhow::Result<Self> {
+        match options.kind {
+            ProxyKind::Harness => Self::start_harness(options).await,
+            ProxyKind::Envoy => Self::start_envoy(options).await,
+        }
+    }
+
+    async fn start_harness(options: ProxyOptions) -> anyhow::Result<Self> {
+        let upstream = options.upstream.to_string().parse().context("the embedded host cannot use this upstream")?;
+        let path = options.module.clone();
+        // Compiling takes a second of one core: not on a thread that serves.
+        let module = tokio::task::spawn_blocking(move || Module::from_file(path)).await?.with_context(|| format!("cannot load {}", options.module.display()))?;
+        let plugin = PluginConfig {
+            name: envoy::FILTER.to_owned(),
+            root_id: envoy::FILTER.to_owned(),
+            vm_id: envoy::FILTER.to_owned(),
+            configuration: options.configuration.into_bytes(),
+            failure_policy: FailurePolicy::FailOpen,
+            ..PluginConfig::default()
+        };
+        let mut serve_options = ServeOptions::new(module, plugin, upstream);
+        serve_options.listen = options.listen;
+        serve_options.admin = options.admin;
+        serve_options.workers = options.workers.max(1).try_into()?;
+        serve_options.stats_config = StatsConfig::from_bootstrap_yaml(envoy::BOOTSTRAP).context("envoy/bootstrap.yaml")?;
+        let server = serve::start(serve_options).await.map_err(|error| in_use(options.listen, options.admin, error.into()))?;
+        Ok(Self::Harness(Box::new(server)))
+    }
+
+    async fn start_envoy(options: ProxyOptions) -> anyhow::Result<Self> {
+        let envoy = tokio::task::spawn_blocking(|| Tools::new(Fetch::Allowed).envoy()).await??;
+        let mut envoy_options = EnvoyOptions::new(envoy.path, options.module);
+        envoy_options.configuration = options.configuration;
+        envoy_options.upstream = options.upstream;
+        envoy_options.listen = options.listen;
+        envoy_options.admin = options.admin;
+        envoy_options.workers = options.workers.max(1);
+        // Envoy shares ports between processes (SO_REUSEPORT), so it would not notice that somebody else serves there already.
+        for address in [options.listen, options.admin] {
+            if address.port() != 0 {
+                drop(std::net::TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?);
+            }
+        }
+        let proxy = EnvoyProxy::start(envoy_options).await?;
+        Ok(Self::Envoy(Box::new(proxy)))
+    }
+
+    /// Where clients connect.
+    pub fn listen(&self) -> SocketAddr {
+        match self {
+            Self::Harness(server) => server.listen,
+            Self::Envoy(proxy) => proxy.listen(),
+        }
+    }
+
+    /// Where the admin pages are.
+    pub fn admin(&self) -> SocketAddr {
+        match self {
+            Self::Harness(server) => server.admin,
+            Self::Envoy(proxy) => proxy.admin(),
+        }
+    }
+
+    /// Which one it is.
+    pub fn kind(&self) -> ProxyKind {
+        match self {
+            Self::Harness(_) => ProxyKind::Harness,
+            Self::Envoy(_) => ProxyKind::Envoy,
+        }
+    }
+
+    /// Ends it, and returns when nothing of it is left.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        match self {
+            Self::Harness(server) => server.shutdown().await,
+            Self::Envoy(mut proxy) => {
+                let stopped = proxy.stop(Duration::from_secs(5)).await;
+                // Its drop waits for the process; not on a thread that serves.
+                tokio::task::spawn_blocking(move || drop(proxy)).await?;
+                stopped?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An error of starting, with a cure where an address is taken.
+fn in_use(listen: SocketAddr, admin: SocketAddr, error: anyhow::Error) -> anyhow::Error {
+    let taken = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|cause| cause.kind() == std::io::ErrorKind::AddrInUse);
+    if taken { error.context(format!("{listen} or {admin} is in use; choose others with --listen and --admin")) } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_module_names_the_command_that_builds_it() {
+        let message = module_path(Some(Path::new("/nonexistent.wasm"))).unwrap_err().to_string();
+        assert!(message.contains("/nonexistent.wasm"), "{message}");
+    }
+}
