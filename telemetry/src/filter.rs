@@ -122,19 +122,28 @@ impl Filter {
     pub fn sender_facts(&self, head: &RequestHead<'_>) -> SenderFacts {
         let trust = &self.config.correlation().policy().trust;
         let facts = SenderFacts { address: trust.asks_address(), mtls: trust.asks_mtls() };
-        let matters = (facts.address || facts.mtls) && matches!(correlation::well_formed(head.correlation), Ok(Some(_)));
+        let matters =
+            (facts.address || facts.mtls) && matches!(correlation::well_formed(head.correlation), Ok(Some(_)));
         if matters { facts } else { SenderFacts::default() }
     }
 
     /// Decides about a request: its correlation ID and its endpoint. `seed` is 16 random bytes, `now_ns` the time in nanoseconds since 1970.
     #[must_use]
-    pub fn on_request(&self, state: &State, head: &RequestHead<'_>, sender: &Sender<'_>, seed: [u8; 16], now_ns: u64) -> StreamInfo {
+    pub fn on_request(
+        &self,
+        state: &State,
+        head: &RequestHead<'_>,
+        sender: &Sender<'_>,
+        seed: [u8; 16],
+        now_ns: u64,
+    ) -> StreamInfo {
         let config = self.config.correlation();
         let reads_trace = config.trace_mode() == TraceMode::Start || config.policy().generator == Generator::TraceId;
         let trace = if reads_trace { TraceParent::parse(head.traceparent) } else { None };
         let (correlation_id, outcome) =
             correlation::decide(config.policy(), head.correlation, sender, trace.as_ref(), seed, now_ns / 1_000_000);
-        let started_trace = (config.trace_mode() == TraceMode::Start && trace.is_none()).then(|| TraceParent::start(seed));
+        let started_trace =
+            (config.trace_mode() == TraceMode::Start && trace.is_none()).then(|| TraceParent::start(seed));
         let method = head.method.map_or(Method::Other, Method::from_bytes);
         let (endpoint, placeholder) = self.route(state, method, head.path);
         StreamInfo { method, endpoint, placeholder, correlation_id, outcome, started_trace, start_ns: now_ns }
@@ -224,7 +233,12 @@ impl Filter {
     }
 
     /// The label of a status code: its own if it is configured or admitted, else `other`.
-    fn status_label(&self, state: &mut State, status: u16, admit: &mut dyn FnMut(Pool, &[u8]) -> Admitted) -> StatusLabel {
+    fn status_label(
+        &self,
+        state: &mut State,
+        status: u16,
+        admit: &mut dyn FnMut(Pool, &[u8]) -> Admitted,
+    ) -> StatusLabel {
         let label = StatusLabel::code(status);
         if self.config.metrics().statuses().contains(status) || state.has_status(status) {
             return label;
@@ -232,7 +246,8 @@ impl Filter {
         if label == StatusLabel::OTHER || state.is_full(Pool::Statuses) {
             return StatusLabel::OTHER;
         }
-        let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0'.saturating_add(u8::try_from(digit).unwrap_or(0)));
+        let digits = [status / 100, status / 10 % 10, status % 10]
+            .map(|digit| b'0'.saturating_add(u8::try_from(digit).unwrap_or(0)));
         match admit(Pool::Statuses, &digits) {
             Admitted::Yes => {
                 state.learn_status(status);

@@ -84,9 +84,7 @@ pub struct Line<'a> {
 
 impl Default for LineWriter {
     fn default() -> Self {
-        Self {
-            buffer: String::with_capacity(MAX_LINE),
-        }
+        Self { buffer: String::with_capacity(MAX_LINE) }
     }
 }
 
@@ -97,13 +95,10 @@ impl LineWriter {
         self.buffer.push_str("{\"timestamp\":\"");
         write_timestamp(unix_ns, &mut self.buffer);
         self.buffer.push('"');
-        Line {
-            buffer: &mut self.buffer,
-            truncated: false,
-        }
-        .text("level", level.as_str().as_bytes())
-        .text("logger", logger.as_bytes())
-        .text("message", message.as_bytes())
+        Line { buffer: &mut self.buffer, truncated: false }
+            .text("level", level.as_str().as_bytes())
+            .text("logger", logger.as_bytes())
+            .text("message", message.as_bytes())
     }
 }
 
@@ -112,8 +107,7 @@ impl<'a> Line<'a> {
     #[must_use]
     pub fn text(mut self, name: &str, value: &[u8]) -> Self {
         let start = self.buffer.len();
-        if !(self.push(",\"", 0) && self.push_escaped(name.as_bytes(), 0) && self.push("\":\"", 1))
-        {
+        if !(self.push(",\"", 0) && self.push_escaped(name.as_bytes(), 0) && self.push("\":\"", 1)) {
             return self.without(start);
         }
         // One byte is kept for the closing quote.
@@ -129,10 +123,7 @@ impl<'a> Line<'a> {
     pub fn number(mut self, name: &str, value: u64) -> Self {
         let start = self.buffer.len();
         let digits = value.checked_ilog10().map_or(1, |log| log as usize + 1);
-        if !(self.push(",\"", 0)
-            && self.push_escaped(name.as_bytes(), 0)
-            && self.push("\":", digits))
-        {
+        if !(self.push(",\"", 0) && self.push_escaped(name.as_bytes(), 0) && self.push("\":", digits)) {
             return self.without(start);
         }
         let _ = write!(self.buffer, "{value}");
@@ -141,8 +132,7 @@ impl<'a> Line<'a> {
 
     /// The finished line, without a line break at its end.
     pub fn finish(self) -> &'a str {
-        self.buffer
-            .push_str(if self.truncated { TRUNCATED } else { "}" });
+        self.buffer.push_str(if self.truncated { TRUNCATED } else { "}" });
         self.buffer
     }
 
@@ -207,11 +197,7 @@ fn write_timestamp(unix_ns: u64, out: &mut String) {
     let seconds = micros / 1_000_000;
     let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    let _ = write!(
-        out,
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z",
-        micros % 1_000_000
-    );
+    let _ = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z", micros % 1_000_000);
 }
 
 /// The date of a number of days since 1970, by Howard Hinnant's `civil_from_days`: years begin in March, so that the leap
@@ -223,11 +209,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
     (era * 400 + year_of_era + carry, month, day)
 }
 

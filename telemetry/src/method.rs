@@ -116,7 +116,20 @@ mod tests {
 
     #[test]
     fn anything_else_is_other() {
-        for token in [&b""[..], b"get", b"Get", b"GET ", b" GET", b"GETT", b"PURGE", b"PRI", b"\xff\xfe", b"OTHER", b"M-SEARCH", &[b'A'; 60_000]] {
+        for token in [
+            &b""[..],
+            b"get",
+            b"Get",
+            b"GET ",
+            b" GET",
+            b"GETT",
+            b"PURGE",
+            b"PRI",
+            b"\xff\xfe",
+            b"OTHER",
+            b"M-SEARCH",
+            &[b'A'; 60_000],
+        ] {
             assert_eq!(Method::from_bytes(token), Method::Other);
         }
     }

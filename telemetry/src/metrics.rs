@@ -48,26 +48,10 @@ pub fn stats_tags() -> Vec<(&'static str, String)> {
 pub fn reference_markdown(namespace: &str) -> String {
     let mut out = String::from("| metric | kind | labels | what it says |\n|---|---|---|---|\n");
     for metric in METRICS {
-        let labels: Vec<String> = metric
-            .labels
-            .iter()
-            .map(|label| format!("`{label}`"))
-            .collect();
-        let labels = if labels.is_empty() {
-            "–".to_owned()
-        } else {
-            labels.join(", ")
-        };
-        let kind = if metric.native {
-            "histogram, Envoy's own"
-        } else {
-            metric.kind.as_str()
-        };
-        let _ = writeln!(
-            out,
-            "| `{namespace}_{}` | {kind} | {labels} | {} |",
-            metric.suffix, metric.help
-        );
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels = if labels.is_empty() { "–".to_owned() } else { labels.join(", ") };
+        let kind = if metric.native { "histogram, Envoy's own" } else { metric.kind.as_str() };
+        let _ = writeln!(out, "| `{namespace}_{}` | {kind} | {labels} | {} |", metric.suffix, metric.help);
     }
     out
 }

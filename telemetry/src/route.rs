@@ -139,13 +139,20 @@ impl RouteTable {
         if split.percent || self.options.case == Case::Insensitive {
             self.find_normalised(method, path, &split, buffer)
         } else {
-            self.find_template(method, path, &split).map_or_else(|| self.unmatched(path, &split, buffer), RouteMatch::Endpoint)
+            self.find_template(method, path, &split)
+                .map_or_else(|| self.unmatched(path, &split, buffer), RouteMatch::Endpoint)
         }
     }
 
     /// The same for a path that has to be rewritten first.
     #[cold]
-    fn find_normalised(&self, method: Method, path: &[u8], split: &Split, buffer: &mut PlaceholderBuffer) -> RouteMatch {
+    fn find_normalised(
+        &self,
+        method: Method,
+        path: &[u8],
+        split: &Split,
+        buffer: &mut PlaceholderBuffer,
+    ) -> RouteMatch {
         let unknown = RouteMatch::Endpoint(EndpointId::UNKNOWN);
         let path = path.get(..split.length).unwrap_or_default();
         let mut normal = [0; MAX_PATH];

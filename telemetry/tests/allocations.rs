@@ -45,20 +45,35 @@ fn admit(_: Pool, _: &[u8]) -> Admitted {
 
 /// One pass over requests of every kind, hostile ones among them.
 fn serve(filter: &Filter, state: &mut State, buffer: &mut Vec<u8>, long: &[u8]) {
-    let paths: [&[u8]; 8] = [b"/api/v1/deployments/42", b"/api/%76%31/deployments/42/", b"/api/v1/compare/a...b", b"/learned/42", b"/caf\xe9", b"*", long, b"/other"];
+    let paths: [&[u8]; 8] = [
+        b"/api/v1/deployments/42",
+        b"/api/%76%31/deployments/42/",
+        b"/api/v1/compare/a...b",
+        b"/learned/42",
+        b"/caf\xe9",
+        b"*",
+        long,
+        b"/other",
+    ];
     let ids: [&[u8]; 4] = [b"abcdefgh", b"", b"bad id here", long];
     for path in paths {
         for id in ids {
             for (status, duration) in [(Some(200), 5), (None, 50_000_000), (Some(404), 9_000_000_000), (Some(799), 1)] {
-                let pairs: [(&[u8], &[u8]); 5] =
-                    [(b":method", b"GET"), (b":path", path), (b"x-correlation-id", id), (b"traceparent", b"junk"), (b"tracestate", b"a=b")];
+                let pairs: [(&[u8], &[u8]); 5] = [
+                    (b":method", b"GET"),
+                    (b":path", path),
+                    (b"x-correlation-id", id),
+                    (b"traceparent", b"junk"),
+                    (b"tracestate", b"a=b"),
+                ];
                 let head = filter.request_head(pairs.into_iter());
                 let facts = filter.sender_facts(&head);
                 let sender = Sender { address: facts.address.then_some(b"10.0.0.1:80".as_slice()), mtls: false };
                 let info = filter.on_request(state, &head, &sender, [7; 16], 1_700_000_000_000_000_000);
                 let edits = filter.request_edits(&head, &info);
                 assert!(edits.traceparent.is_some());
-                let cors: [(&[u8], &[u8]); 2] = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", b"x-a, x-b")];
+                let cors: [(&[u8], &[u8]); 2] =
+                    [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", b"x-a, x-b")];
                 let cors: CorsHead<'_> = filter.cors_head(cors.into_iter());
                 assert!(filter.response_edits(&info, &cors, buffer).expose.is_some());
                 let end = StreamEnd { status, now_ns: info.start_ns() + duration, ..StreamEnd::default() };

@@ -44,13 +44,7 @@ impl Budget {
         let pairs = endpoints.saturating_mul(methods);
         let statuses = wide(sizes.statuses) + u64::from(sizes.extra_statuses) + 1;
         let durations = wide(sizes.bounds) + 3;
-        let own = wide(MAX_BUILDS)
-            + u64::from(MAX_WORKERS)
-            + 1
-            + wide(sizes.correlation)
-            + 1
-            + wide(MAX_HOSTCALLS)
-            + 1;
+        let own = wide(MAX_BUILDS) + u64::from(MAX_WORKERS) + 1 + wide(sizes.correlation) + 1 + wide(MAX_HOSTCALLS) + 1;
         let mut terms = vec![
             Term {
                 what: "requests",
@@ -59,9 +53,7 @@ impl Budget {
             },
             Term {
                 what: "durations",
-                how: format!(
-                    "{endpoints} endpoints × {methods} methods × {durations} (buckets, +Inf, count, sum)"
-                ),
+                how: format!("{endpoints} endpoints × {methods} methods × {durations} (buckets, +Inf, count, sum)"),
                 series: pairs.saturating_mul(durations),
             },
         ];
@@ -87,9 +79,7 @@ impl Budget {
 
     /// The series at worst.
     pub fn total(&self) -> u64 {
-        self.terms
-            .iter()
-            .fold(0, |sum, term| sum.saturating_add(term.series))
+        self.terms.iter().fold(0, |sum, term| sum.saturating_add(term.series))
     }
 
     /// `metrics.series_budget`.
@@ -99,11 +89,7 @@ impl Budget {
 
     /// The sum in one line.
     pub(super) fn in_words(&self) -> String {
-        let terms: Vec<String> = self
-            .terms
-            .iter()
-            .map(|term| format!("{} {}", term.series, term.what))
-            .collect();
+        let terms: Vec<String> = self.terms.iter().map(|term| format!("{} {}", term.series, term.what)).collect();
         terms.join(" + ")
     }
 }
@@ -113,10 +99,7 @@ impl fmt::Display for Budget {
         let total = self.total();
         let share = format!("of {} allowed by metrics.series_budget", self.limit);
         let width = total.to_string().len();
-        let rows = self
-            .terms
-            .iter()
-            .map(|term| (term.what, term.series, term.how.as_str()));
+        let rows = self.terms.iter().map(|term| (term.what, term.series, term.how.as_str()));
         for (what, series, how) in rows {
             writeln!(f, "{what:<11}  {series:>width$}  {how}")?;
         }

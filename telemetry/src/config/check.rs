@@ -25,60 +25,32 @@ fn check(kind: &Kind, value: Value, path: &str, errors: &mut ConfigErrors) -> Op
                 None => refuse(kind, &Value::Number(number), path, errors),
             }
         }
-        (Kind::Choice(words), Value::String(word)) if words.contains(&word.as_str()) => {
-            Some(Value::String(word))
-        }
+        (Kind::Choice(words), Value::String(word)) if words.contains(&word.as_str()) => Some(Value::String(word)),
         (Kind::Section(fields), Value::Object(map)) => section(fields, map, path, errors),
-        (
-            Kind::List {
-                most: Some(most),
-                many,
-                ..
-            },
-            Value::Array(items),
-        ) if items.len() > *most => {
-            errors.push(
-                path.to_owned(),
-                format!("found {} {many}; use at most {most}", items.len()),
-            );
+        (Kind::List { most: Some(most), many, .. }, Value::Array(items)) if items.len() > *most => {
+            errors.push(path.to_owned(), format!("found {} {many}; use at most {most}", items.len()));
             None
         }
         (Kind::List { of, .. }, Value::Array(items)) => {
-            let item = |(index, item)| {
-                check(of, item, &format!("{path}[{index}]"), errors).unwrap_or(Value::Null)
-            };
+            let item = |(index, item)| check(of, item, &format!("{path}[{index}]"), errors).unwrap_or(Value::Null);
             Some(items.into_iter().enumerate().map(item).collect())
         }
         (Kind::Either(kinds), value) => match kinds.iter().find(|kind| same_type(kind, &value)) {
             // An object or list is checked in detail; for a word, the message has to show every way out.
             Some(kind @ (Kind::Section(_) | Kind::List { .. })) => check(kind, value, path, errors),
-            Some(Kind::Choice(words))
-                if value.as_str().is_some_and(|word| words.contains(&word)) =>
-            {
-                Some(value)
-            }
+            Some(Kind::Choice(words)) if value.as_str().is_some_and(|word| words.contains(&word)) => Some(value),
             _ => refuse(kind, &value, path, errors),
         },
         (kind, value) => refuse(kind, &value, path, errors),
     }
 }
 
-fn section(
-    fields: &[Field],
-    mut map: Map<String, Value>,
-    path: &str,
-    errors: &mut ConfigErrors,
-) -> Option<Value> {
-    let mut unknown: Vec<&String> = map
-        .keys()
-        .filter(|key| !fields.iter().any(|field| field.name == key.as_str()))
-        .collect();
+fn section(fields: &[Field], mut map: Map<String, Value>, path: &str, errors: &mut ConfigErrors) -> Option<Value> {
+    let mut unknown: Vec<&String> =
+        map.keys().filter(|key| !fields.iter().any(|field| field.name == key.as_str())).collect();
     unknown.sort_unstable();
     for key in unknown {
-        errors.push(
-            join(path, key),
-            format!("unknown field; {}", suggestion(key, fields, path)),
-        );
+        errors.push(join(path, key), format!("unknown field; {}", suggestion(key, fields, path)));
     }
     let mut sound = Map::new();
     let mut complete = true;
@@ -100,15 +72,8 @@ fn section(
 }
 
 fn refuse(kind: &Kind, value: &Value, path: &str, errors: &mut ConfigErrors) -> Option<Value> {
-    let or_remove = if value.is_null() && !path.is_empty() {
-        ", or remove it"
-    } else {
-        ""
-    };
-    errors.push(
-        path.to_owned(),
-        format!("found {}; use {}{or_remove}", found(value), expected(kind)),
-    );
+    let or_remove = if value.is_null() && !path.is_empty() { ", or remove it" } else { "" };
+    errors.push(path.to_owned(), format!("found {}; use {}{or_remove}", found(value), expected(kind)));
     None
 }
 
@@ -116,9 +81,7 @@ fn refuse(kind: &Kind, value: &Value, path: &str, errors: &mut ConfigErrors) -> 
 fn whole(number: &serde_json::Number) -> Option<u64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     number.as_u64().or_else(|| {
-        let float = number
-            .as_f64()
-            .filter(|float| float.fract() == 0.0 && (0.0..=EXACT).contains(float))?;
+        let float = number.as_f64().filter(|float| float.fract() == 0.0 && (0.0..=EXACT).contains(float))?;
         float.to_string().parse().ok()
     })
 }
@@ -153,10 +116,7 @@ pub(super) fn expected(kind: &Kind) -> String {
 }
 
 fn names(fields: &[Field]) -> String {
-    let names: Vec<String> = fields
-        .iter()
-        .map(|field| format!("`{}`", field.name))
-        .collect();
+    let names: Vec<String> = fields.iter().map(|field| format!("`{}`", field.name)).collect();
     names.join(", ")
 }
 
@@ -185,13 +145,7 @@ pub(super) fn quoted(text: &str) -> String {
     let mut shown: String = text
         .chars()
         .take(MOST)
-        .flat_map(|c| {
-            if c.is_control() {
-                c.escape_default().collect()
-            } else {
-                vec![c]
-            }
-        })
+        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
         .collect();
     if text.chars().nth(MOST).is_some() {
         shown.push('…');
@@ -202,27 +156,16 @@ pub(super) fn quoted(text: &str) -> String {
 fn join(path: &str, key: &str) -> String {
     let plain = !key.is_empty()
         && key.len() <= 80
-        && key
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
     let key = if plain { key.to_owned() } else { quoted(key) };
-    if path.is_empty() {
-        key
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
 /// What to do about an unknown field: the nearest name here, the same name elsewhere, or the list of names.
 fn suggestion(key: &str, fields: &[Field], path: &str) -> String {
     let near = fields
         .iter()
-        .map(|field| {
-            (
-                distance(&key.to_ascii_lowercase().replace('-', "_"), field.name),
-                field.name,
-            )
-        })
+        .map(|field| (distance(&key.to_ascii_lowercase().replace('-', "_"), field.name), field.name))
         .filter(|(distance, name)| *distance <= 2.min(name.len() / 2))
         .min();
     if let Some((_, name)) = near {
@@ -231,19 +174,12 @@ fn suggestion(key: &str, fields: &[Field], path: &str) -> String {
     let mut elsewhere = Vec::new();
     places(key, ROOT, "", &mut elsewhere);
     if let [only] = elsewhere.as_slice() {
-        return match only
-            .strip_suffix(key)
-            .and_then(|section| section.strip_suffix('.'))
-        {
+        return match only.strip_suffix(key).and_then(|section| section.strip_suffix('.')) {
             Some(section) => format!("it belongs in `{section}`"),
             None => "it belongs at the top level".to_owned(),
         };
     }
-    let here = if path.is_empty() {
-        "the fields here are"
-    } else {
-        "the fields beside it are"
-    };
+    let here = if path.is_empty() { "the fields here are" } else { "the fields beside it are" };
     format!("{here} {}", names(fields))
 }
 

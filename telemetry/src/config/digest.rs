@@ -123,16 +123,8 @@ const ROUNDS: [u32; 64] = [
 ];
 
 fn sha256(message: &[u8]) -> [u8; 32] {
-    let mut state: [u32; 8] = [
-        0x6a09_e667,
-        0xbb67_ae85,
-        0x3c6e_f372,
-        0xa54f_f53a,
-        0x510e_527f,
-        0x9b05_688c,
-        0x1f83_d9ab,
-        0x5be0_cd19,
-    ];
+    let mut state: [u32; 8] =
+        [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
     let mut padded = message.to_vec();
     padded.push(0x80);
     padded.resize((message.len() + 9).next_multiple_of(64) - 8, 0);
@@ -152,28 +144,19 @@ fn compress(state: &mut [u32; 8], block: &[u8]) {
     // The message schedule as a window of the last 16 words.
     let mut window = [0u32; 16];
     for (word, bytes) in window.iter_mut().zip(block.chunks_exact(4)) {
-        *word = bytes
-            .iter()
-            .fold(0, |word, byte| word << 8 | u32::from(*byte));
+        *word = bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte));
     }
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
     for round in ROUNDS {
         let word = window[0];
         let s1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
         let s0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
-        let t1 = h
-            .wrapping_add(s1)
-            .wrapping_add((e & f) ^ (!e & g))
-            .wrapping_add(round)
-            .wrapping_add(word);
+        let t1 = h.wrapping_add(s1).wrapping_add((e & f) ^ (!e & g)).wrapping_add(round).wrapping_add(word);
         let t2 = s0.wrapping_add((a & b) ^ (a & c) ^ (b & c));
         (h, g, f, e, d, c, b, a) = (g, f, e, d.wrapping_add(t1), c, b, a, t1.wrapping_add(t2));
         let s0 = window[1].rotate_right(7) ^ window[1].rotate_right(18) ^ (window[1] >> 3);
         let s1 = window[14].rotate_right(17) ^ window[14].rotate_right(19) ^ (window[14] >> 10);
-        let next = word
-            .wrapping_add(s0)
-            .wrapping_add(window[9])
-            .wrapping_add(s1);
+        let next = word.wrapping_add(s0).wrapping_add(window[9]).wrapping_add(s1);
         window.rotate_left(1);
         window[15] = next;
     }
@@ -192,18 +175,10 @@ mod tests {
 
     #[test]
     fn known_answers_of_fips_180() {
+        assert_eq!(hex(&sha256(b"")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        assert_eq!(hex(&sha256(b"abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(
-            hex(&sha256(b"")),
-            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-        );
-        assert_eq!(
-            hex(&sha256(b"abc")),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
-        assert_eq!(
-            hex(&sha256(
-                b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"
-            )),
+            hex(&sha256(b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq")),
             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"
         );
         assert_eq!(
@@ -215,27 +190,18 @@ mod tests {
     #[test]
     fn every_padding_length_is_a_whole_number_of_blocks() {
         // SHA-256 over the digests of 0 to 200 letters `a`, computed with Python's hashlib.
-        let all: String = (0..=200)
-            .map(|length| hex(&sha256(&vec![b'a'; length])))
-            .collect();
-        assert_eq!(
-            hex(&sha256(all.as_bytes())),
-            "eb555248bd20c7831e511d4461b42c9b084e3a64b44d57b00051172f8afe03ff"
-        );
+        let all: String = (0..=200).map(|length| hex(&sha256(&vec![b'a'; length]))).collect();
+        assert_eq!(hex(&sha256(all.as_bytes())), "eb555248bd20c7831e511d4461b42c9b084e3a64b44d57b00051172f8afe03ff");
     }
 
     #[test]
     fn the_canonical_form_is_sorted_compact_and_by_value() {
-        let value: Value = serde_json::from_str(
-            r#"{"b": [1.0, 2.5, 1e3, -0.01, []], "a": {"z": null, "y": "\u00e9\n\""}, "c": {}}"#,
-        )
-        .unwrap();
+        let value: Value =
+            serde_json::from_str(r#"{"b": [1.0, 2.5, 1e3, -0.01, []], "a": {"z": null, "y": "\u00e9\n\""}, "c": {}}"#)
+                .unwrap();
         let mut out = String::new();
         write_canonical(&value, &mut out);
-        assert_eq!(
-            out,
-            "{\"a\":{\"y\":\"é\\n\\\"\",\"z\":null},\"b\":[1,2.5,1000,-0.01,[]],\"c\":{}}"
-        );
+        assert_eq!(out, "{\"a\":{\"y\":\"é\\n\\\"\",\"z\":null},\"b\":[1,2.5,1000,-0.01,[]],\"c\":{}}");
     }
 
     #[test]

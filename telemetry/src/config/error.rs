@@ -15,11 +15,7 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = if self.path.is_empty() {
-            "configuration"
-        } else {
-            &self.path
-        };
+        let path = if self.path.is_empty() { "configuration" } else { &self.path };
         write!(f, "{path}: {}", self.message)
     }
 }

@@ -28,10 +28,7 @@ pub(super) enum Kind {
         form: &'static str,
         #[cfg_attr(
             not(feature = "schema"),
-            allow(
-                dead_code,
-                reason = "only the schema needs it: the meaning step checks by hand, without an engine"
-            )
+            allow(dead_code, reason = "only the schema needs it: the meaning step checks by hand, without an engine")
         )]
         pattern: Option<&'static str>,
     },
@@ -40,24 +37,15 @@ pub(super) enum Kind {
     /// Fields of its own.
     Section(&'static [Field]),
     /// A list; `most` is its greatest length, where it has one.
-    List {
-        of: &'static Kind,
-        many: &'static str,
-        most: Option<usize>,
-    },
+    List { of: &'static Kind, many: &'static str, most: Option<usize> },
     /// Any of these.
     Either(&'static [Kind]),
 }
 
-pub(super) const METHODS: &[&str] = &[
-    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE",
-];
+pub(super) const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
 
 const fn text(form: &'static str) -> Kind {
-    Kind::Text {
-        form,
-        pattern: None,
-    }
+    Kind::Text { form, pattern: None }
 }
 
 /// The whole configuration.
@@ -116,12 +104,7 @@ const CORRELATION: &[Field] = &[
         default: Some("\"uuidv7\""),
         doc: "what a new ID is: a UUID of version 7 or 4, or the trace-id of a valid `traceparent` (a UUIDv7 where none came)",
     },
-    Field {
-        name: "respond",
-        kind: Kind::Bool,
-        default: Some("true"),
-        doc: "set the ID on the response",
-    },
+    Field { name: "respond", kind: Kind::Bool, default: Some("true"), doc: "set the ID on the response" },
     Field {
         name: "expose",
         kind: Kind::Bool,
@@ -147,12 +130,7 @@ const TRUST: &[Field] = &[
         default: Some("[]"),
         doc: "networks whose senders' IDs are kept",
     },
-    Field {
-        name: "mtls",
-        kind: Kind::Bool,
-        default: Some("false"),
-        doc: "keep IDs that come over mutual TLS",
-    },
+    Field { name: "mtls", kind: Kind::Bool, default: Some("false"), doc: "keep IDs that come over mutual TLS" },
 ];
 
 const ROUTES: &[Field] = &[
@@ -188,11 +166,7 @@ const ROUTES: &[Field] = &[
     },
     Field {
         name: "table",
-        kind: Kind::List {
-            of: &Kind::Section(ROUTE),
-            many: "routes",
-            most: Some(10_000),
-        },
+        kind: Kind::List { of: &Kind::Section(ROUTE), many: "routes", most: Some(10_000) },
         default: Some("[]"),
         doc: "the routes; which one matches does not depend on their order",
     },
@@ -200,22 +174,15 @@ const ROUTES: &[Field] = &[
 
 const PLACEHOLDERS: &[Field] = &[Field {
     name: "max_endpoints",
-    kind: Kind::Whole {
-        min: 1,
-        max: 10_000,
-    },
-    default: Some("100"),
+    kind: Kind::Whole { min: 1, max: 10_000 },
+    default: Some("40"),
     doc: "how many such labels may come into being in one proxy; paths past that are `_overflow`",
 }];
 
 const ROUTE: &[Field] = &[
     Field {
         name: "methods",
-        kind: Kind::List {
-            of: &Kind::Choice(METHODS),
-            many: "methods",
-            most: Some(9),
-        },
+        kind: Kind::List { of: &Kind::Choice(METHODS), many: "methods", most: Some(9) },
         default: Some(""),
         doc: "the methods it is for; any method when left out",
     },
@@ -236,10 +203,7 @@ const ROUTE: &[Field] = &[
 const METRICS: &[Field] = &[
     Field {
         name: "series_budget",
-        kind: Kind::Whole {
-            min: 1,
-            max: 10_000_000,
-        },
+        kind: Kind::Whole { min: 1, max: 10_000_000 },
         default: Some("50000"),
         doc: "the most series that this configuration may lead to at worst; a configuration that could exceed it is refused",
     },
@@ -255,25 +219,15 @@ const METRICS: &[Field] = &[
     },
     Field {
         name: "methods",
-        kind: Kind::List {
-            of: &Kind::Choice(METHODS),
-            many: "methods",
-            most: Some(9),
-        },
-        default: Some(
-            r#"["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"]"#,
-        ),
+        kind: Kind::List { of: &Kind::Choice(METHODS), many: "methods", most: Some(9) },
+        default: Some(r#"["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"]"#),
         doc: "methods with a label of their own; every other is `OTHER`",
     },
     Field {
         name: "statuses",
         kind: Kind::Either(&[
             Kind::Choice(&["registered"]),
-            Kind::List {
-                of: &Kind::Whole { min: 100, max: 999 },
-                many: "status codes",
-                most: Some(900),
-            },
+            Kind::List { of: &Kind::Whole { min: 100, max: 999 }, many: "status codes", most: Some(900) },
         ]),
         default: Some("\"registered\""),
         doc: "status codes that always have a label of their own: every code in the IANA registry and 499, or those listed; `0` (no answer) always has one",
@@ -292,10 +246,7 @@ const METRICS: &[Field] = &[
     },
     Field {
         name: "flush_interval_ms",
-        kind: Kind::Whole {
-            min: 100,
-            max: 60_000,
-        },
+        kind: Kind::Whole { min: 100, max: 60_000 },
         default: Some("1000"),
         doc: "how often counts are handed to the proxy",
     },

@@ -68,9 +68,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         while let Some((key, Strict(value))) = entries.next_entry::<String, Strict>()? {
             if map.contains_key(&key) {
                 let key = super::check::quoted(&key);
-                return Err(de::Error::custom(format_args!(
-                    "the field {key} is there twice"
-                )));
+                return Err(de::Error::custom(format_args!("the field {key} is there twice")));
             }
             map.insert(key, value);
         }

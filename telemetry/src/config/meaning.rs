@@ -5,16 +5,14 @@ use super::check::quoted;
 use super::error::ConfigErrors;
 use super::fields::{Field, Kind, ROOT};
 use super::shape::{
-    self, CorrelationShape, MetricsShape, RoutesShape, Shape, StatusesShape, TrustShape, TrustWord,
-    UnmatchedWord,
+    self, CorrelationShape, MetricsShape, RoutesShape, Shape, StatusesShape, TrustShape, TrustWord, UnmatchedWord,
 };
 use super::{Config, CorrelationConfig, MetricsConfig, RoutesConfig};
 use crate::correlation::{Generator, Outcome, Policy, TraceMode, Trust};
 use crate::method::Method;
 use crate::metrics::{BucketError, Buckets, StatusSet};
 use crate::route::{
-    Case, LabelStyle, RouteField, RouteOptions, RouteProblem, RouteSpec, RouteTable, TrailingSlash,
-    Unmatched,
+    Case, LabelStyle, RouteField, RouteOptions, RouteProblem, RouteSpec, RouteTable, TrailingSlash, Unmatched,
 };
 
 const MAX_RING: usize = 64;
@@ -51,22 +49,10 @@ const RESERVED_HEADERS: &[&str] = &[
 ];
 
 /// Builds the configuration; `errors` holds what the shape step found.
-pub(super) fn build(
-    shape: Shape,
-    digest: String,
-    mut errors: ConfigErrors,
-) -> Result<Config, ConfigErrors> {
+pub(super) fn build(shape: Shape, digest: String, mut errors: ConfigErrors) -> Result<Config, ConfigErrors> {
     let namespace = namespace(shape.namespace, &mut errors);
-    if shape.ring.len() > MAX_RING
-        || !shape
-            .ring
-            .bytes()
-            .all(|byte| byte == b' ' || byte.is_ascii_graphic())
-    {
-        errors.push(
-            "ring".to_owned(),
-            format!("found {}; use {}", quoted(&shape.ring), form(ROOT, "ring")),
-        );
+    if shape.ring.len() > MAX_RING || !shape.ring.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        errors.push("ring".to_owned(), format!("found {}; use {}", quoted(&shape.ring), form(ROOT, "ring")));
     }
     let correlation = correlation(shape.correlation, &mut errors);
     let routes = routes(shape.routes, &mut errors);
@@ -89,11 +75,7 @@ pub(super) fn build(
         metrics.series_budget,
     );
     if budget.total() > budget.limit() {
-        let mend = if max_learned(&routes.options) > 0 {
-            ", `routes.placeholders.max_endpoints`"
-        } else {
-            ""
-        };
+        let mend = if max_learned(&routes.options) > 0 { ", `routes.placeholders.max_endpoints`" } else { "" };
         let message = format!(
             "found {}, but this configuration can lead to {} series ({}); raise it, or shorten `routes.table`{mend}, `metrics.methods`, `metrics.statuses` or `metrics.buckets_seconds`",
             budget.limit(),
@@ -103,15 +85,7 @@ pub(super) fn build(
         errors.push("metrics.series_budget".to_owned(), message);
     }
     if errors.is_empty() {
-        Ok(Config {
-            namespace,
-            ring: shape.ring,
-            correlation,
-            routes,
-            metrics,
-            budget,
-            digest,
-        })
+        Ok(Config { namespace, ring: shape.ring, correlation, routes, metrics, budget, digest })
     } else {
         Err(errors)
     }
@@ -134,10 +108,7 @@ fn namespace(given: Option<String>, errors: &mut ConfigErrors) -> String {
         && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
         && name.len() <= 32;
     if !well_formed {
-        errors.push(
-            "namespace".to_owned(),
-            format!("found {}; use {}", quoted(&name), form(ROOT, "namespace")),
-        );
+        errors.push("namespace".to_owned(), format!("found {}; use {}", quoted(&name), form(ROOT, "namespace")));
     }
     name
 }
@@ -157,20 +128,16 @@ fn correlation(shape: CorrelationShape, errors: &mut ConfigErrors) -> Correlatio
             for (index, text) in present(senders.networks) {
                 match text.parse() {
                     Ok(network) => networks.push(network),
-                    Err(error) => errors.push(
-                        format!("correlation.trust.networks[{index}]"),
-                        network_message(&text, &error),
-                    ),
+                    Err(error) => {
+                        errors.push(format!("correlation.trust.networks[{index}]"), network_message(&text, &error))
+                    }
                 }
             }
             if networks.is_empty() && !senders.mtls && errors.len() == before {
                 let message = "found no `networks` and no `mtls`; give one of them, or use `none`";
                 errors.push("correlation.trust".to_owned(), message.to_owned());
             }
-            Trust::Senders {
-                networks,
-                mtls: senders.mtls,
-            }
+            Trust::Senders { networks, mtls: senders.mtls }
         }
     };
     let generator = match shape.generate {
@@ -196,10 +163,7 @@ fn network_message(text: &str, error: &crate::correlation::NetworkError) -> Stri
     if text.len() <= 80 && !text.contains(char::is_control) {
         error.to_string()
     } else {
-        format!(
-            "{} is not an IP network; write it like `10.0.0.0/8` or `2001:db8::/32`",
-            quoted(text)
-        )
+        format!("{} is not an IP network; write it like `10.0.0.0/8` or `2001:db8::/32`", quoted(text))
     }
 }
 
@@ -210,15 +174,9 @@ fn header(given: Option<String>, errors: &mut ConfigErrors) -> String {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let lower = name.to_ascii_lowercase();
     let message = if name.is_empty() || name.len() > MAX_HEADER_NAME || !name.bytes().all(token) {
-        format!(
-            "{} is not a header name; use letters, digits and `-`, at most {MAX_HEADER_NAME}",
-            quoted(&name)
-        )
+        format!("{} is not a header name; use letters, digits and `-`, at most {MAX_HEADER_NAME}", quoted(&name))
     } else if RESERVED_HEADERS.contains(&lower.as_str()) || lower.starts_with("x-envoy-") {
-        format!(
-            "{} has a meaning of its own to the proxy; use another header",
-            quoted(&name)
-        )
+        format!("{} has a meaning of its own to the proxy; use another header", quoted(&name))
     } else {
         return lower;
     };
@@ -229,9 +187,9 @@ fn header(given: Option<String>, errors: &mut ConfigErrors) -> String {
 fn routes(shape: RoutesShape, errors: &mut ConfigErrors) -> Option<RoutesConfig> {
     let unmatched = match shape.unmatched {
         UnmatchedWord::Unknown => Unmatched::Unknown,
-        UnmatchedWord::Placeholders => Unmatched::Placeholders {
-            max_endpoints: shape.placeholders.unwrap_or_default().max_endpoints,
-        },
+        UnmatchedWord::Placeholders => {
+            Unmatched::Placeholders { max_endpoints: shape.placeholders.unwrap_or_default().max_endpoints }
+        }
     };
     if shape.placeholders.is_some() && shape.unmatched == UnmatchedWord::Unknown {
         let message = "given, but `routes.unmatched` is `unknown`; set that to `placeholders`, or remove this";
@@ -264,38 +222,25 @@ fn routes(shape: RoutesShape, errors: &mut ConfigErrors) -> Option<RoutesConfig>
                 }
                 RouteSpec {
                     methods: route.methods.map(|methods| {
-                        present(methods)
-                            .map(|(_, method)| Method::from_bytes(method.as_bytes()))
-                            .collect()
+                        present(methods).map(|(_, method)| Method::from_bytes(method.as_bytes())).collect()
                     }),
                     template: route.template,
                     name: route.name,
                 }
             }
             // An unsound entry, reported already: a route of its own, so that messages about the others name the right numbers.
-            None => RouteSpec {
-                methods: None,
-                template: format!("/.unsound/{index}"),
-                name: None,
-            },
+            None => RouteSpec { methods: None, template: format!("/.unsound/{index}"), name: None },
         })
         .collect();
     match RouteTable::build(&specs, &options) {
-        Ok(table) => Some(RoutesConfig {
-            options,
-            specs,
-            table,
-        }),
+        Ok(table) => Some(RoutesConfig { options, specs, table }),
         Err(problems) => {
             // What is left of a list with unsound methods is not what was written.
             let written = |problem: &RouteProblem| {
                 problem.field != RouteField::Methods || !unsound_methods.contains(&problem.index)
             };
             for problem in problems.into_iter().filter(written) {
-                errors.push(
-                    format!("routes.table[{}].{}", problem.index, problem.field.as_str()),
-                    problem.message,
-                );
+                errors.push(format!("routes.table[{}].{}", problem.index, problem.field.as_str()), problem.message);
             }
             None
         }
@@ -310,14 +255,9 @@ fn metrics(shape: MetricsShape, errors: &mut ConfigErrors) -> Option<MetricsConf
             for mistake in mistakes {
                 let path = match &mistake {
                     BucketError::Bound { index, .. } => {
-                        format!(
-                            "metrics.buckets_seconds[{}]",
-                            positions.get(*index).copied().unwrap_or_default()
-                        )
+                        format!("metrics.buckets_seconds[{}]", positions.get(*index).copied().unwrap_or_default())
                     }
-                    BucketError::Empty | BucketError::TooMany(_) => {
-                        "metrics.buckets_seconds".to_owned()
-                    }
+                    BucketError::Empty | BucketError::TooMany(_) => "metrics.buckets_seconds".to_owned(),
                 };
                 errors.push(path, mistake.to_string());
             }
@@ -328,10 +268,7 @@ fn metrics(shape: MetricsShape, errors: &mut ConfigErrors) -> Option<MetricsConf
     for (index, text) in present(shape.methods) {
         let method = Method::from_bytes(text.as_bytes());
         if methods.contains(&method) {
-            errors.push(
-                format!("metrics.methods[{index}]"),
-                format!("found `{text}` twice; remove one"),
-            );
+            errors.push(format!("metrics.methods[{index}]"), format!("found `{text}` twice; remove one"));
         } else {
             methods.push(method);
         }
@@ -342,10 +279,7 @@ fn metrics(shape: MetricsShape, errors: &mut ConfigErrors) -> Option<MetricsConf
             let mut given: Vec<u16> = vec![0];
             for (index, code) in present(codes) {
                 if given.contains(&code) {
-                    errors.push(
-                        format!("metrics.statuses[{index}]"),
-                        format!("found `{code}` twice; remove one"),
-                    );
+                    errors.push(format!("metrics.statuses[{index}]"), format!("found `{code}` twice; remove one"));
                 } else {
                     given.push(code);
                 }
@@ -366,19 +300,12 @@ fn metrics(shape: MetricsShape, errors: &mut ConfigErrors) -> Option<MetricsConf
 
 /// The sound items of a list, with their positions.
 fn present<T>(items: Vec<Option<T>>) -> impl Iterator<Item = (usize, T)> {
-    items
-        .into_iter()
-        .enumerate()
-        .filter_map(|(index, item)| Some((index, item?)))
+    items.into_iter().enumerate().filter_map(|(index, item)| Some((index, item?)))
 }
 
 /// The form of a text field, from the table.
 fn form(fields: &[Field], name: &str) -> &'static str {
-    match fields
-        .iter()
-        .find(|field| field.name == name)
-        .map(|field| &field.kind)
-    {
+    match fields.iter().find(|field| field.name == name).map(|field| &field.kind) {
         Some(Kind::Text { form, .. }) => form,
         _ => "text",
     }

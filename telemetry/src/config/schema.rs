@@ -9,10 +9,7 @@ use super::fields::{Field, Kind, ROOT};
 /// It accepts what the shape step accepts; conflicts between fields and the series budget are beyond it.
 pub fn schema() -> Value {
     let mut schema = of(&Kind::Section(ROOT));
-    schema.insert(
-        "$schema".to_owned(),
-        json!("https://json-schema.org/draft/2020-12/schema"),
-    );
+    schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
     schema.insert("title".to_owned(), json!("edge-observer configuration"));
     Value::Object(schema)
 }
@@ -23,22 +20,11 @@ fn of(kind: &Kind) -> Map<String, Value> {
         Kind::Whole { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
         Kind::Decimal => json!({"type": "number"}),
         Kind::Text { pattern: None, .. } => json!({"type": "string"}),
-        Kind::Text {
-            pattern: Some(pattern),
-            ..
-        } => json!({"type": "string", "pattern": pattern}),
+        Kind::Text { pattern: Some(pattern), .. } => json!({"type": "string", "pattern": pattern}),
         Kind::Choice(words) => json!({"type": "string", "enum": words}),
         Kind::Section(fields) => section(fields),
-        Kind::List {
-            of: item,
-            most: None,
-            ..
-        } => json!({"type": "array", "items": of(item)}),
-        Kind::List {
-            of: item,
-            most: Some(most),
-            ..
-        } => json!({"type": "array", "items": of(item), "maxItems": most}),
+        Kind::List { of: item, most: None, .. } => json!({"type": "array", "items": of(item)}),
+        Kind::List { of: item, most: Some(most), .. } => json!({"type": "array", "items": of(item), "maxItems": most}),
         Kind::Either(kinds) => json!({"anyOf": kinds.iter().map(of).collect::<Vec<_>>()}),
     };
     match value {
@@ -63,8 +49,7 @@ fn section(fields: &[Field]) -> Value {
         }
         properties.insert(field.name.to_owned(), Value::Object(property));
     }
-    let mut section =
-        json!({"type": "object", "properties": properties, "additionalProperties": false});
+    let mut section = json!({"type": "object", "properties": properties, "additionalProperties": false});
     if let (Some(section), false) = (section.as_object_mut(), required.is_empty()) {
         section.insert("required".to_owned(), json!(required));
     }

@@ -134,7 +134,7 @@ pub(super) struct PlaceholdersShape {
 
 impl Default for PlaceholdersShape {
     fn default() -> Self {
-        Self { max_endpoints: 100 }
+        Self { max_endpoints: 40 }
     }
 }
 
@@ -164,13 +164,8 @@ impl Default for MetricsShape {
     fn default() -> Self {
         Self {
             series_budget: 50_000,
-            buckets_seconds: [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0]
-                .map(Some)
-                .into(),
-            methods: super::fields::METHODS
-                .iter()
-                .map(|method| Some((*method).to_owned()))
-                .collect(),
+            buckets_seconds: [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0].map(Some).into(),
+            methods: super::fields::METHODS.iter().map(|method| Some((*method).to_owned())).collect(),
             statuses: StatusesShape::Registered(RegisteredWord::Registered),
             extra_statuses: 16,
             histogram: false,

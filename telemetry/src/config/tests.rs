@@ -21,66 +21,37 @@ fn check(value: Value, expected: &str) {
 fn nothing_at_all_means_the_defaults() {
     for bytes in [&b""[..], b" \n", b"{}"] {
         let config = Config::from_json(bytes).unwrap();
-        assert_eq!(
-            (config.namespace(), config.ring(), config.digest()),
-            ("eucora", "", "44136fa355b3")
-        );
+        assert_eq!((config.namespace(), config.ring(), config.digest()), ("eucora", "", "44136fa355b3"));
         assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
     }
     let config = Config::default();
     assert_eq!(config.correlation().header(), "x-correlation-id");
-    assert_eq!(
-        *config.correlation().policy(),
-        Policy {
-            trust: Trust::Any,
-            generator: Generator::UuidV7
-        }
-    );
+    assert_eq!(*config.correlation().policy(), Policy { trust: Trust::Any, generator: Generator::UuidV7 });
     assert!(config.correlation().respond() && !config.correlation().expose());
     assert_eq!(config.correlation().trace_mode(), TraceMode::Pass);
     assert_eq!(*config.routes().options(), RouteOptions::default());
-    assert_eq!(
-        (
-            config.max_endpoints(),
-            config.routes().max_learned(),
-            config.routes().specs().len()
-        ),
-        (2, 0, 0)
-    );
+    assert_eq!((config.max_endpoints(), config.routes().max_learned(), config.routes().specs().len()), (2, 0, 0));
     assert_eq!(config.metrics().methods().len(), 9);
     assert_eq!(config.metrics().statuses().len(), 66);
-    assert_eq!(
-        (
-            config.metrics().extra_statuses(),
-            config.metrics().flush_interval_ms()
-        ),
-        (16, 1000)
-    );
+    assert_eq!((config.metrics().extra_statuses(), config.metrics().flush_interval_ms()), (16, 1000));
     assert!(!config.metrics().histogram());
-    let les: Vec<&str> = config
-        .metrics()
-        .buckets()
-        .labels()
-        .iter()
-        .map(AsRef::as_ref)
-        .collect();
-    assert_eq!(
-        les,
-        [
-            "0.01", "0.05", "0.1", "0.25", "0.5", "1.0", "2.0", "2.5", "5.0", "10.0", "+Inf"
-        ]
-    );
+    let les: Vec<&str> = config.metrics().buckets().labels().iter().map(AsRef::as_ref).collect();
+    assert_eq!(les, ["0.01", "0.05", "0.1", "0.25", "0.5", "1.0", "2.0", "2.5", "5.0", "10.0", "+Inf"]);
 }
 
 /// The defaults of the table, as a configuration that spells them all out.
+#[test]
+fn placeholders_with_every_other_default_are_within_the_budget() {
+    let config = Config::from_json(br#"{"routes": {"unmatched": "placeholders"}}"#).unwrap();
+    assert_eq!(config.routes().max_learned(), 40);
+}
+
 fn defaults_of(fields: &[Field]) -> Value {
     let spelled = fields.iter().filter_map(|field| {
         let value = match (&field.kind, field.default) {
             (Kind::Section(_), _) if field.name == "placeholders" => return None,
             (Kind::Section(fields), _) => defaults_of(fields),
-            (_, Some(text)) => {
-                serde_json::from_str(text).unwrap_or_else(|error| panic!("{}: {error}", field.name))
-            }
+            (_, Some(text)) => serde_json::from_str(text).unwrap_or_else(|error| panic!("{}: {error}", field.name)),
             (_, None) => return None,
         };
         Some((field.name.to_owned(), value))
@@ -93,10 +64,7 @@ fn the_defaults_that_the_table_states_are_the_defaults() {
     let spelled = Config::from_value(defaults_of(ROOT)).unwrap();
     let plain = Config::default();
     assert_ne!(spelled.digest(), plain.digest());
-    assert_eq!(
-        format!("{spelled:?}").replace(spelled.digest(), ""),
-        format!("{plain:?}").replace(plain.digest(), "")
-    );
+    assert_eq!(format!("{spelled:?}").replace(spelled.digest(), ""), format!("{plain:?}").replace(plain.digest(), ""));
 }
 
 #[test]
@@ -116,15 +84,9 @@ fn every_field_arrives() {
     assert_eq!(correlation.header(), "x-request-id");
     assert_eq!(
         correlation.policy().trust,
-        Trust::Senders {
-            networks: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
-            mtls: true
-        }
+        Trust::Senders { networks: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()], mtls: true }
     );
-    assert_eq!(
-        (correlation.policy().generator, correlation.trace_mode()),
-        (Generator::TraceId, TraceMode::Start)
-    );
+    assert_eq!((correlation.policy().generator, correlation.trace_mode()), (Generator::TraceId, TraceMode::Start));
     assert!(correlation.respond() && correlation.expose());
     let routes = config.routes();
     assert_eq!(
@@ -136,32 +98,15 @@ fn every_field_arrives() {
             unmatched: Unmatched::Placeholders { max_endpoints: 7 }
         }
     );
-    assert_eq!(
-        routes.specs()[0].methods,
-        Some(vec![Method::Get, Method::Post])
-    );
-    assert_eq!(
-        (
-            routes.specs()[0].name.as_deref(),
-            routes.specs()[1].methods.as_ref()
-        ),
-        (Some("a"), None)
-    );
+    assert_eq!(routes.specs()[0].methods, Some(vec![Method::Get, Method::Post]));
+    assert_eq!((routes.specs()[0].name.as_deref(), routes.specs()[1].methods.as_ref()), (Some("a"), None));
     let metrics = config.metrics();
+    assert_eq!((metrics.series_budget(), metrics.buckets().micros()), (60_000, &[500_000, 2_000_000][..]));
     assert_eq!(
-        (metrics.series_budget(), metrics.buckets().micros()),
-        (60_000, &[500_000, 2_000_000][..])
-    );
-    assert_eq!(
-        (
-            metrics.methods(),
-            metrics.statuses().iter().collect::<Vec<_>>()
-        ),
+        (metrics.methods(), metrics.statuses().iter().collect::<Vec<_>>()),
         (&[Method::Get][..], vec![0, 200, 404])
     );
-    assert!(
-        metrics.histogram() && metrics.extra_statuses() == 3 && metrics.flush_interval_ms() == 250
-    );
+    assert!(metrics.histogram() && metrics.extra_statuses() == 3 && metrics.flush_interval_ms() == 250);
 }
 
 #[test]
@@ -205,57 +150,27 @@ metrics.methods[1]: found `GET` twice; remove one"
 
 #[test]
 fn the_whole_may_be_wrong() {
-    let error = Config::from_json(b"{\"namespace\": }")
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        error,
-        "configuration: not JSON: expected value at line 1 column 15; give a JSON object"
-    );
-    check(
-        json!([]),
-        "configuration: found a list; use an object with fields",
-    );
-    check(
-        json!(null),
-        "configuration: found nothing; use an object with fields",
-    );
+    let error = Config::from_json(b"{\"namespace\": }").unwrap_err().to_string();
+    assert_eq!(error, "configuration: not JSON: expected value at line 1 column 15; give a JSON object");
+    check(json!([]), "configuration: found a list; use an object with fields");
+    check(json!(null), "configuration: found nothing; use an object with fields");
     assert!(Config::from_json(b"\xff").is_err());
     assert!(Config::from_json("[".repeat(100_000).as_bytes()).is_err());
 }
 
 #[test]
 fn a_field_given_twice_is_refused_and_not_overwritten() {
-    let error =
-        Config::from_json(br#"{"metrics": {"histogram": true, "histogram": false}}"#).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "configuration: the field `histogram` is there twice at line 1 column 51; keep one"
-    );
+    let error = Config::from_json(br#"{"metrics": {"histogram": true, "histogram": false}}"#).unwrap_err();
+    assert_eq!(error.to_string(), "configuration: the field `histogram` is there twice at line 1 column 51; keep one");
 }
 
 #[test]
 fn fields_of_the_wrong_type() {
-    check(
-        json!({"ring": 2}),
-        "ring: found 2; use at most 64 printable ASCII characters",
-    );
-    check(
-        json!({"ring": "é"}),
-        "ring: found `é`; use at most 64 printable ASCII characters",
-    );
-    check(
-        json!({"routes": "/a"}),
-        "routes: found `/a`; use an object with fields",
-    );
-    check(
-        json!({"routes": {"table": {}}}),
-        "routes.table: found an object; use a list of routes",
-    );
-    check(
-        json!({"correlation": null}),
-        "correlation: found nothing; use an object with fields, or remove it",
-    );
+    check(json!({"ring": 2}), "ring: found 2; use at most 64 printable ASCII characters");
+    check(json!({"ring": "é"}), "ring: found `é`; use at most 64 printable ASCII characters");
+    check(json!({"routes": "/a"}), "routes: found `/a`; use an object with fields");
+    check(json!({"routes": {"table": {}}}), "routes.table: found an object; use a list of routes");
+    check(json!({"correlation": null}), "correlation: found nothing; use an object with fields, or remove it");
     check(
         json!({"correlation": {"trust": []}}),
         "correlation.trust: found a list; use `any`, `none` or an object (`networks`, `mtls`)",
@@ -264,10 +179,7 @@ fn fields_of_the_wrong_type() {
         json!({"correlation": {"trust": "all"}}),
         "correlation.trust: found `all`; use `any`, `none` or an object (`networks`, `mtls`)",
     );
-    check(
-        json!({"metrics": {"histogram": 1}}),
-        "metrics.histogram: found 1; use `true` or `false`",
-    );
+    check(json!({"metrics": {"histogram": 1}}), "metrics.histogram: found 1; use `true` or `false`");
     check(
         json!({"namespace": "a\n".repeat(60)}),
         &format!(
@@ -279,26 +191,14 @@ fn fields_of_the_wrong_type() {
 
 #[test]
 fn unknown_fields() {
-    check(
-        json!({"name space": 1}),
-        "`name space`: unknown field; did you mean `namespace`?",
-    );
-    check(
-        json!({"correlation": {"Header": "x"}}),
-        "correlation.Header: unknown field; did you mean `header`?",
-    );
+    check(json!({"name space": 1}), "`name space`: unknown field; did you mean `namespace`?");
+    check(json!({"correlation": {"Header": "x"}}), "correlation.Header: unknown field; did you mean `header`?");
     check(
         json!({"metrics": {"flush-interval-ms": 5}}),
         "metrics.flush-interval-ms: unknown field; did you mean `flush_interval_ms`?",
     );
-    check(
-        json!({"metrics": {"table": []}}),
-        "metrics.table: unknown field; it belongs in `routes`",
-    );
-    check(
-        json!({"routes": {"ring": ""}}),
-        "routes.ring: unknown field; it belongs at the top level",
-    );
+    check(json!({"metrics": {"table": []}}), "metrics.table: unknown field; it belongs in `routes`");
+    check(json!({"routes": {"ring": ""}}), "routes.ring: unknown field; it belongs at the top level");
     check(
         json!({"routes": {"table": [{"template": "/a", "path": 1}]}}),
         "routes.table[0].path: unknown field; the fields beside it are `methods`, `template`, `name`",
@@ -343,25 +243,14 @@ fn meanings_that_do_not_hold() {
         json!({"metrics": {"buckets_seconds": [90000]}}),
         "metrics.buckets_seconds[0]: `90000` is more than a day; use seconds up to 86400",
     );
-    check(
-        json!({"metrics": {"statuses": [200, 200]}}),
-        "metrics.statuses[1]: found `200` twice; remove one",
-    );
+    check(json!({"metrics": {"statuses": [200, 200]}}), "metrics.statuses[1]: found `200` twice; remove one");
 }
 
 #[test]
 fn route_problems_keep_their_numbers_beside_unsound_entries() {
-    let messages = messages(
-        json!({"routes": {"table": [7, {"template": "/a/{id}"}, {"template": "/a/{name}"}]}}),
-    );
-    assert_eq!(
-        messages[0],
-        "routes.table[0]: found 7; use an object (`methods`, `template`, `name`)"
-    );
-    assert!(
-        messages[1].starts_with("routes.table[2].template: ") && messages[1].contains("[1]"),
-        "{messages:?}"
-    );
+    let messages = messages(json!({"routes": {"table": [7, {"template": "/a/{id}"}, {"template": "/a/{name}"}]}}));
+    assert_eq!(messages[0], "routes.table[0]: found 7; use an object (`methods`, `template`, `name`)");
+    assert!(messages[1].starts_with("routes.table[2].template: ") && messages[1].contains("[1]"), "{messages:?}");
     assert_eq!(messages.len(), 2);
 }
 
@@ -373,21 +262,8 @@ fn the_budget_is_the_stated_product() {
     }))
     .unwrap();
     // 9 endpoints, 3 methods; 0 and 3 statuses, 6 more, `other`; 2 bounds, +Inf, count, sum.
-    let terms: Vec<(&str, u64)> = config
-        .budget()
-        .terms()
-        .iter()
-        .map(|term| (term.what, term.series))
-        .collect();
-    assert_eq!(
-        terms,
-        [
-            ("requests", 27 * 11),
-            ("durations", 27 * 5),
-            ("histogram", 27),
-            ("own metrics", 317)
-        ]
-    );
+    let terms: Vec<(&str, u64)> = config.budget().terms().iter().map(|term| (term.what, term.series)).collect();
+    assert_eq!(terms, [("requests", 27 * 11), ("durations", 27 * 5), ("histogram", 27), ("own metrics", 317)]);
     assert_eq!(config.budget().total(), 297 + 135 + 27 + 317);
     assert_eq!(
         config.budget().to_string(),
@@ -406,13 +282,10 @@ fn a_configuration_over_its_budget_is_refused_with_the_number() {
         "metrics.series_budget: found 2000, but this configuration can lead to 2237 series (1660 requests + 260 durations + 317 own metrics); \
          raise it, or shorten `routes.table`, `metrics.methods`, `metrics.statuses` or `metrics.buckets_seconds`",
     );
-    let messages = messages(
-        json!({"routes": {"unmatched": "placeholders", "placeholders": {"max_endpoints": 10_000}}}),
-    );
+    let messages =
+        messages(json!({"routes": {"unmatched": "placeholders", "placeholders": {"max_endpoints": 10_000}}}));
     assert!(
-        messages[0].contains(
-            "shorten `routes.table`, `routes.placeholders.max_endpoints`, `metrics.methods`"
-        ),
+        messages[0].contains("shorten `routes.table`, `routes.placeholders.max_endpoints`, `metrics.methods`"),
         "{messages:?}"
     );
     assert!(Config::from_value(json!({"metrics": {"series_budget": 2237}})).is_ok());
@@ -420,25 +293,10 @@ fn a_configuration_over_its_budget_is_refused_with_the_number() {
 
 #[test]
 fn the_digest_is_of_the_value_and_not_of_its_writing() {
-    let digest = |text: &str| {
-        Config::from_json(text.as_bytes())
-            .unwrap()
-            .digest()
-            .to_owned()
-    };
-    let one = digest(
-        r#"{"ring": "1", "metrics": {"buckets_seconds": [1.0, 2.5], "series_budget": 50000}}"#,
-    );
-    assert_eq!(
-        one,
-        digest(r#"{ "metrics":{"series_budget":5e4,"buckets_seconds":[1,2.50]},"ring":"1"}"#)
-    );
-    assert_ne!(
-        one,
-        digest(
-            r#"{"ring": "2", "metrics": {"buckets_seconds": [1.0, 2.5], "series_budget": 50000}}"#
-        )
-    );
+    let digest = |text: &str| Config::from_json(text.as_bytes()).unwrap().digest().to_owned();
+    let one = digest(r#"{"ring": "1", "metrics": {"buckets_seconds": [1.0, 2.5], "series_budget": 50000}}"#);
+    assert_eq!(one, digest(r#"{ "metrics":{"series_budget":5e4,"buckets_seconds":[1,2.50]},"ring":"1"}"#));
+    assert_ne!(one, digest(r#"{"ring": "2", "metrics": {"buckets_seconds": [1.0, 2.5], "series_budget": 50000}}"#));
     assert!(one.len() == 12 && one.bytes().all(|byte| byte.is_ascii_hexdigit()));
 }
 
@@ -466,10 +324,7 @@ fn every_field_is_documented_and_in_the_reference() {
     assert_eq!(fields.len(), 30);
     let reference = reference_markdown();
     for (path, field) in &fields {
-        assert!(
-            !field.doc.is_empty() && !field.doc.ends_with('.') && !field.doc.contains('|'),
-            "{path}"
-        );
+        assert!(!field.doc.is_empty() && !field.doc.ends_with('.') && !field.doc.contains('|'), "{path}");
         assert!(reference.contains(&format!("| `{path}` | ")), "{path}");
     }
     assert_eq!(reference.lines().count(), fields.len() + 2);

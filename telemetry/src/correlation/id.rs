@@ -45,10 +45,7 @@ impl CorrelationId {
 
     /// Copies text that its maker knows to be well formed; anything past 128 bytes would be cut, never overrun.
     pub(super) fn from_checked(text: &[u8]) -> Self {
-        let mut id = Self {
-            length: 0,
-            bytes: [0; Self::MAX_LENGTH],
-        };
+        let mut id = Self { length: 0, bytes: [0; Self::MAX_LENGTH] };
         for (to, from) in id.bytes.iter_mut().zip(text) {
             *to = *from;
             id.length += 1;
@@ -91,6 +88,5 @@ impl fmt::Display for CorrelationId {
 
 /// Whether a byte may be part of an ID.
 const fn is_id_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'.' | b'_' | b'~' | b'+' | b'/' | b'=' | b':' | b'@' | b'-')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'~' | b'+' | b'/' | b'=' | b':' | b'@' | b'-')
 }

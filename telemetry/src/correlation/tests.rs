@@ -50,7 +50,18 @@ fn hostile_ids_are_refused_with_the_reason() {
         };
         check(&[b"1234567", [byte].as_slice(), b"8"].concat(), expected);
     }
-    for value in ["12345678\r\nset-cookie: a=b", "12345678\0", "12345678 9", "<script>alert(1)</script>", "${jndi:ldap://x}", "\"12345678\"", "'; drop table", "%0d%0a%0d%0a", "=cmd|' /C calc'!A0", "caf\u{e9}caf\u{e9}"] {
+    for value in [
+        "12345678\r\nset-cookie: a=b",
+        "12345678\0",
+        "12345678 9",
+        "<script>alert(1)</script>",
+        "${jndi:ldap://x}",
+        "\"12345678\"",
+        "'; drop table",
+        "%0d%0a%0d%0a",
+        "=cmd|' /C calc'!A0",
+        "caf\u{e9}caf\u{e9}",
+    ] {
         check(value.as_bytes(), Err(Reason::Charset));
     }
 }
@@ -73,7 +84,10 @@ fn every_request_has_exactly_one_outcome() {
         assert_eq!(decided(policy, Header::None, &sender), (made.clone(), Outcome::Missing));
         assert_eq!(decided(policy, Header::Many, &sender), (made.clone(), Outcome::Refused(Reason::Duplicate)));
         assert_eq!(decided(policy, Header::One(b""), &sender), (made.clone(), Outcome::Refused(Reason::Empty)));
-        assert_eq!(decided(policy, Header::One(b"abc defgh"), &sender), (made.clone(), Outcome::Refused(Reason::Charset)));
+        assert_eq!(
+            decided(policy, Header::One(b"abc defgh"), &sender),
+            (made.clone(), Outcome::Refused(Reason::Charset))
+        );
     }
 }
 

@@ -99,12 +99,8 @@ impl Network {
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                mask_v4(address.to_bits(), self.prefix) == network.to_bits()
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                mask_v6(address.to_bits(), self.prefix) == network.to_bits()
-            }
+            (IpAddr::V4(network), IpAddr::V4(address)) => mask_v4(address.to_bits(), self.prefix) == network.to_bits(),
+            (IpAddr::V6(network), IpAddr::V6(address)) => mask_v6(address.to_bits(), self.prefix) == network.to_bits(),
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
         }
     }

@@ -90,7 +90,12 @@ impl Filter {
 
     /// What to change on the response. `buffer` is for the merged value; reusing one saves allocations.
     #[must_use]
-    pub fn response_edits<'a>(&'a self, info: &'a StreamInfo, cors: &CorsHead<'_>, buffer: &'a mut Vec<u8>) -> ResponseEdits<'a> {
+    pub fn response_edits<'a>(
+        &'a self,
+        info: &'a StreamInfo,
+        cors: &CorsHead<'_>,
+        buffer: &'a mut Vec<u8>,
+    ) -> ResponseEdits<'a> {
         if !self.config.correlation().respond() {
             return ResponseEdits::default();
         }

@@ -57,7 +57,12 @@ impl State {
             return None;
         }
         let Self { registry, learned, .. } = self;
-        registry.histogram_id(logged.method, logged.endpoint, &|endpoint| endpoint_label(learned, filter, endpoint), sink)
+        registry.histogram_id(
+            logged.method,
+            logged.endpoint,
+            &|endpoint| endpoint_label(learned, filter, endpoint),
+            sink,
+        )
     }
 
     /// Learns what other workers had admitted, from a pool's value as it was read. Once the pool is full and read, this worker needs to ask no

@@ -88,7 +88,8 @@ fn ended(status: u16, now_ns: u64) -> StreamEnd<'static> {
 /// One whole stream; the endpoint's label at its end.
 fn exchange(filter: &Filter, state: &mut State, pools: &mut Pools, path: &str, status: u16) -> String {
     let info = filter.on_request(state, &head("GET", path), &Sender::default(), [1; 16], 0);
-    let logged = filter.on_log(state, Some(&info), &ended(status, 1000), &mut |pool, item| pools.admit(filter, pool, item));
+    let logged =
+        filter.on_log(state, Some(&info), &ended(status, 1000), &mut |pool, item| pools.admit(filter, pool, item));
     state.endpoint_label(filter, logged.endpoint).to_owned()
 }
 
@@ -140,12 +141,27 @@ fn a_stream_is_counted_once_with_its_duration() {
     let mut state = State::new(&filter);
     let info = filter.on_request(&state, &head("GET", "/api/7?x"), &Sender::default(), [1; 16], 5_000_000);
     let logged = filter.on_log(&mut state, Some(&info), &ended(200, 5_000_000 + 50_000_999), &mut never);
-    assert_eq!(logged, Logged { method: Method::Get, endpoint: EndpointId(2), status: 200, outcome: Outcome::Missing, duration_ns: 50_000_999 });
+    assert_eq!(
+        logged,
+        Logged {
+            method: Method::Get,
+            endpoint: EndpointId(2),
+            status: 200,
+            outcome: Outcome::Missing,
+            duration_ns: 50_000_999
+        }
+    );
     let stats = Stats::of(&filter, &mut state);
     assert_eq!(stats.get("eucora_http_requests_total.method=.=GET;.;endpoint=.=/api/{id};.;status=.=200;.;"), 1);
     // 50,000 whole microseconds are within the bound of 0.05 s.
-    assert_eq!(stats.get("eucora_http_request_duration_seconds_bucket.method=.=GET;.;endpoint=.=/api/{id};.;le=.=0.05;.;"), 1);
-    assert_eq!(stats.get("eucora_http_request_duration_microseconds_total.method=.=GET;.;endpoint=.=/api/{id};.;"), 50_000);
+    assert_eq!(
+        stats.get("eucora_http_request_duration_seconds_bucket.method=.=GET;.;endpoint=.=/api/{id};.;le=.=0.05;.;"),
+        1
+    );
+    assert_eq!(
+        stats.get("eucora_http_request_duration_microseconds_total.method=.=GET;.;endpoint=.=/api/{id};.;"),
+        50_000
+    );
     assert_eq!(stats.get("eucora_edge_correlation_total.outcome=.=generated;.;reason=.=missing;.;"), 1);
 }
 
@@ -238,7 +254,8 @@ fn the_response_exposes_the_header_where_cors_needs_it() {
         });
         assert_eq!(found, expected, "{pairs:?}");
     };
-    let (origin, expose, credentials) = ("access-control-allow-origin", "Access-Control-Expose-Headers", "access-control-allow-credentials");
+    let (origin, expose, credentials) =
+        ("access-control-allow-origin", "Access-Control-Expose-Headers", "access-control-allow-credentials");
     check(&[], None);
     check(&[(expose, "x-a")], None);
     check(&[(origin, "*")], Some((true, "x-correlation-id")));
@@ -305,7 +322,9 @@ fn status_codes_past_the_configured_ones_are_admitted_up_to_the_cap() {
         exchange(&filter, &mut state, &mut pools, "/", status);
     }
     let stats = Stats::of(&filter, &mut state);
-    let count = |label: &str| stats.get(&format!("eucora_http_requests_total.method=.=GET;.;endpoint=.=unknown;.;status=.={label};.;"));
+    let count = |label: &str| {
+        stats.get(&format!("eucora_http_requests_total.method=.=GET;.;endpoint=.=unknown;.;status=.={label};.;"))
+    };
     assert_eq!((count("200"), count("0"), count("599"), count("103"), count("other")), (2, 1, 2, 2, 4));
     assert_eq!(pools.values.get(&Pool::Statuses).map(Vec::as_slice), Some(&b"\x03599\x03103"[..]));
     assert_eq!(pools.asked, 2);

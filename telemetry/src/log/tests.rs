@@ -14,36 +14,19 @@ fn timestamp(unix_ns: u64) -> String {
 #[test]
 fn time_is_rfc_3339() {
     assert_eq!(timestamp(0), "1970-01-01T00:00:00.000000Z");
-    assert_eq!(
-        timestamp(951_782_400_000_000_000),
-        "2000-02-29T00:00:00.000000Z"
-    );
-    assert_eq!(
-        timestamp(951_868_799_999_999_999),
-        "2000-02-29T23:59:59.999999Z"
-    );
-    assert_eq!(
-        timestamp(951_868_800_000_000_000),
-        "2000-03-01T00:00:00.000000Z"
-    );
-    assert_eq!(
-        timestamp(1_735_689_599_000_000_000),
-        "2024-12-31T23:59:59.000000Z"
-    );
-    assert_eq!(
-        timestamp(4_107_542_400_000_000_000),
-        "2100-03-01T00:00:00.000000Z"
-    );
+    assert_eq!(timestamp(951_782_400_000_000_000), "2000-02-29T00:00:00.000000Z");
+    assert_eq!(timestamp(951_868_799_999_999_999), "2000-02-29T23:59:59.999999Z");
+    assert_eq!(timestamp(951_868_800_000_000_000), "2000-03-01T00:00:00.000000Z");
+    assert_eq!(timestamp(1_735_689_599_000_000_000), "2024-12-31T23:59:59.000000Z");
+    assert_eq!(timestamp(4_107_542_400_000_000_000), "2100-03-01T00:00:00.000000Z");
     assert_eq!(timestamp(u64::MAX), "2554-07-21T23:34:33.709551Z");
 }
 
 #[test]
 fn hostile_bytes_are_escaped_or_replaced() {
     let mut writer = LineWriter::default();
-    let line = writer
-        .line(0, Level::Error, "l", "m\n\"\\")
-        .text("path", b"\r\0\x1b\x7f\xff\xc3\xa9\xe2\x80\xa8")
-        .finish();
+    let line =
+        writer.line(0, Level::Error, "l", "m\n\"\\").text("path", b"\r\0\x1b\x7f\xff\xc3\xa9\xe2\x80\xa8").finish();
     assert_eq!(
         line,
         "{\"timestamp\":\"1970-01-01T00:00:00.000000Z\",\"level\":\"error\",\"logger\":\"l\",\"message\":\"m\\n\\\"\\\\\",\"path\":\"\\r\\u0000\\u001b\\u007f\u{fffd}é\\u2028\"}"
@@ -60,11 +43,7 @@ fn what_does_not_fit_is_cut_and_said() {
         .text("lost", b"x")
         .number("lost_too", 7)
         .finish();
-    assert!(
-        line.len() <= MAX_LINE && line.len() > MAX_LINE - 30,
-        "{}",
-        line.len()
-    );
+    assert!(line.len() <= MAX_LINE && line.len() > MAX_LINE - 30, "{}", line.len());
     let value: Value = serde_json::from_str(line).unwrap();
     assert_eq!(value["truncated"], true);
     assert!(value.get("lost").is_none() && value.get("lost_too").is_none());

@@ -70,15 +70,8 @@ impl Buckets {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let labels = micros
-            .iter()
-            .map(|&bound| le_label(bound).into_boxed_str())
-            .chain([Box::from("+Inf")])
-            .collect();
-        Ok(Self {
-            micros: micros.into_boxed_slice(),
-            labels,
-        })
+        let labels = micros.iter().map(|&bound| le_label(bound).into_boxed_str()).chain([Box::from("+Inf")]).collect();
+        Ok(Self { micros: micros.into_boxed_slice(), labels })
     }
 
     /// The bounds in microseconds, without `+Inf`.
@@ -100,10 +93,7 @@ impl Buckets {
     #[inline]
     pub fn find(&self, micros: u64) -> usize {
         // Adding comparisons up needs no branch, and durations are what a branch predictor does worst on.
-        self.micros
-            .iter()
-            .map(|bound| usize::from(*bound < micros))
-            .sum()
+        self.micros.iter().map(|bound| usize::from(*bound < micros)).sum()
     }
 }
 
@@ -111,16 +101,12 @@ impl Buckets {
 /// written in the configuration.
 fn parse_micros(seconds: f64) -> Result<u64, String> {
     if !seconds.is_finite() || seconds <= 0.0 {
-        return Err(format!(
-            "`{seconds}` is not above 0; remove it (the bucket `+Inf` is always there)"
-        ));
+        return Err(format!("`{seconds}` is not above 0; remove it (the bucket `+Inf` is always there)"));
     }
     let text = seconds.to_string();
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     if fraction.len() > 6 {
-        return Err(format!(
-            "`{text}` is finer than a microsecond; use at most 6 decimals"
-        ));
+        return Err(format!("`{text}` is finer than a microsecond; use at most 6 decimals"));
     }
     format!("{whole}{fraction:0<6}")
         .parse()
@@ -133,11 +119,7 @@ fn parse_micros(seconds: f64) -> Result<u64, String> {
 fn decimal_seconds(micros: u64) -> String {
     let fraction = format!("{:06}", micros % 1_000_000);
     let fraction = fraction.trim_end_matches('0');
-    format!(
-        "{}.{}",
-        micros / 1_000_000,
-        if fraction.is_empty() { "0" } else { fraction }
-    )
+    format!("{}.{}", micros / 1_000_000, if fraction.is_empty() { "0" } else { fraction })
 }
 
 /// The `le` label as Python's `prometheus_client` writes it: `0.01`, `1.0`, `10.0`, and `5e-05` below a ten-thousandth.
@@ -145,15 +127,7 @@ fn le_label(micros: u64) -> String {
     if micros >= 100 {
         return decimal_seconds(micros);
     }
-    let (first, second) = if micros >= 10 {
-        (micros / 10, micros % 10)
-    } else {
-        (micros, 0)
-    };
+    let (first, second) = if micros >= 10 { (micros / 10, micros % 10) } else { (micros, 0) };
     let exponent = if micros >= 10 { "05" } else { "06" };
-    if second == 0 {
-        format!("{first}e-{exponent}")
-    } else {
-        format!("{first}.{second}e-{exponent}")
-    }
+    if second == 0 { format!("{first}e-{exponent}") } else { format!("{first}.{second}e-{exponent}") }
 }

@@ -23,19 +23,14 @@ pub fn escape(value: &str, out: &mut String) {
         let after = rest.get(1..).unwrap_or_default();
         let encode = match byte {
             b';' => true,
-            b'%' => {
-                after.first().is_some_and(u8::is_ascii_hexdigit)
-                    && after.get(1).is_some_and(u8::is_ascii_hexdigit)
-            }
+            b'%' => after.first().is_some_and(u8::is_ascii_hexdigit) && after.get(1).is_some_and(u8::is_ascii_hexdigit),
             b'.' => dot_is_unsafe(before, after),
             _ => byte.is_ascii_control() || !byte.is_ascii(),
         };
         if encode {
             out.push('%');
             for nibble in [byte >> 4, byte & 0xf] {
-                out.push(char::from(
-                    HEX.get(usize::from(nibble)).copied().unwrap_or(b'0'),
-                ));
+                out.push(char::from(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0')));
             }
         } else {
             out.push(char::from(byte));
@@ -61,9 +56,7 @@ pub fn unescape(escaped: &str) -> Vec<u8> {
     while let Some((&byte, tail)) = rest.split_first() {
         rest = tail;
         let digit = |at: usize| {
-            tail.get(at)
-                .and_then(|&digit| char::from(digit).to_digit(16))
-                .and_then(|n| u8::try_from(n).ok())
+            tail.get(at).and_then(|&digit| char::from(digit).to_digit(16)).and_then(|n| u8::try_from(n).ok())
         };
         match (byte, digit(0), digit(1)) {
             (b'%', Some(high), Some(low)) => {

@@ -59,22 +59,12 @@ impl Registry {
     /// An empty registry for this configuration. The numbers of endpoints and methods are fixed by it.
     pub fn new(config: &Config) -> Self {
         let metrics = config.metrics();
-        let mut column_labels: Vec<&'static str> = metrics
-            .methods()
-            .iter()
-            .map(|method| method.as_str())
-            .collect();
+        let mut column_labels: Vec<&'static str> = metrics.methods().iter().map(|method| method.as_str()).collect();
         let other = column_labels.len();
         column_labels.push(Method::Other.as_str());
         let columns: Box<[usize]> = Method::ALL
             .iter()
-            .map(|method| {
-                metrics
-                    .methods()
-                    .iter()
-                    .position(|known| known == method)
-                    .unwrap_or(other)
-            })
+            .map(|method| metrics.methods().iter().position(|known| known == method).unwrap_or(other))
             .collect();
         let mut build_info = String::new();
         stat_name::write(
@@ -85,16 +75,12 @@ impl Registry {
         );
         Self {
             buckets: metrics.buckets().clone(),
-            index: vec![0; config.max_endpoints().saturating_mul(column_labels.len())]
-                .into_boxed_slice(),
+            index: vec![0; config.max_endpoints().saturating_mul(column_labels.len())].into_boxed_slice(),
             columns,
             column_labels: column_labels.into_boxed_slice(),
             blocks: Vec::new(),
             dirty: Vec::new(),
-            correlation: Outcome::ALL
-                .iter()
-                .map(|outcome| (*outcome, Series::default()))
-                .collect(),
+            correlation: Outcome::ALL.iter().map(|outcome| (*outcome, Series::default())).collect(),
             overflow: Series::default(),
             heartbeat: Series::default(),
             worker: Box::from("0"),
@@ -106,13 +92,7 @@ impl Registry {
 
     /// Counts one request: its status, and its duration in whole microseconds.
     #[inline]
-    pub fn record(
-        &mut self,
-        method: Method,
-        endpoint: EndpointId,
-        status: StatusLabel,
-        duration_micros: u64,
-    ) {
+    pub fn record(&mut self, method: Method, endpoint: EndpointId, status: StatusLabel, duration_micros: u64) {
         let bucket = self.buckets.find(duration_micros);
         let Some(number) = self.block_number(method, endpoint) else {
             return;
@@ -128,11 +108,7 @@ impl Registry {
         if let Some(fresh) = block.fresh.get_mut(bucket) {
             *fresh = fresh.saturating_add(1);
         }
-        match block
-            .statuses
-            .iter_mut()
-            .find(|(known, _)| *known == status)
-        {
+        match block.statuses.iter_mut().find(|(known, _)| *known == status) {
             Some((_, series)) => series.owe(1),
             None => block.statuses.push((status, Series::owing(1))),
         }
@@ -142,11 +118,7 @@ impl Registry {
     /// number, which the core never produces, counts as `_overflow`.
     #[inline]
     fn block_number(&mut self, method: Method, endpoint: EndpointId) -> Option<usize> {
-        let column = self
-            .columns
-            .get(method.index())
-            .copied()
-            .unwrap_or_default();
+        let column = self.columns.get(method.index()).copied().unwrap_or_default();
         let width = self.column_labels.len();
         let at = |endpoint: EndpointId| endpoint.index().checked_mul(width)?.checked_add(column);
         let (endpoint, at) = match at(endpoint).filter(|at| *at < self.index.len()) {
@@ -209,11 +181,7 @@ impl Registry {
     /// Says which of the proxy's threads this is; numbers past the cap share `other`. To be called before the first
     /// [`Registry::beat`].
     pub fn set_worker(&mut self, worker: u32) {
-        self.worker = if worker < MAX_WORKERS {
-            worker.to_string().into_boxed_str()
-        } else {
-            Box::from("other")
-        };
+        self.worker = if worker < MAX_WORKERS { worker.to_string().into_boxed_str() } else { Box::from("other") };
         self.heartbeat.forget_name();
     }
 
@@ -229,12 +197,8 @@ impl Registry {
 
     /// Sets this build's info gauge to 1 and `previous`, another build's stat name, to 0; `false` when the proxy refused.
     pub fn report_build(&self, previous: Option<&str>, sink: &mut dyn MetricSink) -> bool {
-        let mut set = |name: &str, value| {
-            sink.define(MetricKind::Gauge, name)
-                .is_some_and(|id| sink.set(id, value))
-        };
-        let cleared =
-            previous.is_none_or(|previous| previous == &*self.build_info || set(previous, 0));
+        let mut set = |name: &str, value| sink.define(MetricKind::Gauge, name).is_some_and(|id| sink.set(id, value));
+        let cleared = previous.is_none_or(|previous| previous == &*self.build_info || set(previous, 0));
         set(&self.build_info, 1) && cleared
     }
 
@@ -251,10 +215,7 @@ impl Registry {
         let block = self.blocks.get_mut(number)?;
         if block.histogram.is_none() {
             let method = self.column_labels.get(block.column)?;
-            let name = self.naming.name(
-                &catalogue::DURATION_HISTOGRAM,
-                &[method, label(block.endpoint)],
-            );
+            let name = self.naming.name(&catalogue::DURATION_HISTOGRAM, &[method, label(block.endpoint)]);
             block.histogram = sink.define(MetricKind::Histogram, name);
         }
         block.histogram
@@ -273,11 +234,7 @@ impl Registry {
 
     /// Hands every difference since the last drain to `sink`. `label` gives an endpoint's label; it is asked only when a
     /// series is named for the first time.
-    pub fn drain<'label>(
-        &mut self,
-        label: &dyn Fn(EndpointId) -> &'label str,
-        sink: &mut dyn MetricSink,
-    ) {
+    pub fn drain<'label>(&mut self, label: &dyn Fn(EndpointId) -> &'label str, sink: &mut dyn MetricSink) {
         let Self {
             buckets,
             column_labels,
@@ -293,21 +250,14 @@ impl Registry {
         } = self;
         heartbeat.settle(naming, &catalogue::HEARTBEAT, &[worker], sink);
         for (outcome, series) in correlation.iter_mut() {
-            series.settle(
-                naming,
-                &catalogue::CORRELATION,
-                &[outcome.outcome(), outcome.reason()],
-                sink,
-            );
+            series.settle(naming, &catalogue::CORRELATION, &[outcome.outcome(), outcome.reason()], sink);
         }
         overflow.settle(naming, &catalogue::ENDPOINT_OVERFLOW, &[], sink);
         for (hostcall, series) in hostcalls.iter_mut() {
             series.settle(naming, &catalogue::HOSTCALL_FAULTS, &[hostcall], sink);
         }
         dirty.retain(|&number| {
-            let block = usize::try_from(number)
-                .ok()
-                .and_then(|number| blocks.get_mut(number));
+            let block = usize::try_from(number).ok().and_then(|number| blocks.get_mut(number));
             let Some(block) = block else { return false };
             let method = column_labels.get(block.column).copied().unwrap_or_default();
             block.settle(method, label(block.endpoint), buckets, naming, sink);
@@ -337,29 +287,14 @@ impl Block {
         for (status, series) in &mut self.statuses {
             // The status is only spelled out for a series that has no name yet.
             settled &= series.settle_with(naming, sink, |naming| {
-                naming.name(
-                    &catalogue::REQUESTS,
-                    &[method, endpoint, &status.to_string()],
-                )
+                naming.name(&catalogue::REQUESTS, &[method, endpoint, &status.to_string()])
             });
         }
-        settled &= self.count.settle(
-            naming,
-            &catalogue::DURATION_COUNT,
-            &[method, endpoint],
-            sink,
-        );
+        settled &= self.count.settle(naming, &catalogue::DURATION_COUNT, &[method, endpoint], sink);
         for (series, le) in self.cumulative.iter_mut().zip(buckets.labels()).rev() {
-            settled &= series.settle(
-                naming,
-                &catalogue::DURATION_BUCKET,
-                &[method, endpoint, le],
-                sink,
-            );
+            settled &= series.settle(naming, &catalogue::DURATION_BUCKET, &[method, endpoint, le], sink);
         }
-        settled &= self
-            .micros
-            .settle(naming, &catalogue::DURATION_SUM, &[method, endpoint], sink);
+        settled &= self.micros.settle(naming, &catalogue::DURATION_SUM, &[method, endpoint], sink);
         self.dirty = !settled;
     }
 }

@@ -7,12 +7,7 @@ use super::{catalogue::Metric, label};
 /// A label whose value is empty is left out: to Prometheus the two are the same, and Envoy would take the delimiters of an
 /// empty value for the value.
 pub fn write(out: &mut String, namespace: &str, metric: &Metric, values: &[&str]) {
-    debug_assert_eq!(
-        metric.labels.len(),
-        values.len(),
-        "one value for each label of {}",
-        metric.suffix
-    );
+    debug_assert_eq!(metric.labels.len(), values.len(), "one value for each label of {}", metric.suffix);
     out.clear();
     out.push_str(namespace);
     out.push('_');

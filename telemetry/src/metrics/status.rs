@@ -16,11 +16,7 @@ impl StatusLabel {
 
     /// The label of this code; [`StatusLabel::OTHER`] past 999.
     pub fn code(code: u16) -> Self {
-        if usize::from(code) < CODES {
-            Self(code)
-        } else {
-            Self::OTHER
-        }
+        if usize::from(code) < CODES { Self(code) } else { Self::OTHER }
     }
 
     /// The code, unless it is `other`.
@@ -80,17 +76,12 @@ impl StatusSet {
     /// Whether the code is in the set.
     #[inline]
     pub fn contains(&self, code: u16) -> bool {
-        self.bits
-            .get(usize::from(code) / 64)
-            .is_some_and(|word| word >> (code % 64) & 1 == 1)
+        self.bits.get(usize::from(code) / 64).is_some_and(|word| word >> (code % 64) & 1 == 1)
     }
 
     /// How many codes there are.
     pub fn len(&self) -> usize {
-        self.bits
-            .iter()
-            .map(|word| word.count_ones() as usize)
-            .sum()
+        self.bits.iter().map(|word| word.count_ones() as usize).sum()
     }
 
     /// Whether there are none.

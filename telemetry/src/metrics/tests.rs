@@ -17,23 +17,10 @@ fn labels() -> Vec<&'static str> {
 fn names_are_unique_and_well_formed() {
     for (index, metric) in METRICS.iter().enumerate() {
         let name = metric.suffix;
-        assert!(
-            !METRICS
-                .iter()
-                .skip(index + 1)
-                .any(|other| other.suffix == name),
-            "{name} twice"
-        );
+        assert!(!METRICS.iter().skip(index + 1).any(|other| other.suffix == name), "{name} twice");
         assert!(name.starts_with(|c: char| c.is_ascii_lowercase()), "{name}");
-        assert!(
-            name.bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
-            "{name}"
-        );
-        assert!(
-            !EXTRACTOR_WORDS.iter().any(|word| name.ends_with(word)),
-            "{name} ends like an extractor"
-        );
+        assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
+        assert!(!EXTRACTOR_WORDS.iter().any(|word| name.ends_with(word)), "{name} ends like an extractor");
         assert!(!name.contains("_rq_"), "{name}");
     }
 }
@@ -41,25 +28,10 @@ fn names_are_unique_and_well_formed() {
 #[test]
 fn counters_end_in_total_but_for_the_parts_of_a_histogram() {
     for metric in METRICS {
-        let part =
-            metric.suffix.ends_with("_seconds_bucket") || metric.suffix.ends_with("_seconds_count");
-        assert_eq!(
-            metric.kind == MetricKind::Counter,
-            part || metric.suffix.ends_with("_total"),
-            "{}",
-            metric.suffix
-        );
-        assert_eq!(
-            metric.native,
-            metric.kind == MetricKind::Histogram,
-            "{}",
-            metric.suffix
-        );
-        assert!(
-            !metric.unit.is_empty() && !metric.help.is_empty() && !metric.help.ends_with('.'),
-            "{}",
-            metric.suffix
-        );
+        let part = metric.suffix.ends_with("_seconds_bucket") || metric.suffix.ends_with("_seconds_count");
+        assert_eq!(metric.kind == MetricKind::Counter, part || metric.suffix.ends_with("_total"), "{}", metric.suffix);
+        assert_eq!(metric.native, metric.kind == MetricKind::Histogram, "{}", metric.suffix);
+        assert!(!metric.unit.is_empty() && !metric.help.is_empty() && !metric.help.ends_with('.'), "{}", metric.suffix);
     }
 }
 
@@ -68,18 +40,11 @@ fn no_label_is_the_end_of_another() {
     let labels = labels();
     for (index, a) in labels.iter().enumerate() {
         for (other, b) in labels.iter().enumerate() {
-            assert!(
-                index == other || !a.ends_with(b),
-                "{b} would be found in {a}"
-            );
+            assert!(index == other || !a.ends_with(b), "{b} would be found in {a}");
         }
         // A label that ends in a word of Istio's would be taken for it at the delimiter; one that ends a metric name at its dot.
         assert!(a.bytes().all(|byte| byte.is_ascii_lowercase()), "{a}");
-        assert!(
-            METRICS
-                .iter()
-                .all(|metric| !format!("x_{}", metric.suffix).ends_with(&format!("{a}=")))
-        );
+        assert!(METRICS.iter().all(|metric| !format!("x_{}", metric.suffix).ends_with(&format!("{a}="))));
     }
 }
 
@@ -88,20 +53,11 @@ fn tags_are_those_of_istio_in_catalogue_order() {
     let tags = stats_tags();
     assert_eq!(
         labels(),
-        [
-            "method", "endpoint", "status", "le", "version", "config", "ring", "worker", "outcome",
-            "reason", "hostcall"
-        ]
+        ["method", "endpoint", "status", "le", "version", "config", "ring", "worker", "outcome", "reason", "hostcall"]
     );
     assert_eq!(tags[0], ("method", r"(method=\.=(.*?);\.;)".to_owned()));
-    let istio: Vec<_> = istio_tags(&[])
-        .into_iter()
-        .filter(|(name, _)| name.contains("extra"))
-        .collect();
-    assert_eq!(
-        istio[0].1.replace("{{extra stat tag}}", "method"),
-        tags[0].1
-    );
+    let istio: Vec<_> = istio_tags(&[]).into_iter().filter(|(name, _)| name.contains("extra")).collect();
+    assert_eq!(istio[0].1.replace("{{extra stat tag}}", "method"), tags[0].1);
 }
 
 #[test]
@@ -111,38 +67,16 @@ fn the_reference_names_every_metric() {
         assert!(reference.contains(&format!("| `shop_{}` |", metric.suffix)));
     }
     assert_eq!(reference.lines().count(), METRICS.len() + 2);
-    assert!(
-        reference
-            .lines()
-            .skip(2)
-            .all(|line| line.matches(" | ").count() == 3),
-        "{reference}"
-    );
+    assert!(reference.lines().skip(2).all(|line| line.matches(" | ").count() == 3), "{reference}");
 }
 
 #[test]
 fn a_stat_name_has_its_labels_in_order_and_no_empty_one() {
     let mut name = String::from("left over");
-    stat_name::write(
-        &mut name,
-        "eucora",
-        &catalogue::REQUESTS,
-        &["GET", "/api/v1/{id}", "200"],
-    );
-    assert_eq!(
-        name,
-        "eucora_http_requests_total.method=.=GET;.;endpoint=.=/api/v1/{id};.;status=.=200;.;"
-    );
-    stat_name::write(
-        &mut name,
-        "eucora",
-        &catalogue::BUILD_INFO,
-        &["0.1.0", "44136fa355b3", ""],
-    );
-    assert_eq!(
-        name,
-        "eucora_edge_build_info.version=.=0.1.0;.;config=.=44136fa355b3;.;"
-    );
+    stat_name::write(&mut name, "eucora", &catalogue::REQUESTS, &["GET", "/api/v1/{id}", "200"]);
+    assert_eq!(name, "eucora_http_requests_total.method=.=GET;.;endpoint=.=/api/v1/{id};.;status=.=200;.;");
+    stat_name::write(&mut name, "eucora", &catalogue::BUILD_INFO, &["0.1.0", "44136fa355b3", ""]);
+    assert_eq!(name, "eucora_edge_build_info.version=.=0.1.0;.;config=.=44136fa355b3;.;");
     stat_name::write(&mut name, "eucora", &catalogue::ENDPOINT_OVERFLOW, &[]);
     assert_eq!(name, "eucora_edge_endpoint_overflow_total");
 }
@@ -204,19 +138,12 @@ fn what_could_fool_an_extractor_is_escaped() {
 
 /// Istio's whole list as its proxies run it, with `own` for the extra tags.
 fn istio_tags(own: &[(&'static str, String)]) -> Vec<(String, String)> {
-    let list: serde_json::Value =
-        serde_json::from_str(include_str!("../../testdata/istio-stats-tags.json")).unwrap();
+    let list: serde_json::Value = serde_json::from_str(include_str!("../../testdata/istio-stats-tags.json")).unwrap();
     let mut tags = Vec::new();
     for entry in list["stats_tags"].as_array().unwrap() {
-        let (name, regex) = (
-            entry["tag_name"].as_str().unwrap(),
-            entry["regex"].as_str().unwrap(),
-        );
+        let (name, regex) = (entry["tag_name"].as_str().unwrap(), entry["regex"].as_str().unwrap());
         if name.contains("{{") && !own.is_empty() {
-            tags.extend(
-                own.iter()
-                    .map(|(label, _)| ((*label).to_owned(), regex.replace(name, label))),
-            );
+            tags.extend(own.iter().map(|(label, _)| ((*label).to_owned(), regex.replace(name, label))));
         } else {
             tags.push((name.to_owned(), regex.to_owned()));
         }
@@ -230,11 +157,7 @@ struct Extractors(Vec<(String, Regex)>);
 
 impl Extractors {
     fn new(tags: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self(
-            tags.into_iter()
-                .map(|(name, regex)| (name, Regex::new(&regex).unwrap()))
-                .collect(),
-        )
+        Self(tags.into_iter().map(|(name, regex)| (name, Regex::new(&regex).unwrap())).collect())
     }
 
     fn run(&self, stat: &str) -> (String, Vec<(String, String)>) {
@@ -247,28 +170,12 @@ impl Extractors {
             let Some(remove) = captures.get(1).filter(|found| !found.as_str().is_empty()) else {
                 continue;
             };
-            let value = captures
-                .get(2)
-                .filter(|found| !found.as_str().is_empty())
-                .unwrap_or(remove);
-            removed[remove.range()]
-                .iter_mut()
-                .for_each(|byte| *byte = true);
+            let value = captures.get(2).filter(|found| !found.as_str().is_empty()).unwrap_or(remove);
+            removed[remove.range()].iter_mut().for_each(|byte| *byte = true);
             labels.push((label.clone(), value.as_str().trim_matches('.').to_owned()));
         }
-        let kept = stat
-            .bytes()
-            .zip(&removed)
-            .filter(|(_, removed)| !**removed)
-            .map(|(byte, _)| byte)
-            .collect();
-        (
-            String::from_utf8(kept)
-                .unwrap()
-                .trim_matches('.')
-                .to_owned(),
-            labels,
-        )
+        let kept = stat.bytes().zip(&removed).filter(|(_, removed)| !**removed).map(|(byte, _)| byte).collect();
+        (String::from_utf8(kept).unwrap().trim_matches('.').to_owned(), labels)
     }
 }
 
@@ -336,15 +243,8 @@ fn check_extraction(extractors: &Extractors, metric: &Metric, values: &[&str]) {
     let mut stat = String::new();
     stat_name::write(&mut stat, "eucora", metric, values);
     let (name, found) = extractors.run(&format!("wasmcustom.{stat}"));
-    assert_eq!(
-        name,
-        format!("wasmcustom.eucora_{}", metric.suffix),
-        "{stat}"
-    );
-    let mut found: Vec<(String, Vec<u8>)> = found
-        .into_iter()
-        .map(|(label, value)| (label, unescape(&value)))
-        .collect();
+    assert_eq!(name, format!("wasmcustom.eucora_{}", metric.suffix), "{stat}");
+    let mut found: Vec<(String, Vec<u8>)> = found.into_iter().map(|(label, value)| (label, unescape(&value))).collect();
     found.sort();
     let mut expected: Vec<(String, Vec<u8>)> = metric
         .labels
@@ -360,11 +260,7 @@ fn check_extraction(extractors: &Extractors, metric: &Metric, values: &[&str]) {
 #[test]
 fn every_metric_survives_every_extractor_with_plain_values() {
     let istio = Extractors::new(istio_tags(&stats_tags()));
-    let envoy = Extractors::new(
-        stats_tags()
-            .into_iter()
-            .map(|(name, regex)| (name.to_owned(), regex)),
-    );
+    let envoy = Extractors::new(stats_tags().into_iter().map(|(name, regex)| (name.to_owned(), regex)));
     for metric in METRICS {
         for extractors in [&istio, &envoy] {
             let values = vec!["/v1.0/{base}...{head}"; metric.labels.len()];
@@ -400,44 +296,25 @@ proptest! {
 
 #[test]
 fn bounds_are_exact_and_their_labels_are_those_of_prometheus_client() {
-    let buckets = Buckets::from_seconds(&[
-        0.000001, 0.000015, 0.00002, 0.0001, 0.01, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 86_400.0,
-    ])
-    .unwrap();
+    let buckets =
+        Buckets::from_seconds(&[0.000001, 0.000015, 0.00002, 0.0001, 0.01, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 86_400.0])
+            .unwrap();
     let labels: Vec<&str> = buckets.labels().iter().map(AsRef::as_ref).collect();
     assert_eq!(
         labels,
-        [
-            "1e-06", "1.5e-05", "2e-05", "0.0001", "0.01", "0.05", "0.1", "0.25", "1.0", "2.5",
-            "10.0", "86400.0", "+Inf"
-        ]
+        ["1e-06", "1.5e-05", "2e-05", "0.0001", "0.01", "0.05", "0.1", "0.25", "1.0", "2.5", "10.0", "86400.0", "+Inf"]
     );
     assert_eq!(
         buckets.micros(),
-        [
-            1,
-            15,
-            20,
-            100,
-            10_000,
-            50_000,
-            100_000,
-            250_000,
-            1_000_000,
-            2_500_000,
-            10_000_000,
-            86_400_000_000
-        ]
+        [1, 15, 20, 100, 10_000, 50_000, 100_000, 250_000, 1_000_000, 2_500_000, 10_000_000, 86_400_000_000]
     );
 }
 
 #[test]
 fn a_bound_is_inclusive() {
     let buckets = Buckets::from_seconds(&[0.01, 0.05]).unwrap();
-    let found: Vec<usize> = [0, 9_999, 10_000, 10_001, 50_000, 50_001, u64::MAX]
-        .into_iter()
-        .map(|micros| buckets.find(micros))
-        .collect();
+    let found: Vec<usize> =
+        [0, 9_999, 10_000, 10_001, 50_000, 50_001, u64::MAX].into_iter().map(|micros| buckets.find(micros)).collect();
     assert_eq!(found, [0, 0, 0, 1, 1, 2, 2]);
 }
 
@@ -456,30 +333,12 @@ fn statuses_are_the_registry_zero_and_499() {
     let set = StatusSet::registered();
     assert_eq!(set.len(), 66);
     assert!(
-        [
-            0, 100, 103, 200, 204, 226, 304, 404, 418, 422, 429, 431, 451, 499, 500, 503, 511
-        ]
-        .iter()
-        .all(|code| set.contains(*code))
+        [0, 100, 103, 200, 204, 226, 304, 404, 418, 422, 429, 431, 451, 499, 500, 503, 511]
+            .iter()
+            .all(|code| set.contains(*code))
     );
     assert!(
-        [
-            1,
-            99,
-            105,
-            209,
-            420,
-            427,
-            430,
-            509,
-            512,
-            599,
-            999,
-            1000,
-            u16::MAX
-        ]
-        .iter()
-        .all(|code| !set.contains(*code))
+        [1, 99, 105, 209, 420, 427, 430, 509, 512, 599, 999, 1000, u16::MAX].iter().all(|code| !set.contains(*code))
     );
     assert!(set.iter().is_sorted() && set.iter().count() == 66);
     assert_eq!(StatusLabel::code(1000), StatusLabel::OTHER);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::template::{self, Segment};
 use super::trie::Terminal;
-use super::{Case, EndpointId, LabelStyle, OVERFLOW_LABEL, RouteField, RouteOptions, RouteProblem, RouteSpec, UNKNOWN_LABEL};
+use super::{
+    Case, EndpointId, LabelStyle, OVERFLOW_LABEL, RouteField, RouteOptions, RouteProblem, RouteSpec, UNKNOWN_LABEL,
+};
 use crate::method::Method;
 
 /// The longest name of a route.
@@ -30,7 +32,9 @@ pub(super) fn compile(routes: &[RouteSpec], options: &RouteOptions) -> Result<Co
             Ok(segments) => {
                 let here = places.entry(segments).or_default();
                 for other in here.iter() {
-                    if let Some(message) = routes.get(*other).and_then(|earlier| conflict(route, *other, earlier, options)) {
+                    if let Some(message) =
+                        routes.get(*other).and_then(|earlier| conflict(route, *other, earlier, options))
+                    {
                         report(RouteField::Template, message);
                         break;
                     }
@@ -97,7 +101,8 @@ fn conflict(route: &RouteSpec, other: usize, earlier: &RouteSpec, options: &Rout
     let template = &route.template;
     let other_template = &earlier.template;
     if same_text {
-        let what = shared.map_or_else(|| format!("`{template}` for any method"), |method| format!("`{method} {template}`"));
+        let what =
+            shared.map_or_else(|| format!("`{template}` for any method"), |method| format!("`{method} {template}`"));
         return Some(format!("{what} is already routes.table[{other}]; remove one of the two"));
     }
     let same_but_for_case = options.case == Case::Insensitive && template.eq_ignore_ascii_case(other_template);

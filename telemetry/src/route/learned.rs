@@ -18,7 +18,12 @@ impl Learned {
     /// Room for `capacity` labels beside those of the table.
     #[must_use]
     pub fn new(table: &RouteTable, capacity: usize) -> Self {
-        Self { base: u32::try_from(table.labels().len()).unwrap_or(u32::MAX), capacity, labels: Vec::new(), by_text: Vec::new() }
+        Self {
+            base: u32::try_from(table.labels().len()).unwrap_or(u32::MAX),
+            capacity,
+            labels: Vec::new(),
+            by_text: Vec::new(),
+        }
     }
 
     /// The endpoint of a label that was learned.

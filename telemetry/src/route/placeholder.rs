@@ -120,7 +120,8 @@ fn is_date(segment: &[u8]) -> bool {
     let time = match rest {
         [] => true,
         [b'T', first, more @ ..] => {
-            first.is_ascii_digit() && more.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.' | b'+' | b'-' | b'Z'))
+            first.is_ascii_digit()
+                && more.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.' | b'+' | b'-' | b'Z'))
         }
         _ => false,
     };
@@ -138,7 +139,9 @@ fn is_uuid(segment: &[u8]) -> bool {
 fn is_ulid(segment: &[u8]) -> bool {
     segment.len() == 26
         && segment.first().is_some_and(|byte| matches!(byte, b'0'..=b'7'))
-        && segment.iter().all(|byte| byte.is_ascii_alphanumeric() && !matches!(byte.to_ascii_uppercase(), b'I' | b'L' | b'O' | b'U'))
+        && segment
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() && !matches!(byte.to_ascii_uppercase(), b'I' | b'L' | b'O' | b'U'))
 }
 
 fn is_hex(segment: &[u8]) -> bool {
@@ -156,12 +159,17 @@ fn is_jwt(segment: &[u8]) -> bool {
 }
 
 fn is_email(segment: &[u8]) -> bool {
-    let Some(position) = segment.iter().position(|byte| *byte == b'@').or_else(|| segment.windows(3).position(|window| window == b"%40")) else {
+    let Some(position) = segment
+        .iter()
+        .position(|byte| *byte == b'@')
+        .or_else(|| segment.windows(3).position(|window| window == b"%40"))
+    else {
         return false;
     };
     let (local, rest) = segment.split_at_checked(position).unwrap_or_default();
     let domain = rest.strip_prefix(b"@").or_else(|| rest.strip_prefix(b"%40")).unwrap_or_default();
-    let label = |label: &[u8]| !label.is_empty() && label.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+    let label =
+        |label: &[u8]| !label.is_empty() && label.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
     !local.is_empty() && domain.contains(&b'.') && domain.split(|byte| *byte == b'.').all(label)
 }
 
@@ -189,7 +197,8 @@ mod tests {
 
     #[test]
     fn each_class_has_its_own_shape() {
-        let check = |segment: &str, expected: Option<&str>| assert_eq!(classify(segment.as_bytes()), expected, "{segment}");
+        let check =
+            |segment: &str, expected: Option<&str>| assert_eq!(classify(segment.as_bytes()), expected, "{segment}");
         check("0", Some("{int}"));
         check("20240131", Some("{int}"));
         check("2024-01-31", Some("{date}"));

@@ -61,7 +61,8 @@ pub(super) fn parse(text: &str, case: Case) -> Result<Vec<Segment>, Vec<String>>
         return Err(vec![format!("the template has {} bytes; use at most {MAX_TEMPLATE}", text.len())]);
     }
     if let Some(found) = text.chars().find(|found| !found.is_ascii_graphic()) {
-        problems.push(format!("`{text}` has {found:?}, which no request path contains as it is; write it percent-encoded"));
+        problems
+            .push(format!("`{text}` has {found:?}, which no request path contains as it is; write it percent-encoded"));
     }
     if let Some(found) = text.chars().find(|found| matches!(found, '?' | '#')) {
         problems.push(format!("`{text}` has `{found}`; a template is a path alone, so end it before that"));
@@ -108,7 +109,13 @@ fn pieces(segment: &str) -> Result<Vec<Piece<'_>>, String> {
     Ok(pieces)
 }
 
-fn compile<'a>(segment: &str, pieces: &[Piece<'a>], last: bool, case: Case, names: &mut Vec<&'a str>) -> Result<Segment, String> {
+fn compile<'a>(
+    segment: &str,
+    pieces: &[Piece<'a>],
+    last: bool,
+    case: Case,
+    names: &mut Vec<&'a str>,
+) -> Result<Segment, String> {
     for piece in pieces {
         match piece {
             Piece::Literal(text) => check_literal(segment, text)?,
@@ -156,7 +163,9 @@ fn compile<'a>(segment: &str, pieces: &[Piece<'a>], last: bool, case: Case, name
 /// A literal has to be something that a request path can contain, and not another router's notation for a parameter.
 fn check_literal(segment: &str, text: &str) -> Result<(), String> {
     if segment == "*" || segment == "**" {
-        return Err(format!("`{segment}` is not a wildcard here; write `{{name}}` for one segment, `{{name...}}` at the end for the rest"));
+        return Err(format!(
+            "`{segment}` is not a wildcard here; write `{{name}}` for one segment, `{{name...}}` at the end for the rest"
+        ));
     }
     if let Some(name) = segment.strip_prefix(':').filter(|name| check_name(segment, name).is_ok()) {
         return Err(format!("`:{name}` is not a parameter here; write `{{{name}}}`"));
@@ -167,7 +176,8 @@ fn check_literal(segment: &str, text: &str) -> Result<(), String> {
         return Err(format!("`{segment}` is not a parameter here; write `{{{name}}}`"));
     }
     let bytes = text.as_bytes();
-    let stray = bytes.iter().enumerate().any(|(at, byte)| *byte == b'%' && !is_triplet(bytes.get(at..).unwrap_or_default()));
+    let stray =
+        bytes.iter().enumerate().any(|(at, byte)| *byte == b'%' && !is_triplet(bytes.get(at..).unwrap_or_default()));
     if stray {
         return Err(format!("`{text}` has `%` without two hex digits; write `%25` for a percent sign"));
     }
@@ -183,7 +193,9 @@ fn check_name(segment: &str, name: &str) -> Result<(), String> {
     }
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     if !name.bytes().all(allowed) {
-        return Err(format!("`{{{name}}}` is not a parameter name; use letters, digits, `_`, `-` and `.`, without a type or pattern"));
+        return Err(format!(
+            "`{{{name}}}` is not a parameter name; use letters, digits, `_`, `-` and `.`, without a type or pattern"
+        ));
     }
     Ok(())
 }

@@ -6,8 +6,10 @@ use super::*;
 
 fn route(line: &str) -> RouteSpec {
     let (methods, rest) = line.split_once(' ').unwrap();
-    let (template, name) = rest.split_once(" as ").map_or((rest, None), |(template, name)| (template, Some(name.to_owned())));
-    let methods = (methods != "ANY").then(|| methods.split(',').map(|token| Method::from_bytes(token.as_bytes())).collect());
+    let (template, name) =
+        rest.split_once(" as ").map_or((rest, None), |(template, name)| (template, Some(name.to_owned())));
+    let methods =
+        (methods != "ANY").then(|| methods.split(',').map(|token| Method::from_bytes(token.as_bytes())).collect());
     RouteSpec { methods, template: template.to_owned(), name }
 }
 
@@ -61,7 +63,14 @@ fn a_branch_that_leads_nowhere_is_left_again() {
     let table = table(&["ANY /a/b/c", "ANY /a/{x}/d", "ANY /{y}/b/e", "ANY /{z...}"]);
     check(
         &table,
-        &[("/a/b/c", "/a/b/c"), ("/a/b/d", "/a/{x}/d"), ("/a/b/e", "/{y}/b/e"), ("/a/b/f", "/{z...}"), ("/a", "/{z...}"), ("/", "unknown")],
+        &[
+            ("/a/b/c", "/a/b/c"),
+            ("/a/b/d", "/a/{x}/d"),
+            ("/a/b/e", "/{y}/b/e"),
+            ("/a/b/f", "/{z...}"),
+            ("/a", "/{z...}"),
+            ("/", "unknown"),
+        ],
     );
 }
 
@@ -70,7 +79,14 @@ fn longest_literal_prefix_wins() {
     let table = table(&["ANY /{a}-{b}", "ANY /v{n}", "ANY /ver{n}", "ANY /ver{n}.json", "ANY /{n}.json"]);
     check(
         &table,
-        &[("/version", "/ver{n}"), ("/version.json", "/ver{n}.json"), ("/v-1", "/v{n}"), ("/x-1", "/{a}-{b}"), ("/x-1.json", "/{n}.json"), ("/-1", "unknown")],
+        &[
+            ("/version", "/ver{n}"),
+            ("/version.json", "/ver{n}.json"),
+            ("/v-1", "/v{n}"),
+            ("/x-1", "/{a}-{b}"),
+            ("/x-1.json", "/{n}.json"),
+            ("/-1", "unknown"),
+        ],
     );
 }
 
@@ -92,7 +108,13 @@ fn a_partial_segment_needs_text_for_each_parameter() {
 
 #[test]
 fn an_undeclared_method_gets_the_label_of_the_template() {
-    let by_template = table(&["GET /users/{id}", "POST /users/me", "DELETE /users/{pk}", "GET,PUT /x as x-read", "POST /x as x-write"]);
+    let by_template = table(&[
+        "GET /users/{id}",
+        "POST /users/me",
+        "DELETE /users/{pk}",
+        "GET,PUT /x as x-read",
+        "POST /x as x-write",
+    ]);
     assert_eq!(find(&by_template, Method::Get, b"/users/me"), "/users/{id}");
     assert_eq!(find(&by_template, Method::Post, b"/users/me"), "/users/me");
     assert_eq!(find(&by_template, Method::Patch, b"/users/me"), "/users/me");
@@ -101,12 +123,18 @@ fn an_undeclared_method_gets_the_label_of_the_template() {
     assert_eq!(find(&by_template, Method::Patch, b"/x"), "/x");
 
     let names = RouteOptions { label: LabelStyle::Name, ..RouteOptions::default() };
-    let by_name = table_with(names, &["GET /a as a-detail", "PUT /a as a-detail", "GET /b as b-read", "POST /b as b-write", "GET /c"]);
+    let by_name = table_with(
+        names,
+        &["GET /a as a-detail", "PUT /a as a-detail", "GET /b as b-read", "POST /b as b-write", "GET /c"],
+    );
     assert_eq!(find(&by_name, Method::Delete, b"/a"), "a-detail");
     assert_eq!(find(&by_name, Method::Post, b"/b"), "b-write");
     assert_eq!(find(&by_name, Method::Delete, b"/b"), "/b");
     assert_eq!(find(&by_name, Method::Get, b"/c"), "/c");
-    assert_eq!(by_name.labels().iter().map(|label| &**label).collect::<Vec<_>>(), ["unknown", "_overflow", "a-detail", "b-read", "b-write", "/b", "/c"]);
+    assert_eq!(
+        by_name.labels().iter().map(|label| &**label).collect::<Vec<_>>(),
+        ["unknown", "_overflow", "a-detail", "b-read", "b-write", "/b", "/c"]
+    );
 }
 
 #[test]
@@ -143,7 +171,17 @@ fn a_slash_at_the_end() {
         ],
     );
     let strict = table_with(RouteOptions { trailing_slash: TrailingSlash::Strict, ..RouteOptions::default() }, &lines);
-    check(&strict, &[("/a/", "unknown"), ("/b", "unknown"), ("/b/", "/b/"), ("/c/", "/c/"), ("/d/1/", "unknown"), ("/e/1/", "/e/{rest...}")]);
+    check(
+        &strict,
+        &[
+            ("/a/", "unknown"),
+            ("/b", "unknown"),
+            ("/b/", "/b/"),
+            ("/c/", "/c/"),
+            ("/d/1/", "unknown"),
+            ("/e/1/", "/e/{rest...}"),
+        ],
+    );
     // The root has one form alone.
     check(&table(&["ANY /"]), &[("/", "/"), ("//", "/")]);
 }
@@ -161,7 +199,10 @@ fn case_and_percent_encoding() {
             ("/%78%31y", "/x{n}y"),
         ],
     );
-    let insensitive = table_with(RouteOptions { case: Case::Insensitive, ..RouteOptions::default() }, &["ANY /Api/{id}", "ANY /x{n}Y"]);
+    let insensitive = table_with(
+        RouteOptions { case: Case::Insensitive, ..RouteOptions::default() },
+        &["ANY /Api/{id}", "ANY /x{n}Y"],
+    );
     check(&insensitive, &[("/aPI/7", "/Api/{id}"), ("/%41pi/7", "/Api/{id}"), ("/X5y", "/x{n}Y"), ("/X5z", "unknown")]);
 }
 
@@ -244,36 +285,54 @@ fn learned_labels_are_bounded_and_never_name_an_endpoint_twice() {
 fn conflicts_name_the_other_side() {
     let check_with = |options: RouteOptions, lines: &[&str], expected: &[&str]| {
         let routes: Vec<RouteSpec> = lines.iter().map(|line| route(line)).collect();
-        let problems = RouteTable::build(&routes, &options).map(|_| ()).map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let problems = RouteTable::build(&routes, &options)
+            .map(|_| ())
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert_eq!(problems.err().unwrap_or_default(), expected, "{lines:?}");
     };
     let check = |lines: &[&str], expected: &[&str]| check_with(RouteOptions::default(), lines, expected);
     check(
         &["GET /users/{id}", "POST /a", "POST,GET /users/{name}"],
-        &["routes.table[2].template: `/users/{name}` conflicts with routes.table[0].template `/users/{id}`; use one name for the parameter"],
+        &[
+            "routes.table[2].template: `/users/{name}` conflicts with routes.table[0].template `/users/{id}`; use one name for the parameter",
+        ],
     );
     check(
         &["ANY /v{a}.{b}", "GET /v{x}.{y}"],
-        &["routes.table[1].template: `/v{x}.{y}` conflicts with routes.table[0].template `/v{a}.{b}`; use one name for the parameter"],
+        &[
+            "routes.table[1].template: `/v{x}.{y}` conflicts with routes.table[0].template `/v{a}.{b}`; use one name for the parameter",
+        ],
     );
     check(
         &["ANY /{a...}", "ANY /{b...}"],
-        &["routes.table[1].template: `/{b...}` conflicts with routes.table[0].template `/{a...}`; use one name for the parameter"],
+        &[
+            "routes.table[1].template: `/{b...}` conflicts with routes.table[0].template `/{a...}`; use one name for the parameter",
+        ],
     );
     check(&["GET /users/{id}", "POST /users/{pk}"], &[]);
-    check(&["GET /a", "GET /a"], &["routes.table[1].template: `GET /a` is already routes.table[0]; remove one of the two"]);
-    check(&["ANY /a", "ANY /a"], &["routes.table[1].template: `/a` for any method is already routes.table[0]; remove one of the two"]);
+    check(
+        &["GET /a", "GET /a"],
+        &["routes.table[1].template: `GET /a` is already routes.table[0]; remove one of the two"],
+    );
+    check(
+        &["ANY /a", "ANY /a"],
+        &["routes.table[1].template: `/a` for any method is already routes.table[0]; remove one of the two"],
+    );
     check(&["ANY /a", "GET /a"], &[]);
     check(&["GET /a", "GET /a/"], &[]);
     check(&["GET /a", "GET /A"], &[]);
     check(
         &["GET /~a", "GET /%7Ea"],
-        &["routes.table[1].template: `/%7Ea` conflicts with routes.table[0].template `/~a`; they match the same paths; write both alike"],
+        &[
+            "routes.table[1].template: `/%7Ea` conflicts with routes.table[0].template `/~a`; they match the same paths; write both alike",
+        ],
     );
     check_with(
         RouteOptions { case: Case::Insensitive, ..RouteOptions::default() },
         &["GET /a", "GET /A"],
-        &["routes.table[1].template: `/A` conflicts with routes.table[0].template `/a`; they differ in case alone, which `case: insensitive` ignores; remove one of the two"],
+        &[
+            "routes.table[1].template: `/A` conflicts with routes.table[0].template `/a`; they differ in case alone, which `case: insensitive` ignores; remove one of the two",
+        ],
     );
     check(
         &["GET,POST,GET a", "GET /b as unknown", "GET /c as _overflow", "GET /{a}{b}"],
@@ -291,7 +350,10 @@ fn conflicts_name_the_other_side() {
 fn methods_and_names_are_checked() {
     let problems = |methods: Option<Vec<Method>>, name: Option<&str>| {
         let route = RouteSpec { methods, template: "/a".into(), name: name.map(str::to_owned) };
-        RouteTable::build(&[route], &RouteOptions::default()).map(|_| ()).map_err(|problems| problems[0].message.clone()).unwrap_err()
+        RouteTable::build(&[route], &RouteOptions::default())
+            .map(|_| ())
+            .map_err(|problems| problems[0].message.clone())
+            .unwrap_err()
     };
     assert_eq!(problems(Some(Vec::new()), None), "the list is empty; name a method, or leave the field out for any");
     assert_eq!(problems(None, Some("")), "the name is empty; give one, or leave the field out");

@@ -86,7 +86,15 @@ impl Trie {
             }
             place.terminal = Some(terminal);
         }
-        let mut trie = Trie { nodes: Vec::new(), keys: Vec::new(), statics: Vec::new(), slots: Vec::new(), texts: Vec::new(), partials: Vec::new(), terminals: Vec::new() };
+        let mut trie = Trie {
+            nodes: Vec::new(),
+            keys: Vec::new(),
+            statics: Vec::new(),
+            slots: Vec::new(),
+            texts: Vec::new(),
+            partials: Vec::new(),
+            terminals: Vec::new(),
+        };
         trie.flatten(root);
         trie
     }
@@ -95,7 +103,14 @@ impl Trie {
     fn flatten(&mut self, from: Builder) -> u32 {
         let number = index(self.nodes.len());
         let terminal = self.add_terminal(from.terminal);
-        self.nodes.push(Node { statics: (0, 0), slots: (0, 0), partials: (0, 0), parameter: NONE, tail: NONE, terminal });
+        self.nodes.push(Node {
+            statics: (0, 0),
+            slots: (0, 0),
+            partials: (0, 0),
+            parameter: NONE,
+            tail: NONE,
+            terminal,
+        });
         let (mut statics, mut partials, mut parameter, mut tail) = (Vec::new(), Vec::new(), NONE, NONE);
         for (segment, child) in from.children {
             match segment {
@@ -279,11 +294,15 @@ impl Partial {
     /// Whether the segment has all literals in order, with at least one byte for each parameter. Taking each literal where it first occurs is
     /// enough, since a later occurrence leaves less room for the rest.
     fn matches(&self, segment: &[u8]) -> bool {
-        let Some(inner) = segment.strip_prefix(&*self.prefix).and_then(|rest| rest.strip_suffix(&*self.suffix)) else { return false };
+        let Some(inner) = segment.strip_prefix(&*self.prefix).and_then(|rest| rest.strip_suffix(&*self.suffix)) else {
+            return false;
+        };
         let mut rest = inner;
         for literal in &self.middle {
             let after = rest.get(1..).unwrap_or_default();
-            let Some(position) = after.windows(literal.len().max(1)).position(|window| window == &**literal) else { return false };
+            let Some(position) = after.windows(literal.len().max(1)).position(|window| window == &**literal) else {
+                return false;
+            };
             rest = after.get(position + literal.len()..).unwrap_or_default();
         }
         !rest.is_empty()

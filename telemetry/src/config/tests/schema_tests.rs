@@ -8,64 +8,38 @@ use super::super::{check, error::ConfigErrors, schema};
 
 /// The part of JSON Schema that the schema uses, by the specification; any other keyword fails the test.
 fn accepts(schema: &Value, value: &Value) -> bool {
-    schema
-        .as_object()
-        .unwrap()
-        .iter()
-        .all(|(keyword, rule)| match keyword.as_str() {
-            "$schema" | "title" | "description" | "default" => true,
-            "type" => match rule.as_str().unwrap() {
-                "object" => value.is_object(),
-                "array" => value.is_array(),
-                "string" => value.is_string(),
-                "boolean" => value.is_boolean(),
-                "number" => value.is_number(),
-                "integer" => value.as_f64().is_some_and(|number| number.fract() == 0.0),
-                other => panic!("type {other}"),
-            },
-            "enum" => rule.as_array().unwrap().contains(value),
-            "minimum" => value
-                .as_f64()
-                .is_none_or(|number| number >= rule.as_f64().unwrap()),
-            "maximum" => value
-                .as_f64()
-                .is_none_or(|number| number <= rule.as_f64().unwrap()),
-            "pattern" => value.as_str().is_none_or(|text| {
-                Regex::new(rule.as_str().unwrap())
-                    .unwrap()
-                    .is_match(text)
-                    .unwrap()
-            }),
-            "maxItems" => value
-                .as_array()
-                .is_none_or(|items| items.len() as u64 <= rule.as_u64().unwrap()),
-            "items" => value
-                .as_array()
-                .is_none_or(|items| items.iter().all(|item| accepts(rule, item))),
-            "anyOf" => rule
-                .as_array()
-                .unwrap()
-                .iter()
-                .any(|rule| accepts(rule, value)),
-            "required" => value.as_object().is_none_or(|map| {
-                rule.as_array()
-                    .unwrap()
-                    .iter()
-                    .all(|key| map.contains_key(key.as_str().unwrap()))
-            }),
-            "properties" => value.as_object().is_none_or(|map| {
-                map.iter()
-                    .all(|(key, value)| rule.get(key).is_none_or(|rule| accepts(rule, value)))
-            }),
-            "additionalProperties" => {
-                assert_eq!(*rule, json!(false));
-                value.as_object().is_none_or(|map| {
-                    map.keys()
-                        .all(|key| schema["properties"].get(key).is_some())
-                })
-            }
-            other => panic!("keyword {other}"),
-        })
+    schema.as_object().unwrap().iter().all(|(keyword, rule)| match keyword.as_str() {
+        "$schema" | "title" | "description" | "default" => true,
+        "type" => match rule.as_str().unwrap() {
+            "object" => value.is_object(),
+            "array" => value.is_array(),
+            "string" => value.is_string(),
+            "boolean" => value.is_boolean(),
+            "number" => value.is_number(),
+            "integer" => value.as_f64().is_some_and(|number| number.fract() == 0.0),
+            other => panic!("type {other}"),
+        },
+        "enum" => rule.as_array().unwrap().contains(value),
+        "minimum" => value.as_f64().is_none_or(|number| number >= rule.as_f64().unwrap()),
+        "maximum" => value.as_f64().is_none_or(|number| number <= rule.as_f64().unwrap()),
+        "pattern" => {
+            value.as_str().is_none_or(|text| Regex::new(rule.as_str().unwrap()).unwrap().is_match(text).unwrap())
+        }
+        "maxItems" => value.as_array().is_none_or(|items| items.len() as u64 <= rule.as_u64().unwrap()),
+        "items" => value.as_array().is_none_or(|items| items.iter().all(|item| accepts(rule, item))),
+        "anyOf" => rule.as_array().unwrap().iter().any(|rule| accepts(rule, value)),
+        "required" => value
+            .as_object()
+            .is_none_or(|map| rule.as_array().unwrap().iter().all(|key| map.contains_key(key.as_str().unwrap()))),
+        "properties" => value
+            .as_object()
+            .is_none_or(|map| map.iter().all(|(key, value)| rule.get(key).is_none_or(|rule| accepts(rule, value)))),
+        "additionalProperties" => {
+            assert_eq!(*rule, json!(false));
+            value.as_object().is_none_or(|map| map.keys().all(|key| schema["properties"].get(key).is_some()))
+        }
+        other => panic!("keyword {other}"),
+    })
 }
 
 fn shape_is_sound(value: &Value) -> bool {
@@ -89,12 +63,7 @@ fn the_schema_documents_every_property_and_its_default() {
     fn walk(schema: &Value, path: &str, seen: &mut usize) {
         if let Some(properties) = schema["properties"].as_object() {
             for (name, property) in properties {
-                assert!(
-                    property["description"]
-                        .as_str()
-                        .is_some_and(|text| !text.is_empty()),
-                    "{path}.{name}"
-                );
+                assert!(property["description"].as_str().is_some_and(|text| !text.is_empty()), "{path}.{name}");
                 if let Some(default) = property.get("default") {
                     assert!(accepts(property, default), "{path}.{name}");
                 }
@@ -112,10 +81,7 @@ fn the_schema_documents_every_property_and_its_default() {
     let mut seen = 0;
     walk(&schema(), "", &mut seen);
     assert_eq!(seen, 30);
-    assert_eq!(
-        schema()["properties"]["metrics"]["properties"]["flush_interval_ms"]["maximum"],
-        60_000
-    );
+    assert_eq!(schema()["properties"]["metrics"]["properties"]["flush_interval_ms"]["maximum"], 60_000);
 }
 
 #[test]
@@ -234,13 +200,9 @@ fn arbitrary() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(5, 60, 8, move |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
-            proptest::collection::vec((proptest::sample::select(keys.clone()), inner), 0..8)
-                .prop_map(|entries| Value::Object(
-                    entries
-                        .into_iter()
-                        .map(|(key, value)| (key.to_owned(), value))
-                        .collect::<Map<_, _>>()
-                )),
+            proptest::collection::vec((proptest::sample::select(keys.clone()), inner), 0..8).prop_map(|entries| {
+                Value::Object(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>())
+            }),
         ]
     })
 }

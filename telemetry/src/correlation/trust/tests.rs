@@ -79,7 +79,9 @@ fn trust_takes_a_network_or_mutual_tls() {
 #[test]
 fn mistakes_in_a_network_are_named_with_their_cure() {
     let check = |text: &str, expected: &str| assert_eq!(text.parse::<Network>().unwrap_err().to_string(), expected);
-    let syntax = |text: &str| check(text, &format!("`{text}` is not an IP network; write it like `10.0.0.0/8` or `2001:db8::/32`"));
+    let syntax = |text: &str| {
+        check(text, &format!("`{text}` is not an IP network; write it like `10.0.0.0/8` or `2001:db8::/32`"))
+    };
     syntax("");
     syntax("localhost");
     syntax("10.0.0/8");

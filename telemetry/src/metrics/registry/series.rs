@@ -74,10 +74,7 @@ pub(super) struct Naming {
 
 impl Naming {
     pub(super) fn new(namespace: &str) -> Self {
-        Self {
-            namespace: Box::from(namespace),
-            buffer: String::with_capacity(256),
-        }
+        Self { namespace: Box::from(namespace), buffer: String::with_capacity(256) }
     }
 
     pub(super) fn name(&mut self, metric: &Metric, values: &[&str]) -> &str {

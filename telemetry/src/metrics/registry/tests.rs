@@ -31,11 +31,7 @@ impl Proxy {
     /// The sum over the series of one metric.
     fn sum(&self, suffix: &str) -> u64 {
         let exact = format!("eucora_{suffix}");
-        self.values
-            .iter()
-            .filter(|(name, _)| name.split('.').next() == Some(&exact))
-            .map(|(_, value)| value)
-            .sum()
+        self.values.iter().filter(|(name, _)| name.split('.').next() == Some(&exact)).map(|(_, value)| value).sum()
     }
 }
 
@@ -45,15 +41,11 @@ impl MetricSink for Proxy {
             return None;
         }
         self.defines += 1;
-        let at = self
-            .names
-            .iter()
-            .position(|name| name == stat_name)
-            .unwrap_or_else(|| {
-                self.names.push(stat_name.to_owned());
-                self.kinds.push(kind);
-                self.names.len() - 1
-            });
+        let at = self.names.iter().position(|name| name == stat_name).unwrap_or_else(|| {
+            self.names.push(stat_name.to_owned());
+            self.kinds.push(kind);
+            self.names.len() - 1
+        });
         u32::try_from(at).ok()
     }
 
@@ -63,10 +55,7 @@ impl MetricSink for Proxy {
         if self.refuses() {
             return false;
         }
-        *self
-            .values
-            .entry(self.names[id as usize].clone())
-            .or_default() += delta;
+        *self.values.entry(self.names[id as usize].clone()).or_default() += delta;
         true
     }
 
@@ -95,12 +84,7 @@ fn config() -> Config {
 }
 
 fn get_a(status: u16, micros: u64, registry: &mut Registry) {
-    registry.record(
-        Method::Get,
-        EndpointId(2),
-        StatusLabel::code(status),
-        micros,
-    );
+    registry.record(Method::Get, EndpointId(2), StatusLabel::code(status), micros);
 }
 
 #[test]
@@ -111,42 +95,17 @@ fn one_request_is_counted_everywhere_once() {
     assert!(!registry.is_drained());
     registry.drain(&label, &mut proxy);
     assert!(registry.is_drained());
-    let values: Vec<(&str, u64)> = proxy
-        .values
-        .iter()
-        .map(|(name, value)| (name.as_str(), *value))
-        .collect();
+    let values: Vec<(&str, u64)> = proxy.values.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     assert_eq!(
         values,
         [
-            (
-                "eucora_edge_correlation_total.outcome=.=kept;.;reason=.=trusted;.;",
-                1
-            ),
-            (
-                "eucora_http_request_duration_microseconds_total.method=.=GET;.;endpoint=.=/a;.;",
-                10_000
-            ),
-            (
-                "eucora_http_request_duration_seconds_bucket.method=.=GET;.;endpoint=.=/a;.;le=.=+Inf;.;",
-                1
-            ),
-            (
-                "eucora_http_request_duration_seconds_bucket.method=.=GET;.;endpoint=.=/a;.;le=.=0.01;.;",
-                1
-            ),
-            (
-                "eucora_http_request_duration_seconds_bucket.method=.=GET;.;endpoint=.=/a;.;le=.=1.0;.;",
-                1
-            ),
-            (
-                "eucora_http_request_duration_seconds_count.method=.=GET;.;endpoint=.=/a;.;",
-                1
-            ),
-            (
-                "eucora_http_requests_total.method=.=GET;.;endpoint=.=/a;.;status=.=200;.;",
-                1
-            ),
+            ("eucora_edge_correlation_total.outcome=.=kept;.;reason=.=trusted;.;", 1),
+            ("eucora_http_request_duration_microseconds_total.method=.=GET;.;endpoint=.=/a;.;", 10_000),
+            ("eucora_http_request_duration_seconds_bucket.method=.=GET;.;endpoint=.=/a;.;le=.=+Inf;.;", 1),
+            ("eucora_http_request_duration_seconds_bucket.method=.=GET;.;endpoint=.=/a;.;le=.=0.01;.;", 1),
+            ("eucora_http_request_duration_seconds_bucket.method=.=GET;.;endpoint=.=/a;.;le=.=1.0;.;", 1),
+            ("eucora_http_request_duration_seconds_count.method=.=GET;.;endpoint=.=/a;.;", 1),
+            ("eucora_http_requests_total.method=.=GET;.;endpoint=.=/a;.;status=.=200;.;", 1),
         ]
     );
 }
@@ -173,18 +132,8 @@ fn a_method_outside_the_set_is_other_and_an_endpoint_outside_is_overflow() {
     registry.record(Method::Other, EndpointId(3), StatusLabel::OTHER, 1);
     registry.record(Method::Post, EndpointId(u32::MAX), StatusLabel::code(0), 1);
     registry.drain(&label, &mut proxy);
-    assert_eq!(
-        proxy.value(
-            "eucora_http_requests_total.method=.=OTHER;.;endpoint=.=/b/{id};.;status=.=other;.;"
-        ),
-        2
-    );
-    assert_eq!(
-        proxy.value(
-            "eucora_http_requests_total.method=.=POST;.;endpoint=.=_overflow;.;status=.=0;.;"
-        ),
-        1
-    );
+    assert_eq!(proxy.value("eucora_http_requests_total.method=.=OTHER;.;endpoint=.=/b/{id};.;status=.=other;.;"), 2);
+    assert_eq!(proxy.value("eucora_http_requests_total.method=.=POST;.;endpoint=.=_overflow;.;status=.=0;.;"), 1);
 }
 
 #[test]
@@ -204,19 +153,10 @@ fn the_heartbeat_has_its_worker_and_faults_have_a_cap() {
     }
     registry.drain(&label, &mut proxy);
     assert_eq!(proxy.value("eucora_edge_heartbeat_total.worker=.=3;.;"), 1);
-    assert_eq!(
-        proxy.value("eucora_edge_heartbeat_total.worker=.=other;.;"),
-        2
-    );
+    assert_eq!(proxy.value("eucora_edge_heartbeat_total.worker=.=other;.;"), 2);
     assert_eq!(proxy.value("eucora_edge_endpoint_overflow_total"), 1);
-    assert_eq!(
-        proxy.value("eucora_edge_hostcall_faults_total.hostcall=.=call_0;.;"),
-        2
-    );
-    assert_eq!(
-        proxy.value("eucora_edge_hostcall_faults_total.hostcall=.=other;.;"),
-        200 - 2 * MAX_HOSTCALLS as u64
-    );
+    assert_eq!(proxy.value("eucora_edge_hostcall_faults_total.hostcall=.=call_0;.;"), 2);
+    assert_eq!(proxy.value("eucora_edge_hostcall_faults_total.hostcall=.=other;.;"), 200 - 2 * MAX_HOSTCALLS as u64);
     assert_eq!(proxy.sum("edge_hostcall_faults_total"), 200);
 }
 
@@ -228,15 +168,8 @@ fn a_new_build_clears_the_one_it_replaces() {
     assert!(old.report_build(Some(old.build_info()), &mut proxy));
     assert_eq!(proxy.value(old.build_info()), 1);
     assert!(new.report_build(Some(old.build_info()), &mut proxy));
-    assert_eq!(
-        [proxy.value(old.build_info()), proxy.value(new.build_info())],
-        [0, 1]
-    );
-    assert!(
-        new.build_info().ends_with(";.;ring=.=2;.;") && !old.build_info().contains("ring"),
-        "{}",
-        new.build_info()
-    );
+    assert_eq!([proxy.value(old.build_info()), proxy.value(new.build_info())], [0, 1]);
+    assert!(new.build_info().ends_with(";.;ring=.=2;.;") && !old.build_info().contains("ring"), "{}", new.build_info());
     proxy.refuse = vec![true];
     assert!(!new.report_build(None, &mut proxy));
 }
@@ -246,26 +179,17 @@ fn a_histogram_is_defined_once_when_asked_for() {
     let (mut registry, mut proxy) = (Registry::new(&config()), Proxy::default());
     let first = registry.histogram_id(Method::Get, EndpointId(2), &label, &mut proxy);
     assert!(first.is_some());
-    assert_eq!(
-        registry.histogram_id(Method::Get, EndpointId(2), &label, &mut proxy),
-        first
-    );
+    assert_eq!(registry.histogram_id(Method::Get, EndpointId(2), &label, &mut proxy), first);
     assert_eq!(
         (proxy.names.as_slice(), proxy.kinds.as_slice()),
         (
-            &[
-                "eucora_http_request_duration_milliseconds.method=.=GET;.;endpoint=.=/a;.;"
-                    .to_owned()
-            ][..],
+            &["eucora_http_request_duration_milliseconds.method=.=GET;.;endpoint=.=/a;.;".to_owned()][..],
             &[MetricKind::Histogram][..]
         )
     );
     assert_eq!(proxy.calls, 1);
     registry.drain(&label, &mut proxy);
-    assert_eq!(
-        proxy.calls, 1,
-        "a pair that only has a histogram owes nothing"
-    );
+    assert_eq!(proxy.calls, 1, "a pair that only has a histogram owes nothing");
 }
 
 #[test]
@@ -278,10 +202,7 @@ fn sums_past_the_largest_step_are_handed_over_in_steps_and_never_wrap() {
     registry.drain(&label, &mut proxy);
     registry.drain(&label, &mut proxy);
     assert!(registry.is_drained());
-    assert_eq!(
-        proxy.sum("http_request_duration_microseconds_total"),
-        u64::MAX
-    );
+    assert_eq!(proxy.sum("http_request_duration_microseconds_total"), u64::MAX);
     assert_eq!(proxy.sum("http_requests_total"), 2);
 }
 

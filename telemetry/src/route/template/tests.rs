@@ -11,7 +11,11 @@ fn fixed(text: &str) -> Segment {
 }
 
 fn partial(prefix: &str, middle: &[&str], suffix: &str) -> Segment {
-    Segment::Partial(Partial { prefix: prefix.into(), middle: middle.iter().map(|text| text.as_bytes().to_vec()).collect(), suffix: suffix.into() })
+    Segment::Partial(Partial {
+        prefix: prefix.into(),
+        middle: middle.iter().map(|text| text.as_bytes().to_vec()).collect(),
+        suffix: suffix.into(),
+    })
 }
 
 #[test]
@@ -35,7 +39,8 @@ fn every_notation_is_read() {
 
 #[test]
 fn mistakes_are_named_with_their_cure() {
-    let check = |text: &str, expected: &str| assert_eq!(parse(text, Case::Sensitive).unwrap_err(), [expected], "{text}");
+    let check =
+        |text: &str, expected: &str| assert_eq!(parse(text, Case::Sensitive).unwrap_err(), [expected], "{text}");
     check("", "found ``; write a path such as `/` or `/users/{id}`");
     check("users/{id}", "found `users/{id}`; start it with `/`");
     check("/users/{id", "`/users/{id`: `{id` has `{` without `}`; close the parameter");
@@ -43,13 +48,19 @@ fn mistakes_are_named_with_their_cure() {
     check("/users/{a{b}}", "`/users/{a{b}}`: `{a{b}}` has `{` inside a parameter; close the first one before it");
     check("/users/{}", "`/users/{}`: `{}` has a parameter without a name; give it one");
     check("/{...}", "`/{...}`: `{...}` has a parameter without a name; give it one");
-    check("/{id:int}", "`/{id:int}`: `{id:int}` is not a parameter name; use letters, digits, `_`, `-` and `.`, without a type or pattern");
+    check(
+        "/{id:int}",
+        "`/{id:int}`: `{id:int}` is not a parameter name; use letters, digits, `_`, `-` and `.`, without a type or pattern",
+    );
     check("/{id}/{id}", "`/{id}/{id}`: `{id}` is there twice; give each parameter its own name");
     check("/{id}/{id...}", "`/{id}/{id...}`: `{id}` is there twice; give each parameter its own name");
     check("/{a}{b}", "`/{a}{b}`: `{b}` follows another parameter; put text between them");
     check("/{rest...}/x", "`/{rest...}/x`: `{rest...}` takes the rest of the path; make it the whole last segment");
     check("/v{rest...}", "`/v{rest...}`: `{rest...}` takes the rest of the path; make it the whole last segment");
-    check("/files/*", "`/files/*`: `*` is not a wildcard here; write `{name}` for one segment, `{name...}` at the end for the rest");
+    check(
+        "/files/*",
+        "`/files/*`: `*` is not a wildcard here; write `{name}` for one segment, `{name...}` at the end for the rest",
+    );
     check("/users/:id", "`/users/:id`: `:id` is not a parameter here; write `{id}`");
     check("/users/<int:pk>/", "`/users/<int:pk>/`: `<int:pk>` is not a parameter here; write `{pk}`");
     check("/100%", "`/100%`: `100%` has `%` without two hex digits; write `%25` for a percent sign");
@@ -58,7 +69,10 @@ fn mistakes_are_named_with_their_cure() {
     check("/caf\u{e9}", "`/caf\u{e9}` has 'é', which no request path contains as it is; write it percent-encoded");
     check(&"/a".repeat(65), "the template has 65 segments; use at most 64");
     check(&format!("/{}", "a".repeat(512)), "the template has 513 bytes; use at most 512");
-    check(&format!("/{{{}}}", "n".repeat(65)), &format!("`/{{{0}}}`: `{{{0}}}` has 65 bytes; use at most 64", "n".repeat(65)));
+    check(
+        &format!("/{{{}}}", "n".repeat(65)),
+        &format!("`/{{{0}}}`: `{{{0}}}` has 65 bytes; use at most 64", "n".repeat(65)),
+    );
 }
 
 #[test]

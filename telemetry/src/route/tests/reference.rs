@@ -53,7 +53,9 @@ fn fits(template: &[Part], path: &[&str]) -> bool {
     match (template.split_first(), path.split_first()) {
         (None, None) => true,
         (Some((Part::Tail, _)), Some(_)) => !path.join("/").is_empty(),
-        (Some((Part::Literals(literals), more)), Some((segment, rest))) => segment_fits(literals, segment) && fits(more, rest),
+        (Some((Part::Literals(literals), more)), Some((segment, rest))) => {
+            segment_fits(literals, segment) && fits(more, rest)
+        }
         _ => false,
     }
 }
@@ -70,7 +72,14 @@ fn order(a: &Part, b: &Part) -> Ordering {
         (Part::Literals(a), Part::Literals(b)) if kind(&Part::Literals(a.clone())) == 1 => {
             let telling = |literals: &[String]| {
                 let middle = literals[1..literals.len() - 1].to_vec();
-                (literals[0].len(), literals[literals.len() - 1].len(), literals.iter().map(String::len).sum::<usize>(), literals[0].clone(), middle, literals[literals.len() - 1].clone())
+                (
+                    literals[0].len(),
+                    literals[literals.len() - 1].len(),
+                    literals.iter().map(String::len).sum::<usize>(),
+                    literals[0].clone(),
+                    middle,
+                    literals[literals.len() - 1].clone(),
+                )
             };
             telling(b).cmp(&telling(a))
         }
@@ -81,15 +90,28 @@ fn order(a: &Part, b: &Part) -> Ordering {
 fn slowly(routes: &[RouteSpec], options: &RouteOptions, method: Method, path: &str) -> String {
     let search = |path: &str| {
         let segments: Vec<&str> = path[1..].split('/').collect();
-        let mut fitting: Vec<(Vec<Part>, &RouteSpec)> =
-            routes.iter().map(|route| (parts(&route.template), route)).filter(|(template, _)| fits(template, &segments)).collect();
+        let mut fitting: Vec<(Vec<Part>, &RouteSpec)> = routes
+            .iter()
+            .map(|route| (parts(&route.template), route))
+            .filter(|(template, _)| fits(template, &segments))
+            .collect();
         // Stable: routes of one place stay in the order of the table.
-        fitting.sort_by(|(a, _), (b, _)| a.iter().zip(b).map(|(a, b)| order(a, b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal));
-        let named = fitting.iter().position(|(_, route)| route.methods.as_ref().is_none_or(|methods| methods.contains(&method)));
+        fitting.sort_by(|(a, _), (b, _)| {
+            a.iter().zip(b).map(|(a, b)| order(a, b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+        });
+        let named = fitting
+            .iter()
+            .position(|(_, route)| route.methods.as_ref().is_none_or(|methods| methods.contains(&method)));
         let chosen = named.or_else(|| (!fitting.is_empty()).then_some(0))?;
         Some(fitting[chosen].1.template.clone())
     };
-    let other = if path.len() > 1 && path.ends_with('/') { path[..path.len() - 1].to_owned() } else if path == "/" { path.to_owned() } else { format!("{path}/") };
+    let other = if path.len() > 1 && path.ends_with('/') {
+        path[..path.len() - 1].to_owned()
+    } else if path == "/" {
+        path.to_owned()
+    } else {
+        format!("{path}/")
+    };
     search(path)
         .or_else(|| if options.trailing_slash == TrailingSlash::Ignore { search(&other) } else { None })
         .unwrap_or_else(|| "unknown".to_owned())
@@ -131,8 +153,24 @@ fn spec() -> impl Strategy<Value = RouteSpec> {
 }
 
 fn path() -> impl Strategy<Value = String> {
-    let segment = prop::sample::select(vec!["a", "b", "ab", "", "aab", "a-b", "ab-ba", "aaaa", "xaya", "abababab", "ababababa", "ababababb", "a.b", "x"]);
-    prop::collection::vec(segment, 1..6).prop_map(|segments| segments.iter().map(|segment| format!("/{segment}")).collect())
+    let segment = prop::sample::select(vec![
+        "a",
+        "b",
+        "ab",
+        "",
+        "aab",
+        "a-b",
+        "ab-ba",
+        "aaaa",
+        "xaya",
+        "abababab",
+        "ababababa",
+        "ababababb",
+        "a.b",
+        "x",
+    ]);
+    prop::collection::vec(segment, 1..6)
+        .prop_map(|segments| segments.iter().map(|segment| format!("/{segment}")).collect())
 }
 
 /// Leaves out the routes that conflict with an earlier one.
@@ -141,7 +179,12 @@ fn without_conflicts(mut routes: Vec<RouteSpec>, options: &RouteOptions) -> (Vec
         match RouteTable::build(&routes, options) {
             Ok(table) => return (routes, table),
             Err(problems) => {
-                assert!(problems.iter().all(|problem| problem.message.contains("remove one") || problem.message.contains("conflicts")), "{problems:?}");
+                assert!(
+                    problems
+                        .iter()
+                        .all(|problem| problem.message.contains("remove one") || problem.message.contains("conflicts")),
+                    "{problems:?}"
+                );
                 let mut index = 0;
                 routes.retain(|_| {
                     index += 1;

@@ -43,7 +43,12 @@ proptest! {
 
 #[test]
 fn texts_that_share_a_key_are_told_apart() {
-    let place = |text: &[u8], id: u32| (vec![Segment::Static(text.to_vec())], Terminal { declared: [Some(EndpointId(id)); Method::COUNT], undeclared: EndpointId(id) });
+    let place = |text: &[u8], id: u32| {
+        (
+            vec![Segment::Static(text.to_vec())],
+            Terminal { declared: [Some(EndpointId(id)); Method::COUNT], undeclared: EndpointId(id) },
+        )
+    };
     let texts: [&[u8]; 7] = [b"", b"a", b"a\0", b"deployment", b"deployments", b"deploymentz", b"deploymen"];
     let places: Vec<_> = texts.iter().zip(10..).map(|(text, id)| place(text, id)).collect();
     let trie = Trie::build(places.iter().map(|(segments, terminal)| (&**segments, *terminal)));
@@ -64,8 +69,9 @@ fn a_search_visits_a_node_at_most_once() {
     let depth = 10;
     let places: Vec<_> = (0_u32..1 << depth)
         .map(|bits| {
-            let mut segments: Vec<Segment> =
-                (0..depth).map(|level| if bits >> level & 1 == 1 { Segment::Parameter } else { Segment::Static(b"a".to_vec()) }).collect();
+            let mut segments: Vec<Segment> = (0..depth)
+                .map(|level| if bits >> level & 1 == 1 { Segment::Parameter } else { Segment::Static(b"a".to_vec()) })
+                .collect();
             segments.push(Segment::Static(b"end".to_vec()));
             (segments, Terminal { declared: [Some(EndpointId(bits)); Method::COUNT], undeclared: EndpointId(bits) })
         })
@@ -75,6 +81,6 @@ fn a_search_visits_a_node_at_most_once() {
     assert_eq!(trie.nodes.len(), (2 << depth) - 1 + (1 << depth));
     let path = [b"/a".repeat(depth), b"/nowhere".to_vec()].concat();
     let mut split = Split::empty();
-        split.fill(&path).unwrap();
+    split.fill(&path).unwrap();
     assert_eq!(trie.find(Method::Get, &path, &split, split.segments), None);
 }
