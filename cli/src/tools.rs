@@ -9,7 +9,7 @@ mod fetch;
 use std::{
     env,
     ffi::OsStr,
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -113,7 +113,7 @@ pub struct Tools {
 impl Tools {
     /// Uses the private folder of this checkout, `<target directory>/edge-observer/tools`.
     pub fn new(fetch: Fetch) -> Self {
-        Self::in_folder(crate::tools::target_dir().join("edge-observer").join("tools"), fetch)
+        Self::in_folder(target_dir().join("edge-observer").join("tools"), fetch)
     }
 
     /// Uses `folder` as the private folder.
@@ -155,6 +155,26 @@ impl Tools {
     pub fn all(&self) -> Vec<Result<Tool, ToolError>> {
         vec![self.envoy(), self.prometheus(), self.promtool()]
     }
+}
+
+/// `edge-observer tools [--install]`: one line a program; fetches Envoy when it is missing and `install` is given. Whether
+/// Envoy is there, which is the only one that other commands cannot do without.
+pub fn report(install: bool, out: &mut impl io::Write) -> io::Result<bool> {
+    report_on(&Tools::new(if install { Fetch::Allowed } else { Fetch::Never }), out)
+}
+
+fn report_on(tools: &Tools, out: &mut impl io::Write) -> io::Result<bool> {
+    let mut envoy = false;
+    for tool in tools.all() {
+        match tool {
+            Ok(Tool { name, path, version, origin }) => {
+                envoy |= name == "envoy";
+                writeln!(out, "{name} {version}, {} ({origin})", path.display())?;
+            }
+            Err(error) => writeln!(out, "{error}")?,
+        }
+    }
+    Ok(envoy)
 }
 
 /// The build directory of this checkout: `CARGO_TARGET_DIR`, else `target` beside the workspace's manifest, else, for a tool

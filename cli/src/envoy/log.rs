@@ -5,8 +5,9 @@ pub(super) fn complaints(log: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for line in log.lines() {
         let Some(message) = complaint(line) else { continue };
-        if !found.iter().any(|earlier| earlier == message) {
-            found.push(message.to_owned());
+        let message = for_people(message);
+        if !found.contains(&message) {
+            found.push(message);
         }
     }
     found
@@ -40,6 +41,18 @@ fn without_plugin_prefix(message: &str) -> &str {
     }
 }
 
+/// The filter logs JSON; a person at a terminal wants `field: problem`.
+fn for_people(message: &str) -> String {
+    let Ok(line) = serde_json::from_str::<serde_json::Value>(message) else { return message.to_owned() };
+    let text = |name: &str| line.get(name).and_then(serde_json::Value::as_str);
+    match (text("field"), text("problem"), text("message")) {
+        (Some(""), Some(problem), _) => problem.to_owned(),
+        (Some(field), Some(problem), _) => format!("{field}: {problem}"),
+        (_, _, Some(own)) => own.to_owned(),
+        _ => message.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +75,16 @@ mod tests {
                 "Filesystem config update rejected: Unable to create Wasm plugin edge_observer",
             ]
         );
+    }
+
+    #[test]
+    fn the_filters_json_lines_are_shortened() {
+        let check = |message, expected: &str| assert_eq!(for_people(message), expected);
+        check(r#"{"level":"error","message":"the configuration is refused","field":"ring","problem":"too long"}"#, "ring: too long");
+        check(r#"{"level":"error","message":"the configuration is refused","field":"","problem":"no JSON"}"#, "no JSON");
+        check(r#"{"level":"error","message":"a hostcall failed","hostcall":"x"}"#, "a hostcall failed");
+        check("plain: text", "plain: text");
+        check("[1]", "[1]");
     }
 
     #[test]

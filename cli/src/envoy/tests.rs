@@ -131,6 +131,37 @@ fn the_access_log_can_be_off_or_elsewhere() {
 }
 
 #[test]
+fn the_istio_files_say_the_same_as_the_bootstrap() {
+    let read = |name: &str| -> Value {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../envoy/istio").join(name);
+        serde_yaml_ng::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let bootstrap: Value = serde_yaml_ng::from_str(BOOTSTRAP).unwrap();
+    let tags = bootstrap["stats_config"]["stats_tags"].as_sequence().unwrap();
+    let tags: Vec<&str> = tags.iter().map(|tag| tag["tag_name"].as_str().unwrap()).collect();
+
+    let mesh = read("mesh-config.yaml");
+    let mesh_tags = mesh["meshConfig"]["defaultConfig"]["extraStatTags"].as_sequence().unwrap();
+    assert_eq!(mesh_tags.iter().map(|tag| tag.as_str().unwrap()).collect::<Vec<_>>(), tags);
+    let provider = &mesh["meshConfig"]["extensionProviders"][0];
+    assert_eq!(
+        provider["envoyFileAccessLog"]["logFormat"]["labels"],
+        http(&bootstrap)["access_log"][0]["typed_config"]["log_format"]["json_format"]
+    );
+    assert_eq!(read("telemetry.yaml")["spec"]["accessLogging"][0]["providers"][0]["name"], provider["name"]);
+
+    let annotations = &read("pod-annotations.yaml")["spec"]["template"]["metadata"]["annotations"];
+    assert_eq!(annotations["sidecar.istio.io/extraStatTags"], tags.join(","));
+    let buckets: Value = serde_yaml_ng::from_str(annotations["sidecar.istio.io/statsHistogramBuckets"].as_str().unwrap()).unwrap();
+    let histogram = &bootstrap["stats_config"]["histogram_bucket_settings"][0];
+    assert_eq!(buckets[histogram["match"]["prefix"].as_str().unwrap()], histogram["buckets"]);
+
+    let profile: Value = serde_yaml_ng::from_str(PROFILE).unwrap();
+    assert_eq!(read("wasmplugin.yaml")["spec"]["pluginConfig"], profile, "run `cargo xtask gen`");
+    assert_eq!(read("trafficextension.yaml")["spec"]["wasm"]["pluginConfig"], profile, "run `cargo xtask gen`");
+}
+
+#[test]
 fn errors_hold_what_was_said() {
     let refused = EnvoyError::Refused { messages: vec!["ring: too long".into(), "Plugin failed to load".into()] };
     assert_eq!(

@@ -53,3 +53,16 @@ fn pip_failures_are_told_without_naming_the_index() {
     );
     check("Looking in indexes: https://user:secret@index.invalid/simple\nERROR: something else", None);
 }
+
+#[test]
+fn the_report_names_every_program_and_its_cure() {
+    let empty = tempfile::tempdir().unwrap();
+    let mut out = Vec::new();
+    let envoy = report_on(&Tools::in_folder(empty.path(), Fetch::Never), &mut out).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    assert_eq!(out.lines().count(), 3, "{out}");
+    for name in ["envoy", "prometheus", "promtool"] {
+        assert!(out.lines().any(|line| line.starts_with(name)), "{out}");
+    }
+    assert_eq!(envoy, !out.contains("envoy is not on this machine"), "{out}");
+}
