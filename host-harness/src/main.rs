@@ -1,0 +1,145 @@
+//! `host-harness`: runs a proxy-wasm module in a small reverse proxy.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use host_harness::serve::{self, Endpoint, ServeOptions};
+use host_harness::stats_config::StatsConfig;
+use host_harness::{FailurePolicy, LogSink, Module, PluginConfig};
+
+/// Runs proxy-wasm modules as Envoy would.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Put a module between clients and an upstream.
+    Serve(Serve),
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// The module, as .wasm or .wat
+    #[arg(long, value_name = "FILE")]
+    module: PathBuf,
+    /// What the module gets as its plugin configuration, byte for byte
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where requests go
+    #[arg(long, value_name = "URL")]
+    upstream: Endpoint,
+    /// Where clients connect
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where stats, readiness and health are
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9901")]
+    admin: SocketAddr,
+    /// Worker threads, each with a VM of its own
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: u16,
+    /// An Envoy bootstrap file whose `stats_config` says how stats are named and shown
+    #[arg(long, value_name = "FILE")]
+    stats_config: Option<PathBuf>,
+    /// Append a JSON line for each request to this file; /dev/stdout works
+    #[arg(long, value_name = "FILE")]
+    access_log: Option<PathBuf>,
+    /// How long the upstream may take for a response
+    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
+    timeout: u64,
+    /// Name of the plugin, which also names its VM
+    #[arg(long, value_name = "NAME", default_value = "plugin")]
+    name: String,
+    /// Which root context of the module to use
+    #[arg(long, value_name = "ID", default_value = "")]
+    root_id: String,
+    /// Let requests through without the module when it has failed
+    #[arg(long)]
+    fail_open: bool,
+}
+
+/// Exit status for a command that was called wrongly, as clap has it.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let Cli { command: Command::Serve(arguments) } = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    match read(arguments) {
+        Err(error) => fail(&error, USAGE),
+        Ok(options) => match run(options) {
+            Err(error) => fail(&error, 1),
+            Ok(()) => ExitCode::SUCCESS,
+        },
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "it is how a command reports an error")]
+fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
+    eprintln!("host-harness: {error:#}");
+    ExitCode::from(code)
+}
+
+/// Reads the files that the command line names.
+fn read(arguments: Serve) -> anyhow::Result<ServeOptions> {
+    let bytes = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let module = Module::from_file(&arguments.module)
+        .with_context(|| format!("cannot load the module {}", arguments.module.display()))?;
+    let plugin = PluginConfig {
+        vm_id: arguments.name.clone(),
+        name: arguments.name,
+        root_id: arguments.root_id,
+        configuration: arguments.config.as_deref().map(bytes).transpose()?.unwrap_or_default(),
+        failure_policy: if arguments.fail_open { FailurePolicy::FailOpen } else { FailurePolicy::FailClosed },
+        ..PluginConfig::default()
+    };
+    let mut options = ServeOptions::new(module, plugin, arguments.upstream);
+    if let Some(path) = &arguments.stats_config {
+        let text = String::from_utf8(bytes(path)?).with_context(|| format!("{} is not UTF-8", path.display()))?;
+        options.stats_config =
+            StatsConfig::from_bootstrap_yaml(&text).with_context(|| format!("{} is wrong", path.display()))?;
+    }
+    options.listen = arguments.listen;
+    options.admin = arguments.admin;
+    options.workers = usize::from(arguments.workers);
+    options.access_log = arguments.access_log;
+    options.route_timeout = Duration::from_secs(arguments.timeout);
+    options.log = LogSink::Tracing;
+    Ok(options)
+}
+
+/// Serves until interrupted.
+fn run(options: ServeOptions) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let upstream = options.upstream.to_string();
+        let server = serve::start(options).await?;
+        tracing::info!("listening on http://{}, upstream {upstream}", server.listen);
+        tracing::info!("admin on http://{}: /stats /stats/prometheus /metrics /ready /healthz", server.admin);
+        interrupted().await?;
+        tracing::info!("draining; interrupt again to end at once");
+        tokio::select! {
+            () = server.shutdown() => {}
+            interrupted = interrupted() => interrupted?,
+        }
+        Ok(())
+    })
+}
+
+/// Returns on Ctrl-C or when asked to terminate.
+async fn interrupted() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+    }
+}

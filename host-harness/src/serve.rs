@@ -1,0 +1,28 @@
+//! A reverse proxy that puts one module between real clients and a real upstream.
+//!
+//! It has Envoy's shape: a main thread with its own VM, which ticks too and answers the admin port, and worker threads
+//! that each have a single-threaded event loop and a VM of their own. It is meant for a first day, for tests and for
+//! looking at a filter without Envoy; it has one route, to one upstream.
+//!
+//! Every stream is counted once in `http.<stat_prefix>.…` and ends in exactly one log phase of the module, also when
+//! the request was too broken to be shown to it. What is refused before the module sees it, and with which status, is
+//! what Envoy 1.40 does, except that requests which hyper cannot parse always get 400, 414 or 431.
+
+mod access_log;
+mod admin;
+mod counters;
+mod downstream;
+mod exchange;
+mod gate;
+mod options;
+mod pool;
+mod proxy;
+mod request;
+mod request_body;
+mod response_body;
+mod server;
+mod stream;
+mod tunnel;
+
+pub use options::{Endpoint, EndpointError, ServeOptions};
+pub use server::{RunningServer, ServeError, start};
