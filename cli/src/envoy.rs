@@ -129,6 +129,9 @@ pub struct EnvoyOptions {
     pub delivery: Delivery,
     /// Where requests go.
     pub upstream: Upstream,
+    /// Whether a name is resolved to IPv6 where it has both; [`EnvoyProxy::start`] turns it on for an upstream that answers on
+    /// IPv6 alone, as some development servers do on `localhost`.
+    pub prefer_ipv6: bool,
     /// Where clients connect; port 0 picks one.
     pub listen: SocketAddr,
     /// The admin interface; port 0 picks one.
@@ -160,6 +163,7 @@ impl EnvoyOptions {
             delivery: Delivery::default(),
             // Port 9 is `discard`, which nothing listens on.
             upstream: Upstream { host: "127.0.0.1".into(), port: 9, http2: false },
+            prefer_ipv6: false,
             listen: loopback,
             admin: loopback,
             workers: 2,

@@ -196,7 +196,9 @@ fn distribution(name: &'static str, variable: &str) -> Result<Tool, ToolError> {
     let Some((path, origin)) = find(name, variable, None) else {
         return Err(ToolError::Missing {
             name,
-            cure: format!("install your distribution's `prometheus` package (`apt-get install prometheus`), or set {variable}"),
+            cure: format!(
+                "install your distribution's `prometheus` package (`apt-get install prometheus`), or set {variable}"
+            ),
         });
     };
     Ok(Tool { name, version: version_of(&path)?, path, origin })
@@ -230,11 +232,8 @@ fn is_executable(path: &Path) -> bool {
 
 fn version_of(path: &Path) -> Result<String, ToolError> {
     let broken = |reason: String| ToolError::Broken { path: path.to_owned(), reason };
-    let output = Command::new(path)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| broken(error.to_string()))?;
+    let output =
+        Command::new(path).arg("--version").stdin(Stdio::null()).output().map_err(|error| broken(error.to_string()))?;
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
     if !output.status.success() {

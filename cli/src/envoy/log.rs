@@ -80,8 +80,14 @@ mod tests {
     #[test]
     fn the_filters_json_lines_are_shortened() {
         let check = |message, expected: &str| assert_eq!(for_people(message), expected);
-        check(r#"{"level":"error","message":"the configuration is refused","field":"ring","problem":"too long"}"#, "ring: too long");
-        check(r#"{"level":"error","message":"the configuration is refused","field":"","problem":"no JSON"}"#, "no JSON");
+        check(
+            r#"{"level":"error","message":"the configuration is refused","field":"ring","problem":"too long"}"#,
+            "ring: too long",
+        );
+        check(
+            r#"{"level":"error","message":"the configuration is refused","field":"","problem":"no JSON"}"#,
+            "no JSON",
+        );
         check(r#"{"level":"error","message":"a hostcall failed","hostcall":"x"}"#, "a hostcall failed");
         check("plain: text", "plain: text");
         check("[1]", "[1]");

@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{AccessLog, Delivery, EcdsStats, EnvoyError, EnvoyOptions, admin, log, render};
+use super::{AccessLog, Delivery, EcdsStats, EnvoyError, EnvoyOptions, Upstream, admin, log, render};
 
 /// Runs Envoy, and kills it as soon as standard input ends: that is when the proxy is dropped, and also when this process dies
 /// without dropping anything. Nothing but a shell can promise the latter without `unsafe`.
@@ -31,6 +31,8 @@ exit "$status"
 const POLL: Duration = Duration::from_millis(20);
 /// How long Envoy may take to see a renamed file and to load the filter anew.
 const UPDATE_LIMIT: Duration = Duration::from_secs(20);
+/// How long the upstream may take to take a connection when its addresses are tried.
+const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 /// How long Envoy may take to end after it was asked to.
 const QUIT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -50,14 +52,23 @@ pub struct EnvoyProxy {
 
 impl EnvoyProxy {
     /// Renders the shipped files for these options, starts Envoy and waits until it serves with the filter in place.
-    pub async fn start(options: EnvoyOptions) -> Result<Self, EnvoyError> {
+    pub async fn start(mut options: EnvoyOptions) -> Result<Self, EnvoyError> {
+        options.prefer_ipv6 |= answers_on_ipv6_alone(&options.upstream).await;
         let (folder, private) = run_folder(&options)?;
         write_files(&options, &folder)?;
         let child = spawn(&options, &folder)?;
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
         // From here on an early return drops the proxy, which ends the process.
-        let mut proxy =
-            Self { options, child, folder, _private: private, listen: unknown, admin: unknown, version: 1, ended: None };
+        let mut proxy = Self {
+            options,
+            child,
+            folder,
+            _private: private,
+            listen: unknown,
+            admin: unknown,
+            version: 1,
+            ended: None,
+        };
         proxy.until_ready().await?;
         if proxy.options.delivery == Delivery::Watched {
             let outcome = proxy.until_ecds_settles(&EcdsStats::default(), 0, proxy.options.start_timeout).await;
@@ -203,7 +214,12 @@ impl EnvoyProxy {
     }
 
     /// Waits until Envoy has taken or refused what is in the watched file.
-    async fn until_ecds_settles(&mut self, before: &EcdsStats, log_read: u64, limit: Duration) -> Result<(), EnvoyError> {
+    async fn until_ecds_settles(
+        &mut self,
+        before: &EcdsStats,
+        log_read: u64,
+        limit: Duration,
+    ) -> Result<(), EnvoyError> {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = self.poll_end()? {
@@ -265,6 +281,19 @@ pub(super) async fn validate_file(binary: &Path, bootstrap: &Path) -> Result<(),
     }
     let said = [output.stderr, output.stdout].concat();
     Err(EnvoyError::Ended { status: output.status, messages: log::complaints(&String::from_utf8_lossy(&said)) })
+}
+
+/// Whether a name's IPv6 address takes a connection and its IPv4 address does not. False when nothing answers yet.
+async fn answers_on_ipv6_alone(upstream: &Upstream) -> bool {
+    let Ok(addresses) = tokio::net::lookup_host((upstream.host.as_str(), upstream.port)).await else { return false };
+    let (mut v4, mut v6) = (false, false);
+    for address in addresses {
+        let connects = tokio::time::timeout(CONNECT_LIMIT, tokio::net::TcpStream::connect(address)).await;
+        if matches!(connects, Ok(Ok(_))) {
+            if address.is_ipv4() { v4 = true } else { v6 = true }
+        }
+    }
+    v6 && !v4
 }
 
 fn run_folder(options: &EnvoyOptions) -> Result<(PathBuf, Option<TempDir>), EnvoyError> {

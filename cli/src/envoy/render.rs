@@ -108,6 +108,10 @@ fn bootstrap(options: &EnvoyOptions, folder: &Path) -> Result<String, EnvoyError
     let endpoint = format!("{cluster}.load_assignment.endpoints.0.lb_endpoints.0.endpoint.address.socket_address");
     file.set(&format!("{endpoint}.address"), options.upstream.host.as_str())?;
     file.set(&format!("{endpoint}.port_value"), options.upstream.port)?;
+    if options.prefer_ipv6 {
+        // `AUTO` is IPv6 first.
+        file.set(&format!("{cluster}.dns_lookup_family"), "AUTO")?;
+    }
     if options.upstream.http2 {
         let protocol = format!(
             "{cluster}.typed_extension_protocol_options.envoy\u{1}extensions\u{1}upstreams\u{1}http\u{1}v3\u{1}HttpProtocolOptions.explicit_http_config"
@@ -186,6 +190,7 @@ impl Document {
     }
 
     fn text(&self) -> Result<String, EnvoyError> {
-        serde_yaml_ng::to_string(&self.root).map_err(|error| EnvoyError::Shape { file: self.file, path: error.to_string() })
+        serde_yaml_ng::to_string(&self.root)
+            .map_err(|error| EnvoyError::Shape { file: self.file, path: error.to_string() })
     }
 }

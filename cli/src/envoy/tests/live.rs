@@ -77,7 +77,10 @@ fn bench() -> Option<Bench> {
 
 /// Answers every request on every connection with 200.
 async fn upstream() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    serve(TcpListener::bind("127.0.0.1:0").await.unwrap())
+}
+
+fn serve(listener: TcpListener) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
@@ -101,7 +104,11 @@ async fn get(proxy: &EnvoyProxy, path: &str) -> http::StatusCode {
 }
 
 fn alive(pid: u32) -> bool {
-    std::process::Command::new("/bin/sh").args(["-c", &format!("kill -0 {pid} 2>/dev/null")]).status().unwrap().success()
+    std::process::Command::new("/bin/sh")
+        .args(["-c", &format!("kill -0 {pid} 2>/dev/null")])
+        .status()
+        .unwrap()
+        .success()
 }
 
 async fn eventually(what: &str, condition: impl Fn() -> bool) {
@@ -208,6 +215,22 @@ async fn a_configuration_is_swapped_and_a_bad_one_leaves_it_in_place() {
     proxy.update_config("third").await.unwrap();
     let error = proxy.update_module(&PathBuf::from("/no/such/module.wasm")).await.unwrap_err();
     assert!(error.to_string().contains("/no/such/module.wasm"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_listens_on_ipv6_alone_is_reached_by_name() {
+    let Some(Bench { mut options, folder: _folder }) = bench() else { return };
+    let Ok(listener) = TcpListener::bind("[::1]:0").await else {
+        eprintln!("skipped: no IPv6 on this machine");
+        return;
+    };
+    let address = serve(listener);
+    let names = tokio::net::lookup_host("localhost:1").await.unwrap().any(|found| found.is_ipv6());
+    for host in ["localhost", "::1"].into_iter().filter(|host| names || *host != "localhost") {
+        options.upstream = Upstream { host: host.into(), port: address.port(), http2: false };
+        let proxy = EnvoyProxy::start(options.clone()).await.unwrap();
+        assert_eq!(get(&proxy, "/").await, 200, "{host}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
