@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use edge_observer::envoy::{self, Delivery, EnvoyError, EnvoyOptions, EnvoyProxy};
 use edge_observer::scrape;
+use host_harness::Metric;
 
+use crate::support::counters;
 use crate::support::proxy::{Proxy, ProxyOptions, envoy_binary, filter_counts, filter_total, fold, module, module_path, proxy_total};
 use crate::support::traffic::{self, Ledger};
 use crate::support::upstream::Upstream;
@@ -142,10 +144,10 @@ async fn a_stop_in_the_middle_loses_no_count() {
     let ledger = traffic::http1(proxy.listen(), 500, 3).await;
     proxy.stop().await;
     let mut by_status = std::collections::BTreeMap::new();
-    for (name, value) in shared.stats().counters() {
-        if let Some(rest) = name.strip_prefix("wasmcustom.eucora_http_requests_total.") {
-            let status: u16 = rest.split_once("status=.=").unwrap().1.split_once(';').unwrap().0.parse().unwrap();
-            *by_status.entry(status).or_default() += value;
+    for (stat, metric) in shared.stats().snapshot() {
+        let (name, labels) = counters::parse(&stat);
+        if let ("wasmcustom.eucora_http_requests_total", Metric::Counter(counter)) = (name.as_str(), metric) {
+            *by_status.entry(labels["status"].parse::<u16>().unwrap()).or_default() += counter.value();
         }
     }
     assert_eq!(by_status, fold(&ledger.streams, |(_, status)| *status));

@@ -4,6 +4,7 @@ mod configuration;
 mod corpus;
 mod correlation;
 mod exactness;
+mod filter;
 mod hostile;
 mod module;
 mod readme;
