@@ -51,6 +51,8 @@ const DERIVED: &[Derived] = &[
         part: Some(("plugin-config", Comments::Hash)),
         make: plugin_config,
     },
+    Derived { path: "envoy/istio/wasmplugin.yaml", part: Some(("plugin-config", Comments::Hash)), make: profile },
+    Derived { path: "envoy/istio/trafficextension.yaml", part: Some(("plugin-config", Comments::Hash)), make: profile },
     Derived { path: "envoy/plugin-config/schema.json", part: None, make: schema },
     Derived { path: "README.md", part: Some(("metrics", Comments::Html)), make: metrics_reference },
     Derived { path: "README.md", part: Some(("config", Comments::Html)), make: config_reference },
@@ -159,6 +161,13 @@ fn plugin_config() -> Result<String> {
         block.push('\n');
     }
     Ok(block)
+}
+
+/// The profile as it is, without the comment at its top, which is about the file it stands in.
+fn profile() -> Result<String> {
+    let text = std::fs::read_to_string(root().join(PROFILE)).with_context(|| format!("cannot read {PROFILE}"))?;
+    let lines = text.lines().skip_while(|line| line.is_empty() || line.starts_with('#'));
+    Ok(lines.map(|line| format!("{line}\n")).collect())
 }
 
 /// JSON with the keys in the order of the profile: what fits on a line stays on it.
