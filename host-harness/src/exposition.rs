@@ -179,6 +179,10 @@ fn histogram_quantile(histogram: &Histogram, quantile: f64) -> f64 {
 /// A number as C's `%.32g` writes it, which is how Envoy writes bounds and sums.
 fn general(value: f64) -> String {
     const DIGITS: usize = 32;
+    if value == 0.0 {
+        // Also the negative zero that an empty sum is.
+        return String::from("0");
+    }
     let scientific = format!("{value:.*e}", DIGITS - 1);
     let Some((mantissa, exponent)) = scientific.split_once('e') else {
         return scientific;

@@ -103,7 +103,8 @@ async fn serve_http1(proxy: &Rc<Proxy>, client: &Rc<Client>, io: Prefixed) {
         stream.respond(status.as_u16());
         stream.complete();
         proxy.counters.cx_protocol_error.inc();
-    } else if error.is_incomplete_message() {
+    } else if error.is_incomplete_message() && client.open.get() == 0 {
+        // With a stream still open, it is that stream which the client left.
         broken_off(proxy, client);
     }
 }

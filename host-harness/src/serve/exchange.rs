@@ -47,7 +47,8 @@ pub(super) async fn handle(proxy: Rc<Proxy>, client: Rc<Client>, mut request: Re
         return answer_interrupt(guard, interrupt).await;
     }
     if accepted.connect {
-        return local_reply(guard, StatusCode::NOT_FOUND, flags::NO_ROUTE, "route_not_found", "").await;
+        let reply = local_reply(guard, StatusCode::NOT_FOUND, flags::NO_ROUTE, "route_not_found", "");
+        return reply.await.map(closing);
     }
     let incoming = (!body.is_end_stream()).then_some(body);
     let grpc = is_grpc(proxy.vm.borrow().request_map(stream.id));
@@ -104,11 +105,8 @@ pub(super) async fn handle(proxy: Rc<Proxy>, client: Rc<Client>, mut request: Re
     }
     let deadline = stream.request_done.borrow().map(|done| (done + proxy.options.route_timeout).into());
     let source = if end { Source::Empty } else { Source::Upstream(incoming) };
-    let mut response = respond(guard, source, true, |body| body.with_deadline(deadline));
-    if accepted.websocket {
-        close(&mut response);
-    }
-    Ok(response)
+    let response = respond(guard, source, true, |body| body.with_deadline(deadline));
+    Ok(if accepted.websocket { closing(response) } else { response })
 }
 
 /// Waits until headers may go on.
@@ -145,10 +143,7 @@ fn refuse(guard: Guard, refused: Refused) -> Response<ResponseBody> {
     stream.respond(refused.status.as_u16());
     let mut response = Response::new(ResponseBody::new(guard, Source::Empty, false, None));
     *response.status_mut() = refused.status;
-    if refused.close {
-        close(&mut response);
-    }
-    response
+    if refused.close { closing(response) } else { response }
 }
 
 async fn answer_interrupt(guard: Guard, interrupt: Interrupt) -> Answer {
@@ -161,12 +156,8 @@ async fn answer_interrupt(guard: Guard, interrupt: Interrupt) -> Answer {
         Interrupt::Malformed => {
             let flags = flags::DOWNSTREAM_PROTOCOL_ERROR;
             guard.stream().proxy.counters.cx_protocol_error.inc();
-            let mut answer =
-                Box::pin(local_reply(guard, StatusCode::BAD_REQUEST, flags, "http1.codec_error", "")).await;
-            if let Ok(response) = &mut answer {
-                close(response);
-            }
-            answer
+            let reply = local_reply(guard, StatusCode::BAD_REQUEST, flags, "http1.codec_error", "");
+            Box::pin(reply).await.map(closing)
         }
     }
 }
@@ -277,8 +268,10 @@ fn assemble(status: u16, headers: http::HeaderMap, body: ResponseBody) -> Respon
     response
 }
 
-fn close(response: &mut Response<ResponseBody>) {
+/// The connection ends with this response.
+fn closing(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn status_of(map: &HeaderMap) -> u16 {

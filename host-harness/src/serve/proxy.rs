@@ -1,6 +1,6 @@
 //! What all streams of one worker thread share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
@@ -42,6 +42,8 @@ pub(super) struct Client {
     pub(super) id: u64,
     pub(super) peer: SocketAddr,
     pub(super) local: Option<SocketAddr>,
+    /// Streams of this connection that have not ended.
+    pub(super) open: Cell<usize>,
 }
 
 impl Proxy {

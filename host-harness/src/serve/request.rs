@@ -1,6 +1,6 @@
 //! From a parsed request to the headers that the module sees, or to the refusal that Envoy would give it.
 
-use http::header::{CONNECTION, HeaderValue, TE, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TE, UPGRADE};
 use http::request::Parts;
 use http::{Method, StatusCode, Version};
 
@@ -105,8 +105,15 @@ pub(super) fn check(parts: &Parts, client: &Client, max_bytes: usize) -> Result<
     if http1 {
         match parts.uri.scheme_str() {
             Some("https") => return parser(StatusCode::FORBIDDEN, "http1.https_url_on_plaintext_connection"),
+            // `GET host` names an authority where a path belongs.
+            None if !connect && parts.uri.authority().is_some() => {
+                return parser(StatusCode::BAD_REQUEST, "http1.codec_error");
+            }
             None | Some("http") => {}
             Some(_) => return parser(StatusCode::BAD_REQUEST, "http1.invalid_scheme"),
+        }
+        if parts.headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
+            return parser(StatusCode::BAD_REQUEST, "http1.codec_error");
         }
         let asterisk = path == "*" && parts.method != Method::OPTIONS;
         if asterisk || (connect && parts.uri.authority().is_none()) {
@@ -245,7 +252,7 @@ mod tests {
     use super::*;
 
     fn client() -> Client {
-        Client { id: 1, peer: ([192, 0, 2, 1], 1).into(), local: None }
+        Client { id: 1, peer: ([192, 0, 2, 1], 1).into(), local: None, open: std::cell::Cell::new(0) }
     }
 
     fn checked(request: http::request::Builder) -> Result<Accepted, Box<Refused>> {
@@ -270,6 +277,9 @@ mod tests {
         assert_eq!(refusal(get("/é")), (400, "http1.codec_error", false));
         assert_eq!(refusal(get("*")), (400, "http1.invalid_url", false));
         assert_eq!(refusal(get("*").method("OPTIONS")), (404, "absolute_path_rejected", true));
+        assert_eq!(refusal(get("b.example")), (400, "http1.codec_error", false));
+        let lengths = get("/").header("content-length", "1").header("content-length", "1");
+        assert_eq!(refusal(lengths), (400, "http1.codec_error", false));
         assert_eq!(refusal(get("https://b/")), (403, "http1.https_url_on_plaintext_connection", false));
         assert_eq!(refusal(get("ftp://b/")), (400, "http1.invalid_scheme", false));
         assert_eq!(refusal(http::Request::get("/").header("host", "a/b")), (400, "http1.codec_error", false));

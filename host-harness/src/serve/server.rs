@@ -1,6 +1,6 @@
 //! Starting, running and stopping the proxy's threads.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -286,7 +286,7 @@ impl Common {
                     id += 1;
                     let Ok(socket) = TcpStream::from_std(socket) else { continue };
                     let _ = socket.set_nodelay(true);
-                    let client = Client { id, peer, local: socket.local_addr().ok() };
+                    let client = Client { id, peer, local: socket.local_addr().ok(), open: Cell::new(0) };
                     proxy.tasks.spawn_local(downstream::serve(Rc::clone(&proxy), socket, client));
                 }
                 // The main thread accepts no more.

@@ -85,6 +85,7 @@ impl Guard {
     pub(super) fn begin(proxy: &Rc<Proxy>, client: &Rc<Client>, version: Version) -> Self {
         proxy.counters.rq_total.inc();
         proxy.counters.rq_active.add(1);
+        client.open.set(client.open.get() + 1);
         let two = version == Version::HTTP_2;
         if two {
             proxy.counters.rq_http2_total.inc()
@@ -203,6 +204,7 @@ impl Stream {
         let finished = proxy.vm.borrow_mut().finish(self.id, end.clone());
         proxy.streams.borrow_mut().remove(&self.id);
         proxy.counters.rq_active.add(-1);
+        self.client.open.set(self.client.open.get() - 1);
         if let Some(log) = &proxy.log {
             log.write(&Line {
                 start_ns: self.start_ns,
