@@ -1,5 +1,6 @@
 //! `host-harness`: runs a proxy-wasm module in a small reverse proxy.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     match read(arguments) {
         Err(error) => fail(&error, USAGE),
@@ -92,8 +94,8 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
 /// Reads the files that the command line names.
 fn read(arguments: Serve) -> anyhow::Result<ServeOptions> {
     let bytes = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    let module = Module::from_file(&arguments.module)
-        .with_context(|| format!("cannot load the module {}", arguments.module.display()))?;
+    // Its message tells everything that its source would tell again.
+    let module = Module::from_file(&arguments.module).map_err(|error| anyhow::anyhow!("{error}"))?;
     let plugin = PluginConfig {
         vm_id: arguments.name.clone(),
         name: arguments.name,

@@ -36,24 +36,24 @@ const ROOTS_END_WITHIN: Duration = Duration::from_secs(2);
 #[non_exhaustive]
 pub enum ServeError {
     /// An address could not be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {error}")]
     Listen {
         /// The address.
         address: SocketAddr,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The access log could not be opened.
-    #[error("cannot open the access log {}: {source}", path.display())]
+    #[error("cannot open the access log {}: {error}", path.display())]
     AccessLog {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// A thread or its event loop could not be made.
     #[error("cannot start a thread: {0}")]
-    Thread(#[source] std::io::Error),
+    Thread(std::io::Error),
     /// The module did not start.
     #[error(transparent)]
     Module(#[from] StartError),
@@ -135,13 +135,11 @@ pub async fn start(options: ServeOptions) -> Result<RunningServer, ServeError> {
     let ingress = listen(options.listen)?;
     let pages = listen(options.admin)?;
     let address = |listener: &std::net::TcpListener, address| {
-        listener.local_addr().map_err(|source| ServeError::Listen { address, source })
+        listener.local_addr().map_err(|error| ServeError::Listen { address, error })
     };
     let (listen_address, admin_address) = (address(&ingress, options.listen)?, address(&pages, options.admin)?);
     let log = match &options.access_log {
-        Some(path) => {
-            Some(AccessLog::open(path).map_err(|source| ServeError::AccessLog { path: path.clone(), source })?)
-        }
+        Some(path) => Some(AccessLog::open(path).map_err(|error| ServeError::AccessLog { path: path.clone(), error })?),
         None => None,
     };
     let workers = u32::try_from(options.workers.clamp(1, 1024)).unwrap_or(1);
@@ -195,7 +193,7 @@ fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ServeError> {
         socket.set_nonblocking(true)?;
         Ok(std::net::TcpListener::from(socket))
     };
-    bind().map_err(|source| ServeError::Listen { address, source })
+    bind().map_err(|error| ServeError::Listen { address, error })
 }
 
 fn spawn(name: &str, ready: Ready, run: impl FnOnce(Ready) + Send + 'static) -> Result<JoinHandle<()>, ServeError> {
@@ -223,7 +221,7 @@ impl Common {
             let started = || -> Result<_, ServeError> {
                 let options = &self.options;
                 let adopt = |listener, address| {
-                    TcpListener::from_std(listener).map_err(|source| ServeError::Listen { address, source })
+                    TcpListener::from_std(listener).map_err(|error| ServeError::Listen { address, error })
                 };
                 let (ingress, pages) = (adopt(ingress, options.listen)?, adopt(pages, options.admin)?);
                 let vm = Worker::start(&options.module, &options.plugin, &self.shared, Role::Main)?;
