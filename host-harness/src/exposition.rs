@@ -41,7 +41,7 @@ struct Entry {
     metric: Metric,
 }
 
-/// Content type of [`prometheus`].
+/// Content type of [`prometheus()`].
 pub const PROMETHEUS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All stats in Prometheus' text format.
