@@ -145,30 +145,32 @@ impl Histogram {
 
     /// The bins that hold observations: lower bound, upper bound (exclusive), number.
     #[must_use]
-    pub fn bins(&self) -> Vec<(u64, u64, u64)> {
+    #[allow(clippy::cast_precision_loss, reason = "a bin's lower bound has two significant digits")]
+    pub fn bins(&self) -> Vec<(f64, f64, u64)> {
         let bins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        bins.iter().map(|(lower, count)| (*lower, lower.saturating_add(width(*lower)), *count)).collect()
+        let bin = |(lower, count): (&u64, &u64)| {
+            // Two significant digits: below 10 a bin is a tenth wide, though only whole numbers are ever recorded.
+            let width = if *lower < 10 { 0.1 } else { width(*lower) as f64 };
+            (*lower as f64, *lower as f64 + width, *count)
+        };
+        bins.iter().map(bin).collect()
     }
 
     /// The sum as Envoy reports it: every observation counts as the middle of its bin.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "a sum of bin middles is an approximation already")]
     pub fn approximate_sum(&self) -> f64 {
-        self.bins()
-            .iter()
-            .map(|(lower, upper, count)| {
-                // The middle by harmonic mean, which is what the circular log-linear histogram of Envoy uses.
-                let (lower, upper, count) = (*lower as f64, *upper as f64, *count as f64);
-                if lower == 0.0 { 0.0 } else { 2.0 * lower * upper / (lower + upper) * count }
-            })
-            .sum()
+        // The middle by harmonic mean, which is what the circular log-linear histogram of Envoy uses.
+        let middle = |lower: f64, upper: f64| {
+            if lower == 0.0 { 0.0 } else { lower + (upper - lower) * (lower / (lower + upper)) }
+        };
+        self.bins().iter().map(|(lower, upper, count)| middle(*lower, *upper) * *count as f64).sum()
     }
 
-    /// Observations in bins that lie wholly at or below `bound`: what Envoy writes into a `le` bucket.
+    /// Observations in bins that begin at or below `bound`: what Envoy writes into a `le` bucket.
     #[must_use]
-    #[allow(clippy::cast_precision_loss, reason = "bounds have two significant digits")]
     pub fn count_below(&self, bound: f64) -> u64 {
-        self.bins().iter().filter(|(_, upper, _)| *upper as f64 <= bound).map(|(_, _, count)| count).sum()
+        self.bins().iter().filter(|(lower, ..)| *lower <= bound).map(|(_, _, count)| count).sum()
     }
 }
 
