@@ -57,17 +57,29 @@ pub(crate) struct Options {
     check_reproducible: bool,
 }
 
-/// Builds the module and writes it to its place.
-pub(crate) fn build(options: &Options) -> Result<PathBuf> {
+/// Builds the module, writes it to its place, and says what it is and what it asks of a proxy.
+pub(crate) fn build(options: &Options) -> Result<()> {
+    let module = build_quietly()?;
+    report_interface(&module)?;
+    if options.check_reproducible {
+        check_reproducible(&module)?;
+    }
+    Ok(())
+}
+
+/// Builds the module, writes it to its place, and says what it is.
+pub(crate) fn build_quietly() -> Result<Vec<u8>> {
     install_target(TARGET)?;
     let module = make(root(), &target_dir())?;
     let path = module_path();
     write_atomically(&path, &module)?;
-    report(&path, &module)?;
-    if options.check_reproducible {
-        check_reproducible(&module)?;
-    }
-    Ok(path)
+    let size = module.len();
+    let share = size * 100 / SIZE_BUDGET;
+    let digest: String = Sha256::digest(&module).iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("module    {}", shown(&path));
+    println!("size      {size} bytes, {share} % of the budget of {SIZE_BUDGET}");
+    println!("SHA-256   {digest}");
+    Ok(module)
 }
 
 /// Installs the standard library for `target` if the toolchain does not have it.
@@ -232,15 +244,9 @@ fn copy_sources(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Prints what was built.
-fn report(path: &Path, module: &[u8]) -> Result<()> {
+/// Prints what the module asks of a proxy and what it offers.
+fn report_interface(module: &[u8]) -> Result<()> {
     let parsed = walrus::Module::from_buffer(module)?;
-    let size = module.len();
-    let share = size * 100 / SIZE_BUDGET;
-    let digest: String = Sha256::digest(module).iter().map(|byte| format!("{byte:02x}")).collect();
-    println!("module    {}", shown(path));
-    println!("size      {size} bytes, {share} % of the budget of {SIZE_BUDGET}");
-    println!("SHA-256   {digest}");
     let mut imports: Vec<_> =
         parsed.imports.iter().map(|import| (import.module.as_str(), import.name.as_str())).collect();
     imports.sort_unstable();

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Up(options) => up::up(&options),
         Task::Test(options) => tests::test(&options),
-        Task::Build(options) => build::build(&options).map(drop),
+        Task::Build(options) => build::build(&options),
         Task::Lint => lint::lint(),
         Task::Gen(options) => generate::generate(&options),
         Task::Ci => ci(),
@@ -62,5 +62,5 @@ fn ci() -> Result<()> {
     lint::lint()?;
     generate::generate(&generate::Options { check: true })?;
     tests::test(&tests::Options::default())?;
-    build::build(&build::Options::default()).map(drop)
+    build::build(&build::Options::default())
 }

@@ -30,10 +30,10 @@ pub(crate) struct Options {
 /// Installs what is missing, builds the module, and runs every test; nothing is skipped.
 pub(crate) fn test(options: &Options) -> Result<()> {
     install_packages();
-    build::build(&build::Options::default())?;
-    step("looking for Envoy, and fetching it if need be");
-    run(cargo().args(["run", "--quiet", "--locked", "-p", "edge-observer", "--", "tools"]))
-        .context("the tests need Envoy; set ENVOY_BIN to one if it cannot be fetched")?;
+    build::build_quietly()?;
+    step("looking for Envoy and Prometheus, and fetching what can be fetched");
+    run(cargo().args(["run", "--locked", "-p", "edge-observer", "--", "tools", "--install"]))
+        .context("the tests need these programs")?;
     step("running the tests");
     let mut tests = cargo();
     tests.args(["test", "--locked", "--workspace", "--"]).args(&options.arguments);

@@ -20,10 +20,10 @@ pub(crate) struct Options {
 pub(crate) fn up(options: &Options) -> Result<()> {
     let only_asks = options.arguments.iter().any(|argument| argument == "--help" || argument == "-h");
     if !only_asks {
-        build::build(&build::Options::default())?;
+        build::build_quietly()?;
     }
     let mut command = cargo();
-    command.args(["run", "--quiet", "--locked", "-p", "edge-observer", "--", "up"]).args(&options.arguments);
+    command.args(["run", "--locked", "-p", "edge-observer", "--", "up"]).args(&options.arguments);
     become_process(command)
 }
 
