@@ -77,6 +77,18 @@ impl Connection {
         })
     }
 
+    /// The connection that was kept, if its peer has not closed it, else a new one; ready for a request.
+    pub async fn kept_or_open(kept: Option<Self>, to: SocketAddr, protocol: Protocol) -> anyhow::Result<Self> {
+        if let Some(mut kept) = kept
+            && kept.ready().await
+        {
+            return Ok(kept);
+        }
+        let mut fresh = Self::open(to, protocol).await?;
+        anyhow::ensure!(fresh.ready().await, "{to} closed a new connection");
+        Ok(fresh)
+    }
+
     /// The connection's protocol.
     pub fn protocol(&self) -> Protocol {
         match &self.sender {

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use telemetry::config::{Config, ConfigError};
 
+use crate::Usage;
+
 /// The name that stands for standard input.
 pub const STDIN: &str = "-";
 
@@ -73,7 +75,7 @@ pub fn load(path: &Path) -> Result<Loaded, Problem> {
 pub fn require(path: &Path) -> anyhow::Result<Loaded> {
     let name = path.display();
     load(path).map_err(|problem| match problem {
-        Problem::Unreadable(error) => anyhow::anyhow!("cannot read {name}: {error}"),
+        Problem::Unreadable(error) => Usage::error(format!("cannot read {name}: {error}")),
         Problem::Mistakes(mistakes) => {
             let lines: Vec<String> = mistakes.iter().map(|mistake| format!("{name}: {mistake}")).collect();
             anyhow::anyhow!("the configuration has {}:\n{}", plural(mistakes.len(), "mistake"), lines.join("\n"))
@@ -133,7 +135,7 @@ mod tests {
             ("namespace: a\nnamespace: b\n", "line 2, column 1: key `namespace` comes twice; keep one"),
             ("namespace: [a\nring: b\n", "line 2"),
             ("\tnamespace: a\n", "line 1"),
-            ("{\"namespace\": \"a\",}", "line 1, column 18: "),
+            ("{\"namespace\": \"a\" \"ring\": 1}", "line 1, column 19: "),
             ("{\"namespace\": \"a\", \"namespace\": \"b\"}", "key `namespace` comes twice; keep one"),
             ("{\"a\": 1} x", "line 1, column 10: "),
             ("metrics:\n  series_budget: .inf\n", "not a finite number"),

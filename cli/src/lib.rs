@@ -9,7 +9,23 @@ pub mod envoy;
 pub mod load;
 pub mod proxy;
 pub mod quantile;
+pub mod replay;
 pub mod sample_api;
 pub mod scrape;
 pub mod table;
 pub mod tools;
+pub mod up;
+
+use thiserror::Error;
+
+/// A command that was called wrongly; the tool's exit code is then 2.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct Usage(String);
+
+impl Usage {
+    /// The error with this message.
+    pub fn error(message: impl Into<String>) -> anyhow::Error {
+        anyhow::Error::new(Self(message.into()))
+    }
+}

@@ -11,6 +11,7 @@ use host_harness::serve::{self, RunningServer, ServeOptions};
 use host_harness::stats_config::StatsConfig;
 use host_harness::{FailurePolicy, Module, PluginConfig};
 
+use crate::Usage;
 use crate::envoy::{self, EnvoyOptions, EnvoyProxy};
 use crate::tools::{self, Fetch, Tools};
 
@@ -67,11 +68,11 @@ pub enum Proxy {
 /// When there is none.
 pub fn module_path(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     let path = given.map_or_else(|| tools::target_dir().join("edge-observer").join("edge_observer.wasm"), Path::to_owned);
-    if !path.is_file() {
-        let cure = if given.is_some() { "name a file that is there" } else { "build it with `cargo xtask build`, or name one with --module FILE" };
-        bail!("there is no module {}; {cure}", path.display());
+    match given {
+        _ if path.is_file() => Ok(path),
+        Some(_) => Err(Usage::error(format!("there is no module {}; `cargo xtask build` makes one", path.display()))),
+        None => bail!("there is no module {}; build it with `cargo xtask build`, or name one with --module FILE", path.display()),
     }
-    Ok(path)
 }
 
 impl Proxy {

@@ -39,20 +39,7 @@ impl Line {
     /// Hands a request to the connection.
     async fn send(&self, request: Request<RequestBody>) -> anyhow::Result<ResponseFuture> {
         let mut held = self.connection.lock().await;
-        let mut kept = held.take();
-        if let Some(open) = &mut kept
-            && !open.ready().await
-        {
-            kept = None;
-        }
-        let mut live = match kept {
-            Some(open) => open,
-            None => {
-                let mut fresh = Connection::open(self.target, self.protocol).await?;
-                anyhow::ensure!(fresh.ready().await, "the proxy closed a new connection");
-                fresh
-            }
-        };
+        let mut live = Connection::kept_or_open(held.take(), self.target, self.protocol).await?;
         let response = Box::pin(live.send(request));
         *held = Some(live);
         Ok(response)

@@ -1,0 +1,196 @@
+//! The commands: from arguments to the library and to an exit code.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use edge_observer::replay::{self, ReplayOptions};
+use edge_observer::tools::{Fetch, Tools};
+use edge_observer::up::{self, UpOptions};
+use edge_observer::{check, table};
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::arguments::{self, Arguments, Command};
+
+/// Runs a command; the result is the exit code.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<u8> {
+    trace(arguments.verbose);
+    match arguments.command {
+        Command::Up(up) => run_up(up),
+        Command::Check(check) => run_check(&check),
+        Command::Replay(replay) => run_replay(replay),
+        Command::Tools(tools) => run_tools(&tools),
+    }
+}
+
+fn run_check(arguments: &arguments::Check) -> anyhow::Result<u8> {
+    if arguments.schema {
+        print_json(&check::schema())?;
+        return Ok(0);
+    }
+    let reports = check::files(&arguments.files);
+    if arguments.json {
+        print_json(&reports.iter().map(check::Report::to_json).collect())?;
+    } else {
+        let text: Vec<String> = reports.iter().map(check::Report::to_text).collect();
+        print_text(text.join("\n").trim_end())?;
+    }
+    Ok(check::exit_code(&reports))
+}
+
+fn run_up(arguments: arguments::Up) -> anyhow::Result<u8> {
+    let runtime = runtime()?;
+    let stop = on_signal(&runtime)?;
+    let stage = arguments.stage;
+    let options = UpOptions {
+        proxy: stage.proxy,
+        upstream: arguments.upstream,
+        config: stage.config,
+        listen: arguments.listen,
+        admin: arguments.admin,
+        requests: arguments.requests,
+        rate: arguments.rate.map(f64::from),
+        workers: stage.workers,
+        module: stage.module,
+        seed: arguments.seed,
+        latency_scale: arguments.latency,
+        quiet: stage.json,
+        stop,
+    };
+    if options.requests.is_none() {
+        runtime.block_on(up::run_live(options))?;
+        return Ok(0);
+    }
+    let accounting = runtime.block_on(up::run(options))?;
+    if stage.json {
+        print_json(&serde_json::to_value(&accounting)?)?;
+    } else {
+        print_text(accounting.to_text().trim_end())?;
+    }
+    Ok(u8::from(!accounting.is_exact()))
+}
+
+fn run_replay(arguments: arguments::Replay) -> anyhow::Result<u8> {
+    let runtime = runtime()?;
+    let stop = on_signal(&runtime)?;
+    let stage = arguments.stage;
+    let result = runtime.block_on(replay::run(ReplayOptions {
+        proxy: stage.proxy,
+        access_log: arguments.access_log,
+        config: stage.config,
+        module: stage.module,
+        workers: stage.workers,
+        connections: usize::try_from(arguments.connections)?,
+        quiet: stage.json,
+        stop,
+    }))?;
+    if stage.json {
+        print_json(&serde_json::to_value(&result)?)?;
+    } else {
+        print_text(result.to_text().trim_end())?;
+    }
+    Ok(u8::from(!result.is_exact()))
+}
+
+fn run_tools(arguments: &arguments::Tools) -> anyhow::Result<u8> {
+    let fetch = if arguments.install { Fetch::Allowed } else { Fetch::Never };
+    let mut missing = 0;
+    let mut found = table::Table::new([("tool", table::Column::Text), ("version", table::Column::Text), ("from", table::Column::Text), ("path", table::Column::Text)]);
+    let mut problems = Vec::new();
+    for tool in Tools::new(fetch).all() {
+        match tool {
+            Ok(tool) => found.row([tool.name.to_owned(), tool.version, tool.origin.to_string(), tool.path.display().to_string()]),
+            Err(problem) => {
+                missing += 1;
+                problems.push(problem.to_string());
+            }
+        }
+    }
+    print_text(found.render().trim_end())?;
+    for problem in problems {
+        eprintln!("edge-observer: {problem}");
+    }
+    Ok(u8::from(missing > 0))
+}
+
+/// Standard error, and only when asked for: standard output is for results.
+fn trace(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().build().context("cannot start threads")
+}
+
+/// Cancelled by Ctrl-C and SIGTERM. A second one ends the process at once, as if nobody had listened.
+fn on_signal(runtime: &Runtime) -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let cancelled = stop.clone();
+    let _inside = runtime.enter();
+    let mut signals = Signals::new().context("cannot listen for Ctrl-C")?;
+    runtime.spawn(async move {
+        signals.next().await;
+        cancelled.cancel();
+        signals.next().await;
+        std::process::exit(130);
+    });
+    Ok(stop)
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        // Without a handler there is nothing to wait for.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn print_json(value: &Value) -> anyhow::Result<()> {
+    print_text(&serde_json::to_string_pretty(value)?)
+}
+
+/// Prints, and takes a reader that has left (`… | head`) for one that has seen enough.
+fn print_text(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot write the result"),
+    }
+}
