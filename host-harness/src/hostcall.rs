@@ -139,6 +139,9 @@ pub(crate) type Answer = Result<(), Fail>;
 /// The caller, as hostcalls see it.
 pub(crate) type Guest<'a> = Caller<'a, HostState>;
 
+/// What a hostcall counts for, besides its bytes, when work is bounded: about as much as so many instructions.
+const HOSTCALL_WORK: u64 = 100;
+
 /// Runs one hostcall.
 fn enter(
     mut guest: Guest<'_>,
@@ -150,19 +153,16 @@ fn enter(
     if let Some(calls) = state.cost.calls.get_mut(call as usize) {
         *calls += 1;
     }
+    if !state.afford(HOSTCALL_WORK) {
+        wasmtime::bail!("the callback's fuel is spent on hostcalls, the last one is {}", call.name());
+    }
     if state.starting && !call.allowed_during_start() {
-        wasmtime::bail!(
-            "hostcall {} is not allowed while the module starts",
-            call.name()
-        );
+        wasmtime::bail!("hostcall {} is not allowed while the module starts", call.name());
     }
     let answer = match state.shared.faults.strike(call.name()) {
         None => body(&mut guest),
         Some(Effect::Status(code)) => Err(Fail::Code(code)),
-        Some(Effect::Trap) => Err(Fail::Trap(wasmtime::format_err!(
-            "fault put into {}",
-            call.name()
-        ))),
+        Some(Effect::Trap) => Err(Fail::Trap(wasmtime::format_err!("fault put into {}", call.name()))),
     };
     if guest.data().shared.trace.is_on() {
         let line = describe(&mut guest, call, arguments, &answer);
@@ -187,24 +187,14 @@ fn describe(guest: &mut Guest<'_>, call: Hostcall, arguments: &[u64], answer: &A
     let mut memory = GuestMemory::of(guest).ok();
     let mut number = |at: u64| memory.as_mut().and_then(|memory| memory.peek_u32(at));
     let mut outs = Vec::new();
-    for (index, (name, kind)) in ARGUMENTS
-        .get(call as usize)
-        .copied()
-        .unwrap_or_default()
-        .iter()
-        .enumerate()
-    {
+    for (index, (name, kind)) in ARGUMENTS.get(call as usize).copied().unwrap_or_default().iter().enumerate() {
         let separator = if index == 0 { "" } else { ", " };
         let value = rest.next().unwrap_or_default();
         match kind {
             Kind::Num => _ = write!(text, "{separator}{name}={}", value.cast_signed()),
-            Kind::Text | Kind::Pairs | Kind::Area => outs.push((
-                *name,
-                *kind,
-                value,
-                rest.next().unwrap_or_default(),
-                text.len(),
-            )),
+            Kind::Text | Kind::Pairs | Kind::Area => {
+                outs.push((*name, *kind, value, rest.next().unwrap_or_default(), text.len()))
+            }
             Kind::Out32 => {
                 if let Some(value) = number(value) {
                     _ = write!(results, ", {name}={value}");
@@ -212,11 +202,7 @@ fn describe(guest: &mut Guest<'_>, call: Hostcall, arguments: &[u64], answer: &A
             }
             Kind::Out64 => {
                 if let (Some(low), Some(high)) = (number(value), number(value + 4)) {
-                    _ = write!(
-                        results,
-                        ", {name}={}",
-                        u64::from(low) | u64::from(high) << 32
-                    );
+                    _ = write!(results, ", {name}={}", u64::from(low) | u64::from(high) << 32);
                 }
             }
             Kind::OutBytes => {
@@ -229,10 +215,7 @@ fn describe(guest: &mut Guest<'_>, call: Hostcall, arguments: &[u64], answer: &A
     }
     // Byte ranges last, from the end backwards, so that the remembered positions in `text` stay right.
     for (name, kind, pointer, size, at) in outs.into_iter().rev() {
-        let bytes = memory
-            .as_ref()
-            .and_then(|memory| memory.peek(pointer, size))
-            .unwrap_or_default();
+        let bytes = memory.as_ref().and_then(|memory| memory.peek(pointer, size)).unwrap_or_default();
         let shown = bytes.get(..SHOWN.min(bytes.len())).unwrap_or_default();
         let more = if bytes.len() > SHOWN { "…" } else { "" };
         let value = match kind {
@@ -243,11 +226,7 @@ fn describe(guest: &mut Guest<'_>, call: Hostcall, arguments: &[u64], answer: &A
         if matches!(kind, Kind::OutBytes) {
             _ = write!(results, ", {name}={value}");
         } else {
-            let separator = if text.get(..at).is_some_and(|before| before.ends_with('(')) {
-                ""
-            } else {
-                ", "
-            };
+            let separator = if text.get(..at).is_some_and(|before| before.ends_with('(')) { "" } else { ", " };
             text.insert_str(at, &format!("{separator}{name}={value}"));
         }
     }
@@ -339,33 +318,19 @@ fn unimplemented(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         (Hostcall::GrpcCancel, 1),
         (Hostcall::GrpcClose, 1),
     ] {
-        let signature = FuncType::new(
-            &engine,
-            std::iter::repeat_n(ValType::I32, arguments),
-            [ValType::I32],
-        );
-        linker.func_new(
-            "env",
-            call.name(),
-            signature,
-            move |guest, arguments, results| {
-                let arguments: Vec<u64> = arguments
-                    .iter()
-                    .map(|value| value.i32().unwrap_or_default().cast_unsigned().into())
-                    .collect();
-                let code = enter(guest, call, &arguments, |_| {
-                    let error = wasmtime::format_err!(
-                        "hostcall {} is not implemented by this host",
-                        call.name()
-                    );
-                    Err(Fail::Trap(error))
-                })?;
-                if let Some(result) = results.first_mut() {
-                    *result = wasmtime::Val::I32(code.cast_signed());
-                }
-                Ok(())
-            },
-        )?;
+        let signature = FuncType::new(&engine, std::iter::repeat_n(ValType::I32, arguments), [ValType::I32]);
+        linker.func_new("env", call.name(), signature, move |guest, arguments, results| {
+            let arguments: Vec<u64> =
+                arguments.iter().map(|value| value.i32().unwrap_or_default().cast_unsigned().into()).collect();
+            let code = enter(guest, call, &arguments, |_| {
+                let error = wasmtime::format_err!("hostcall {} is not implemented by this host", call.name());
+                Err(Fail::Trap(error))
+            })?;
+            if let Some(result) = results.first_mut() {
+                *result = wasmtime::Val::I32(code.cast_signed());
+            }
+            Ok(())
+        })?;
     }
     Ok(())
 }

@@ -1,17 +1,67 @@
-//! A proxy-wasm host on wasmtime that behaves like Envoy, for any filter.
+//! A proxy-wasm host on wasmtime that behaves like Envoy, for any filter in any language.
+//!
+//! ```
+//! use host_harness::test::{Host, Reply, Request};
+//!
+//! // A filter that names itself in every response. Yours comes from `module_file("target/….wasm")`.
+//! let filter = r#"(module
+//!     (import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))
+//!     (memory (export "memory") 1)
+//!     (data (i32.const 0) "serverfilter")
+//!     (func (export "proxy_abi_version_0_2_1"))
+//!     (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+//!         (call $add (i32.const 2) (i32.const 0) (i32.const 6) (i32.const 6) (i32.const 6))))"#;
+//!
+//! let mut host = Host::builder().module_bytes(filter).workers(2).start()?;
+//! let exchange = host.exchange(Request::get("/users/7").reply(Reply::status(404)));
+//!
+//! assert_eq!(exchange.status(), Some(404));
+//! assert_eq!(exchange.response_header("server"), Some("filter"));
+//! assert_eq!(exchange.upstream_header(":path"), Some("/users/7"));
+//! assert_eq!(exchange.cost.hostcall("proxy_add_header_map_value"), 1);
+//! # Ok::<(), host_harness::test::StartFailure>(())
+//! ```
+//!
+//! # Two ways in
+//!
+//! - [`test::Host`] is a whole proxy in one thread, with virtual time: for tests. Give it requests, then ask what the upstream
+//!   and the client got, and for stats, logs, filter state, shared data and cost. A test that fails prints the trace.
+//! - [`Worker`] and [`Shared`] are the parts: one VM for each thread of a proxy, and what they share. [`serve`] builds a
+//!   reverse proxy of them.
+//!
+//! # Rules
+//!
+//! - What a hostcall answers in which callback is Envoy's behaviour, not the specification's: an unavailable header map is
+//!   `BadArgument` to a value and `Ok` with nothing to pairs, recording a counter adds, adding 0 to it is `BadArgument`, and so
+//!   on. The order of callbacks is Envoy's too: log, done, delete; a stream refused before the filters is created to be logged.
+//! - Pausing, continuing, local replies and resets take effect. A local reply passes the module's own response callbacks first,
+//!   which are not waited for.
+//! - A module that imports what the host does not have is refused, with the list. Hostcalls for callouts, gRPC and queues are
+//!   there to link, and trap with their name.
+//! - No module can crash, hang or grow the host, as long as [`Limits`] says how much fuel or time a callback may take: every
+//!   pointer is checked, memory is bounded, and hostcalls count as work.
+//! - The same seed, clock and requests give the same result, cost included.
 
 pub mod abi;
 mod clock;
 mod cost;
+pub mod exposition;
 mod fault;
 mod header_map;
 mod hostcall;
 mod log;
 mod module;
 mod plugin;
+pub mod serve;
 mod shared;
 mod stats;
+pub mod stats_config;
 mod stream;
+pub mod test;
+#[cfg(test)]
+mod testing;
+mod trace;
+mod vm;
 mod worker;
 
 pub use clock::Clock;
@@ -19,9 +69,10 @@ pub use cost::Cost;
 pub use fault::Fault;
 pub use header_map::HeaderMap;
 pub use log::{LogEntry, LogLevel, LogSink};
-pub use module::{EngineOptions, Module, ModuleError};
+pub use module::{AbiVersion, EngineOptions, Module, ModuleError};
 pub use plugin::{FailurePolicy, PluginConfig};
 pub use shared::{Limits, Shared, SharedOptions};
-pub use stats::{MODULE_PREFIX, Counter, Gauge, Histogram, Metric, Stats};
+pub use stats::{Counter, Gauge, Histogram, MODULE_PREFIX, Metric, Stats};
 pub use stream::{FinishedStream, LocalReply, StreamEnd, StreamEvent, StreamFacts, StreamId};
+pub use trace::Trace;
 pub use worker::{BodyOutcome, HeadersOutcome, Role, StartError, Worker};

@@ -55,16 +55,11 @@ impl Vm {
     ) -> Result<Self, StartError> {
         let limits = &shared.options.limits;
         let compiled = module.compiled(limits.engine())?;
-        let mut store = Store::new(
-            compiled.instance.module().engine(),
-            HostState::new(shared, plugin, role),
-        );
+        let mut store = Store::new(compiled.instance.module().engine(), HostState::new(shared, plugin, role));
         store.limiter(|state| &mut state.limiter);
         let deadline_steps = limits.deadline.map(|deadline| {
             // One more, as the current step has partly passed.
-            u64::try_from(deadline.as_nanos() / DEADLINE_STEP.as_nanos())
-                .unwrap_or(u64::MAX)
-                .saturating_add(1)
+            u64::try_from(deadline.as_nanos() / DEADLINE_STEP.as_nanos()).unwrap_or(u64::MAX).saturating_add(1)
         });
         let fuel = limits.fuel_per_callback;
         meter(&mut store, fuel, deadline_steps);
@@ -73,14 +68,10 @@ impl Vm {
             message: format!("{error:?}"),
         };
         store.data_mut().starting = true;
-        let instance = compiled
-            .instance
-            .instantiate(&mut store)
-            .map_err(|error| trap("instantiation", error))?;
+        let instance = compiled.instance.instantiate(&mut store).map_err(|error| trap("instantiation", error))?;
         let memory = instance.get_memory(&mut store, "memory");
-        store.data_mut().memory = Some(
-            memory.ok_or_else(|| StartError::Link("the module exports no memory".to_owned()))?,
-        );
+        store.data_mut().memory =
+            Some(memory.ok_or_else(|| StartError::Link("the module exports no memory".to_owned()))?);
         // The C name first, as Envoy has it.
         let allocator = match function(&instance, &mut store, "malloc")? {
             Some(malloc) => Some(malloc),
@@ -89,28 +80,17 @@ impl Vm {
         store.data_mut().allocator = allocator;
         let exports = Exports::find(&instance, &mut store)?;
         if let Some(initialize) = function::<(), ()>(&instance, &mut store, "_initialize")? {
-            initialize
-                .call(&mut store, ())
-                .map_err(|error| trap("_initialize", error))?;
+            initialize.call(&mut store, ()).map_err(|error| trap("_initialize", error))?;
             // Also the C runtime's own entry point, where a module of the reactor kind has one.
             if let Ok(Some(main)) = function::<(u32, u32), u32>(&instance, &mut store, "main") {
-                main.call(&mut store, (0, 0))
-                    .map_err(|error| trap("main", error))?;
+                main.call(&mut store, (0, 0)).map_err(|error| trap("main", error))?;
             }
         } else if let Some(start) = function::<(), ()>(&instance, &mut store, "_start")? {
-            start
-                .call(&mut store, ())
-                .map_err(|error| trap("_start", error))?;
+            start.call(&mut store, ()).map_err(|error| trap("_start", error))?;
         }
         store.data_mut().starting = false;
         store.data_mut().actions.clear();
-        Ok(Self {
-            store,
-            exports,
-            failure: None,
-            fuel,
-            deadline_steps,
-        })
+        Ok(Self { store, exports, failure: None, fuel, deadline_steps })
     }
 
     /// The host's state.
@@ -125,10 +105,7 @@ impl Vm {
 
     /// Bytes of the module's memory.
     pub(crate) fn memory_size(&self) -> usize {
-        self.store
-            .data()
-            .memory
-            .map_or(0, |memory| memory.data_size(&self.store))
+        self.store.data().memory.map_or(0, |memory| memory.data_size(&self.store))
     }
 
     /// Why the VM has failed.
@@ -155,15 +132,8 @@ impl Vm {
         swap_cost(state, context);
         state.cost.callbacks += 1;
         if state.shared.trace.is_on() {
-            let line = shown
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ");
-            state
-                .shared
-                .trace
-                .push(state.role, context, 0, &format!("{callback}({line})"));
+            let line = shown.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            state.shared.trace.push(state.role, context, 0, &format!("{callback}({line})"));
         }
         meter(&mut self.store, self.fuel, self.deadline_steps);
         let result = function.call(&mut self.store, parameters);
@@ -178,12 +148,7 @@ impl Vm {
         match result {
             Ok(result) => {
                 if state.shared.trace.is_on() {
-                    state.shared.trace.push(
-                        state.role,
-                        context,
-                        0,
-                        &format!("{callback} returned{}", result.shown()),
-                    );
+                    state.shared.trace.push(state.role, context, 0, &format!("{callback} returned{}", result.shown()));
                 }
                 Some(result)
             }
@@ -231,13 +196,12 @@ fn function<P: WasmParams, R: WasmResults>(
         return Ok(None);
     };
     let typed = function.typed(&*store);
-    typed
-        .map(Some)
-        .map_err(|error| StartError::Link(format!("export {name} has a wrong signature: {error}")))
+    typed.map(Some).map_err(|error| StartError::Link(format!("export {name} has a wrong signature: {error}")))
 }
 
 fn meter(store: &mut Store<HostState>, fuel: Option<u64>, deadline_steps: Option<u64>) {
     if let Some(fuel) = fuel {
+        store.data_mut().work_left = fuel;
         // Only fails without metering, which the engine was made with.
         _ = store.set_fuel(fuel);
     }
@@ -248,12 +212,7 @@ fn meter(store: &mut Store<HostState>, fuel: Option<u64>, deadline_steps: Option
 
 /// Exchanges the running cost with that of a context: hostcalls count into the former.
 fn swap_cost(state: &mut HostState, context: u32) {
-    let HostState {
-        streams,
-        roots,
-        cost,
-        ..
-    } = state;
+    let HostState { streams, roots, cost, .. } = state;
     if let Some(stream) = streams.get_mut(&context) {
         std::mem::swap(cost, &mut stream.cost);
     } else if let Some(root) = roots.iter_mut().find(|root| root.id == context) {

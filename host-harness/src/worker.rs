@@ -2,6 +2,8 @@
 
 mod lifecycle;
 mod streams;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -147,9 +149,7 @@ impl Worker {
     fn map(&self, stream: StreamId, index: usize) -> &HeaderMap {
         static NONE: HeaderMap = HeaderMap::EMPTY;
         let stream = self.vm.state().streams.get(&stream.0);
-        stream
-            .and_then(|stream| stream.maps.get(index))
-            .map_or(&NONE, |slot| &slot.map)
+        stream.and_then(|stream| stream.maps.get(index)).map_or(&NONE, |slot| &slot.map)
     }
 
     /// Whether the module has a request body callback; if not, bodies need not pass through here.
@@ -202,14 +202,10 @@ impl Worker {
     /// What the module has cost outside streams: root contexts' callbacks.
     #[must_use]
     pub fn root_cost(&self) -> crate::Cost {
-        self.vm
-            .state()
-            .roots
-            .iter()
-            .fold(crate::Cost::default(), |mut sum, root| {
-                sum.add(&root.cost);
-                sum
-            })
+        self.vm.state().roots.iter().fold(crate::Cost::default(), |mut sum, root| {
+            sum.add(&root.cost);
+            sum
+        })
     }
 
     /// What all VMs share.
@@ -226,14 +222,10 @@ impl Worker {
             for (id, action) in actions {
                 match action {
                     Action::Done => self.delete_root(id),
-                    Action::Continue(crate::abi::StreamType::Request) if id == own => {
-                        mine.continue_request = true
-                    }
+                    Action::Continue(crate::abi::StreamType::Request) if id == own => mine.continue_request = true,
                     Action::Continue(_) if id == own => mine.continue_response = true,
                     Action::Close if id == own => mine.close = true,
-                    Action::LocalReply(reply) if id == own => {
-                        mine.reply = mine.reply.or(Some(reply))
-                    }
+                    Action::LocalReply(reply) if id == own => mine.reply = mine.reply.or(Some(reply)),
                     action => self.act_on_other(id, action),
                 }
             }
@@ -246,8 +238,7 @@ impl Worker {
         let Some(stream) = self.vm.state_mut().streams.get_mut(&id) else {
             return;
         };
-        let direction =
-            |stream: crate::abi::StreamType| usize::from(stream != crate::abi::StreamType::Request);
+        let direction = |stream: crate::abi::StreamType| usize::from(stream != crate::abi::StreamType::Request);
         let event = match action {
             Action::Continue(stream_type) => {
                 let Some(paused) = stream.paused.get_mut(direction(stream_type)) else {

@@ -19,10 +19,9 @@ impl<'a> GuestMemory<'a> {
         let memory = match guest.data().memory {
             Some(memory) => memory,
             // Hostcalls of a `start` section come before the host has looked up the exports.
-            None => guest
-                .get_export("memory")
-                .and_then(wasmtime::Extern::into_memory)
-                .ok_or(Status::InvalidMemoryAccess)?,
+            None => {
+                guest.get_export("memory").and_then(wasmtime::Extern::into_memory).ok_or(Status::InvalidMemoryAccess)?
+            }
         };
         let (bytes, state) = memory.data_and_store_mut(guest.as_context_mut());
         Ok(Self { bytes, state })
@@ -33,9 +32,7 @@ impl<'a> GuestMemory<'a> {
     /// Also an empty range must lie inside the memory.
     pub(crate) fn read(&mut self, pointer: u32, size: u32) -> Result<&[u8], Fail> {
         self.state.cost.bytes_out += u64::from(size);
-        self.bytes
-            .get(range(pointer, size))
-            .ok_or(Status::InvalidMemoryAccess.into())
+        self.bytes.get(range(pointer, size)).ok_or(Status::InvalidMemoryAccess.into())
     }
 
     /// Two byte ranges that the module hands over, and the host's state.
@@ -44,35 +41,27 @@ impl<'a> GuestMemory<'a> {
         first: (u32, u32),
         second: (u32, u32),
     ) -> Result<(&[u8], &[u8], &mut HostState), Fail> {
-        self.state.cost.bytes_out += u64::from(first.1) + u64::from(second.1);
-        match (
-            self.bytes.get(range(first.0, first.1)),
-            self.bytes.get(range(second.0, second.1)),
-        ) {
+        let size = u64::from(first.1) + u64::from(second.1);
+        self.state.cost.bytes_out += size;
+        self.state.afford(size / 8);
+        match (self.bytes.get(range(first.0, first.1)), self.bytes.get(range(second.0, second.1))) {
             (Some(first), Some(second)) => Ok((first, second, self.state)),
             _ => Err(Status::InvalidMemoryAccess.into()),
         }
     }
 
     /// One byte range that the module hands over, and the host's state.
-    pub(crate) fn read_with(
-        &mut self,
-        pointer: u32,
-        size: u32,
-    ) -> Result<(&[u8], &mut HostState), Fail> {
-        self.read_two((pointer, size), (pointer, 0))
-            .map(|(bytes, _, state)| (bytes, state))
+    pub(crate) fn read_with(&mut self, pointer: u32, size: u32) -> Result<(&[u8], &mut HostState), Fail> {
+        self.read_two((pointer, size), (pointer, 0)).map(|(bytes, _, state)| (bytes, state))
     }
 
     /// Writes bytes to where the module wants them.
     pub(crate) fn write(&mut self, pointer: u32, bytes: &[u8]) -> Answer {
         let size = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
-        let place = self
-            .bytes
-            .get_mut(range(pointer, size))
-            .ok_or(Status::InvalidMemoryAccess)?;
+        let place = self.bytes.get_mut(range(pointer, size)).ok_or(Status::InvalidMemoryAccess)?;
         place.copy_from_slice(bytes);
         self.state.cost.bytes_in += u64::from(size);
+        self.state.afford(u64::from(size) / 8);
         Ok(())
     }
 
@@ -87,24 +76,16 @@ impl<'a> GuestMemory<'a> {
     }
 
     /// The area that the module wants filled.
-    pub(crate) fn area(
-        &mut self,
-        pointer: u32,
-        size: u32,
-    ) -> Result<(&mut [u8], &mut HostState), Fail> {
+    pub(crate) fn area(&mut self, pointer: u32, size: u32) -> Result<(&mut [u8], &mut HostState), Fail> {
         self.state.cost.bytes_in += u64::from(size);
-        let area = self
-            .bytes
-            .get_mut(range(pointer, size))
-            .ok_or(Status::InvalidMemoryAccess)?;
+        let area = self.bytes.get_mut(range(pointer, size)).ok_or(Status::InvalidMemoryAccess)?;
         Ok((area, self.state))
     }
 
     /// Reads for the trace, which is not counted.
     pub(crate) fn peek(&self, pointer: u64, size: u64) -> Option<&[u8]> {
         let start = usize::try_from(pointer).ok()?;
-        self.bytes
-            .get(start..start.checked_add(usize::try_from(size).ok()?)?)
+        self.bytes.get(start..start.checked_add(usize::try_from(size).ok()?)?)
     }
 
     /// Reads a 32-bit number for the trace.
@@ -162,9 +143,7 @@ fn allocate(guest: &mut Guest<'_>, size: u32) -> Result<u32, Fail> {
         None => {}
         Some(Effect::Status(_)) => return Err(Status::InvalidMemoryAccess.into()),
         Some(Effect::Trap) => {
-            return Err(Fail::Trap(wasmtime::format_err!(
-                "fault put into the allocator"
-            )));
+            return Err(Fail::Trap(wasmtime::format_err!("fault put into the allocator")));
         }
     }
     // Taken out while it runs: an allocator that makes a hostcall which allocates would never end.

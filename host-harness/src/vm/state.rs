@@ -11,10 +11,7 @@ use wasmtime::{Memory, ResourceLimiter, TypedFunc};
 
 use crate::abi::{MapType, MetricType, StreamType};
 use crate::stats::Metric;
-use crate::{
-    Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared, StreamEnd,
-    StreamFacts,
-};
+use crate::{Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared, StreamEnd, StreamFacts};
 
 /// Everything that hostcalls reach.
 pub(crate) struct HostState {
@@ -45,6 +42,9 @@ pub(crate) struct HostState {
     pub(crate) actions: Vec<(u32, Action)>,
     /// Cost of the running callback's context.
     pub(crate) cost: Cost,
+    /// Work that hostcalls may still do in this callback. Fuel does not see it, so that a loop of hostcalls could keep the host
+    /// busy for ever.
+    pub(crate) work_left: u64,
     /// Lines logged at warn or above while this is `Some`, for error messages.
     pub(crate) complaints: Option<Vec<String>>,
 }
@@ -161,20 +161,12 @@ pub(crate) struct Body {
 impl Body {
     /// What the module sees.
     pub(crate) fn shown(&self) -> &[u8] {
-        if self.buffering {
-            &self.held
-        } else {
-            &self.chunk
-        }
+        if self.buffering { &self.held } else { &self.chunk }
     }
 
     /// The same, to change.
     pub(crate) fn shown_mut(&mut self) -> &mut Vec<u8> {
-        if self.buffering {
-            &mut self.held
-        } else {
-            &mut self.chunk
-        }
+        if self.buffering { &mut self.held } else { &mut self.chunk }
     }
 }
 
@@ -205,9 +197,7 @@ impl HostState {
     pub(crate) fn new(shared: &Arc<Shared>, plugin: &Arc<PluginConfig>, role: Role) -> Self {
         let random = match shared.options.seed {
             // Each VM has its own sequence, which does not depend on what the others do.
-            Some(seed) => {
-                ChaCha12Rng::seed_from_u64(seed ^ role.number().wrapping_mul(0x9E37_79B9_7F4A_7C15))
-            }
+            Some(seed) => ChaCha12Rng::seed_from_u64(seed ^ role.number().wrapping_mul(0x9E37_79B9_7F4A_7C15)),
             None => ChaCha12Rng::from_rng(&mut rand::rng()),
         };
         Self {
@@ -216,9 +206,7 @@ impl HostState {
             plugin: Arc::clone(plugin),
             memory: None,
             allocator: None,
-            limiter: Limiter {
-                memory: shared.options.limits.memory,
-            },
+            limiter: Limiter { memory: shared.options.limits.memory },
             starting: false,
             configuring: None,
             roots: Vec::new(),
@@ -232,8 +220,16 @@ impl HostState {
             call_data: Vec::new(),
             actions: Vec::new(),
             cost: Cost::default(),
+            work_left: u64::MAX,
             complaints: None,
         }
+    }
+
+    /// Takes work from what hostcalls may still do; says whether there was enough.
+    pub(crate) fn afford(&mut self, work: u64) -> bool {
+        let enough = self.work_left >= work;
+        self.work_left = self.work_left.saturating_sub(work);
+        enough
     }
 
     /// A context id that is not in use.
@@ -254,11 +250,7 @@ impl HostState {
 
     /// The context that hostcalls act on: the effective one, while it is there.
     pub(crate) fn context(&self) -> u32 {
-        if self.effective != 0 && self.exists(self.effective) {
-            self.effective
-        } else {
-            self.current
-        }
+        if self.effective != 0 && self.exists(self.effective) { self.effective } else { self.current }
     }
 
     /// The stream that hostcalls act on; none for a root context.
@@ -282,14 +274,12 @@ impl HostState {
 
     /// The root context of the context that hostcalls act on.
     pub(crate) fn root_id(&self) -> u32 {
-        self.stream()
-            .map_or_else(|| self.context(), |stream| stream.root)
+        self.stream().map_or_else(|| self.context(), |stream| stream.root)
     }
 
     /// The plugin of the context that hostcalls act on.
     pub(crate) fn context_plugin(&self) -> &Arc<PluginConfig> {
-        self.root(self.root_id())
-            .map_or(&self.plugin, |root| &root.plugin)
+        self.root(self.root_id()).map_or(&self.plugin, |root| &root.plugin)
     }
 
     /// A line for the log.
@@ -325,11 +315,7 @@ impl Stream {
     /// A map for reading: in the log phase as the proxy's access log has it.
     pub(crate) fn readable(&self, map: MapType) -> Option<&HeaderMap> {
         let slot = self.map(map)?;
-        let readable = if self.logging {
-            slot.present && map != MapType::RequestTrailers
-        } else {
-            slot.current
-        };
+        let readable = if self.logging { slot.present && map != MapType::RequestTrailers } else { slot.current };
         readable.then_some(&slot.map)
     }
 
@@ -357,21 +343,11 @@ pub(crate) struct Limiter {
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(
-        &mut self,
-        _: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(desired <= self.memory)
     }
 
-    fn table_growing(
-        &mut self,
-        _: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(desired <= 1 << 20)
     }
 }

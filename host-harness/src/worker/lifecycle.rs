@@ -13,22 +13,12 @@ impl Worker {
     /// # Errors
     ///
     /// When the module cannot be loaded, traps, or refuses its configuration.
-    pub fn start(
-        module: &Module,
-        plugin: &PluginConfig,
-        shared: &Arc<Shared>,
-        role: Role,
-    ) -> Result<Self, StartError> {
+    pub fn start(module: &Module, plugin: &PluginConfig, shared: &Arc<Shared>, role: Role) -> Result<Self, StartError> {
         let plugin = Arc::new(plugin.clone());
         let vm = Vm::new(module, &plugin, shared, role)?;
-        let mut worker = Self {
-            shared: Arc::clone(shared),
-            vm,
-            root: 0,
-            policy: plugin.failure_policy,
-            events: Vec::new(),
-        };
-        worker.root = worker.start_root(&plugin)?;
+        let mut worker =
+            Self { shared: Arc::clone(shared), vm, root: 0, policy: plugin.failure_policy, events: Vec::new() };
+        worker.root = worker.start_root(&plugin).map_err(|(_, error)| error)?;
         Ok(worker)
     }
 
@@ -38,11 +28,7 @@ impl Worker {
     /// # Errors
     ///
     /// As for [`Self::start`].
-    pub fn canary(
-        module: &Module,
-        plugin: &PluginConfig,
-        shared: &Arc<Shared>,
-    ) -> Result<(), StartError> {
+    pub fn canary(module: &Module, plugin: &PluginConfig, shared: &Arc<Shared>) -> Result<(), StartError> {
         Self::start(module, plugin, shared, Role::Canary).map(drop)
     }
 
@@ -53,7 +39,13 @@ impl Worker {
     /// When the module refuses; the old configuration stays then.
     pub fn reconfigure(&mut self, plugin: &PluginConfig) -> Result<(), StartError> {
         let plugin = Arc::new(plugin.clone());
-        let new = self.start_root(&plugin)?;
+        let new = match self.start_root(&plugin) {
+            Ok(new) => new,
+            Err((refused, error)) => {
+                self.end_root(refused);
+                return Err(error);
+            }
+        };
         let old = std::mem::replace(&mut self.root, new);
         self.policy = plugin.failure_policy;
         self.retire(old);
@@ -66,34 +58,17 @@ impl Worker {
         if self.vm.failure().is_some() {
             return None;
         }
-        self.vm
-            .state()
-            .roots
-            .iter()
-            .filter_map(|root| root.tick)
-            .map(|tick| tick.due_ns)
-            .min()
+        self.vm.state().roots.iter().filter_map(|root| root.tick).map(|tick| tick.due_ns).min()
     }
 
     /// Runs the ticks that are due. A timer starts anew after its tick.
     pub fn run_due_ticks(&mut self) {
         let now = self.shared.clock().now_ns();
         let due = |root: &&Root| root.tick.is_some_and(|tick| tick.due_ns <= now);
-        let due: Vec<u32> = self
-            .vm
-            .state()
-            .roots
-            .iter()
-            .filter(due)
-            .map(|root| root.id)
-            .collect();
+        let due: Vec<u32> = self.vm.state().roots.iter().filter(due).map(|root| root.id).collect();
         for id in due {
-            let before = self
-                .root_of(id)
-                .and_then(|root| root.tick)
-                .map(|tick| tick.due_ns);
-            self.vm
-                .call("proxy_on_tick", id, |exports| &exports.tick, id, &[id]);
+            let before = self.root_of(id).and_then(|root| root.tick).map(|tick| tick.due_ns);
+            self.vm.call("proxy_on_tick", id, |exports| &exports.tick, id, &[id]);
             self.settle(0);
             let now = self.shared.clock().now_ns();
             if let Some(tick) = self.root_of(id).and_then(|root| root.tick.as_mut())
@@ -114,8 +89,8 @@ impl Worker {
         self.vm.state().roots.is_empty() || self.vm.failure().is_some()
     }
 
-    /// Makes a root context: create, VM start, configure.
-    fn start_root(&mut self, plugin: &Arc<PluginConfig>) -> Result<u32, StartError> {
+    /// Makes a root context: create, VM start, configure. One that refuses is there still; the error comes with its id.
+    fn start_root(&mut self, plugin: &Arc<PluginConfig>) -> Result<u32, (u32, StartError)> {
         let state = self.vm.state_mut();
         let id = state.new_context_id();
         state.roots.push(Root {
@@ -134,14 +109,10 @@ impl Worker {
             Ok(()) => Ok(id),
             Err(callback) => {
                 let error = match self.vm.failure() {
-                    Some(message) => StartError::Trap {
-                        callback,
-                        message: message.to_owned(),
-                    },
+                    Some(message) => StartError::Trap { callback, message: message.to_owned() },
                     None => StartError::Refused { callback, log },
                 };
-                self.end_root(id);
-                Err(error)
+                Err((id, error))
             }
         }
     }
@@ -153,50 +124,24 @@ impl Worker {
         const CONFIGURE: &str = "proxy_on_configure";
         let size = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
 
-        self.vm.call(
-            CREATE,
-            id,
-            |exports| &exports.context_create,
-            (id, 0),
-            &[id, 0],
-        );
+        self.vm.call(CREATE, id, |exports| &exports.context_create, (id, 0), &[id, 0]);
         self.fine(CREATE)?;
         let bytes = size(&self.vm.state().plugin.vm_configuration);
-        let answer = self.vm.call(
-            START,
-            id,
-            |exports| &exports.vm_start,
-            (id, bytes),
-            &[id, bytes],
-        );
+        let answer = self.vm.call(START, id, |exports| &exports.vm_start, (id, bytes), &[id, bytes]);
         self.fine(START)?;
         if answer == Some(0) {
             return Err(START);
         }
         let bytes = size(&plugin.configuration);
         self.vm.state_mut().configuring = Some(id);
-        let answer = self.vm.call(
-            CONFIGURE,
-            id,
-            |exports| &exports.configure,
-            (id, bytes),
-            &[id, bytes],
-        );
+        let answer = self.vm.call(CONFIGURE, id, |exports| &exports.configure, (id, bytes), &[id, bytes]);
         self.vm.state_mut().configuring = None;
         self.fine(CONFIGURE)?;
-        if answer == Some(0) {
-            Err(CONFIGURE)
-        } else {
-            Ok(())
-        }
+        if answer == Some(0) { Err(CONFIGURE) } else { Ok(()) }
     }
 
     fn fine(&self, callback: &'static str) -> Result<(), &'static str> {
-        if self.vm.failure().is_some() {
-            Err(callback)
-        } else {
-            Ok(())
-        }
+        if self.vm.failure().is_some() { Err(callback) } else { Ok(()) }
     }
 
     /// No new streams for this root; it ends with its last one.
@@ -221,14 +166,10 @@ impl Worker {
 
     fn end_root(&mut self, id: u32) {
         match self.root_of(id) {
-            Some(root) if matches!(root.life, Life::Active | Life::Retired) => {
-                root.life = Life::Finishing
-            }
+            Some(root) if matches!(root.life, Life::Active | Life::Retired) => root.life = Life::Finishing,
             _ => return,
         }
-        let done = self
-            .vm
-            .call("proxy_on_done", id, |exports| &exports.done, id, &[id]);
+        let done = self.vm.call("proxy_on_done", id, |exports| &exports.done, id, &[id]);
         self.settle(0);
         // A module without the callback has nothing to wait for.
         if done != Some(0) {
@@ -238,8 +179,7 @@ impl Worker {
 
     pub(super) fn delete_root(&mut self, id: u32) {
         if self.root_of(id).is_some() {
-            self.vm
-                .call("proxy_on_delete", id, |exports| &exports.delete, id, &[id]);
+            self.vm.call("proxy_on_delete", id, |exports| &exports.delete, id, &[id]);
             self.vm.state_mut().roots.retain(|root| root.id != id);
         }
     }
