@@ -161,12 +161,11 @@ fn correlation(scrape: &Scrape, log: &[serde_json::Value]) {
     for line in log {
         let outcome = line["outcome"].as_str().unwrap();
         let family = match outcome {
-            "not_seen" => "none",
             refused if refused.starts_with("refused_") => "refused",
             other => other,
         };
         *logged.entry([family.to_owned()]).or_default() += 1;
-        assert_eq!(line["correlation_id"].is_null(), outcome == "not_seen", "{line}");
+        assert_eq!(line["correlation_id"].is_null(), outcome == "none", "{line}");
     }
     let outcomes: BTreeMap<_, _> = outcomes.into_iter().filter(|(_, count)| *count > 0).collect();
     assert_eq!(outcomes, logged);

@@ -1,7 +1,7 @@
 //! What the tests share: the built module, proxies, an upstream, traffic with a ledger, hostile requests.
 
-pub mod counters;
-pub mod hostile;
-pub mod proxy;
-pub mod traffic;
-pub mod upstream;
+pub(crate) mod counters;
+pub(crate) mod hostile;
+pub(crate) mod proxy;
+pub(crate) mod traffic;
+pub(crate) mod upstream;

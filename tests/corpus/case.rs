@@ -13,7 +13,7 @@ use super::values;
 use crate::correlation::is_uuid;
 
 /// Runs streams and tells what became of them.
-pub trait Driver {
+pub(crate) trait Driver {
     /// One stream, from its first callback to its last.
     fn request(&mut self, step: &Step) -> Observed;
     /// All counters by stat name, after everything was handed over.
@@ -21,97 +21,97 @@ pub trait Driver {
 }
 
 /// Header lines in order.
-pub type Headers = Vec<(Vec<u8>, Vec<u8>)>;
+pub(crate) type Headers = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What became of a stream.
 #[derive(Debug, Default)]
-pub struct Observed {
+pub(crate) struct Observed {
     /// What the upstream was sent.
-    pub upstream: Headers,
+    pub(crate) upstream: Headers,
     /// What the client was answered.
-    pub response: Headers,
+    pub(crate) response: Headers,
     /// Filter state, without the namespace.
-    pub state: BTreeMap<String, Vec<u8>>,
+    pub(crate) state: BTreeMap<String, Vec<u8>>,
 }
 
 /// A case.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Case {
+pub(crate) struct Case {
     /// The claim.
-    pub name: String,
+    pub(crate) name: String,
     /// The plugin configuration.
     #[serde(default)]
-    pub config: Value,
+    pub(crate) config: Value,
     /// Streams, one after the other.
-    pub requests: Vec<Step>,
+    pub(crate) requests: Vec<Step>,
     /// Counters that must have these values at the end.
     #[serde(default)]
-    pub counters: BTreeMap<String, Vec<Series>>,
+    pub(crate) counters: BTreeMap<String, Vec<Series>>,
 }
 
 /// One series of a counter.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Series {
+pub(crate) struct Series {
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// Its value.
-    pub value: u64,
+    pub(crate) value: u64,
 }
 
 /// One stream.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Step {
+pub(crate) struct Step {
     /// The request's head; without any header where the proxy could not read one.
-    pub request: Head,
+    pub(crate) request: Head,
     /// The answer.
     #[serde(default)]
-    pub response: Option<Answer>,
+    pub(crate) response: Option<Answer>,
     /// The client leaves before an answer.
     #[serde(default)]
-    pub abort: bool,
+    pub(crate) abort: bool,
     /// The proxy answers before the filter sees the request: `on_log` is the only callback.
     #[serde(default)]
-    pub log_only: bool,
+    pub(crate) log_only: bool,
     /// The sender's address.
     #[serde(default)]
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
     /// From the request's headers to the end.
     #[serde(default)]
-    pub duration_us: u64,
+    pub(crate) duration_us: u64,
     /// What must become of it.
     #[serde(default)]
-    pub expect: Expect,
+    pub(crate) expect: Expect,
 }
 
 /// A request's head.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Head {
+pub(crate) struct Head {
     /// Header lines, pseudo-headers first.
-    pub headers: Vec<(Text, Text)>,
+    pub(crate) headers: Vec<(Text, Text)>,
 }
 
 /// An answer.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Its code.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Its other header lines.
     #[serde(default)]
-    pub headers: Vec<(Text, Text)>,
+    pub(crate) headers: Vec<(Text, Text)>,
     /// Its trailers.
     #[serde(default)]
-    pub trailers: Vec<(Text, Text)>,
+    pub(crate) trailers: Vec<(Text, Text)>,
 }
 
 /// Bytes, as text.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-pub enum Text {
+pub(crate) enum Text {
     /// As written.
     Plain(String),
     /// A long one.
@@ -128,7 +128,7 @@ pub enum Text {
 
 impl Text {
     /// The bytes.
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let text = match self {
             Self::Plain(text) => text.clone(),
             Self::Repeat { prefix, repeat, times } => format!("{prefix}{}", repeat.repeat(*times)),
@@ -137,7 +137,7 @@ impl Text {
     }
 
     /// Header lines as bytes.
-    pub fn headers(lines: &[(Self, Self)]) -> Headers {
+    pub(crate) fn headers(lines: &[(Self, Self)]) -> Headers {
         lines.iter().map(|(name, value)| (name.bytes(), value.bytes())).collect()
     }
 }
@@ -145,7 +145,7 @@ impl Text {
 /// What must become of a stream.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Expect {
+pub(crate) struct Expect {
     #[serde(default)]
     upstream: BTreeMap<String, Value>,
     #[serde(default)]
@@ -156,7 +156,7 @@ pub struct Expect {
 
 impl Expect {
     /// What is not as it must be.
-    pub fn check(&self, observed: &Observed) -> Vec<String> {
+    pub(crate) fn check(&self, observed: &Observed) -> Vec<String> {
         let mut failures = Vec::new();
         for (side, expected, headers) in
             [("upstream", &self.upstream, &observed.upstream), ("response", &self.response, &observed.response)]
@@ -217,7 +217,7 @@ fn matches(expected: &Value, found: &[u8]) -> bool {
 }
 
 /// Every case of every file, its configuration merged over the file's base.
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct File {

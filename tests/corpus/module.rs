@@ -11,14 +11,14 @@ use super::case::{Driver, Headers, Observed, Step, Text};
 use crate::support::proxy::module;
 
 /// A host with one worker.
-pub struct ModuleDriver {
+pub(crate) struct ModuleDriver {
     host: Host,
     namespace: String,
 }
 
 impl ModuleDriver {
     /// For a configuration.
-    pub fn new(config: &str) -> Self {
+    pub(crate) fn new(config: &str) -> Self {
         let value: Value = serde_json::from_str(config).unwrap();
         let namespace = value["namespace"].as_str().unwrap_or("eucora").to_owned();
         let host = Host::builder().module(&module()).configuration(config).workers(1).seed(7).start().unwrap();
@@ -54,6 +54,7 @@ impl Driver for ModuleDriver {
                     code: step.response.as_ref().map(|answer| answer.status),
                     duration_ns: Some(step.duration_us * 1000),
                     request_headers: Some(headers),
+                    response_headers: step.response.as_ref().map(|answer| HeaderMap::from([(":status", answer.status.to_string())])),
                     ..StreamEnd::default()
                 },
             );

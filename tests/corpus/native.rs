@@ -11,7 +11,7 @@ use telemetry::metrics::{MetricKind, MetricSink};
 use super::case::{Driver, Headers, Observed, Step, Text};
 
 /// The core, the state of one worker, and the shared data of a proxy.
-pub struct Native {
+pub(crate) struct Native {
     filter: Filter,
     state: State,
     shared: BTreeMap<&'static str, Vec<u8>>,
@@ -41,7 +41,7 @@ impl MetricSink for Stats {
 
 impl Native {
     /// For a configuration.
-    pub fn new(config: &str) -> Self {
+    pub(crate) fn new(config: &str) -> Self {
         let filter = Filter::new(Config::from_json(config.as_bytes()).unwrap_or_else(|e| panic!("{e}")));
         let state = State::new(&filter);
         Self { filter, state, shared: BTreeMap::new(), seed: [7; 16], stats: Stats::default() }

@@ -3,23 +3,22 @@
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::traffic;
 use super::upstream::BEHAVIOUR;
 
 /// One request: method, target and header lines, all bytes.
 #[derive(Debug, Clone)]
-pub struct HostileRequest {
+pub(crate) struct HostileRequest {
     /// The method token.
-    pub method: Vec<u8>,
+    pub(crate) method: Vec<u8>,
     /// The request target.
-    pub target: Vec<u8>,
+    pub(crate) target: Vec<u8>,
     /// Header lines in order, with duplicates.
-    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) headers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// A generator; the same seed gives the same requests.
 #[derive(Debug)]
-pub struct Hostile {
+pub(crate) struct Hostile {
     rng: ChaCha8Rng,
 }
 
@@ -36,12 +35,12 @@ const TARGETS: [&str; 20] = [
 
 impl Hostile {
     /// A generator from a seed.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { rng: ChaCha8Rng::seed_from_u64(seed) }
     }
 
     /// The next request.
-    pub fn next_request(&mut self) -> HostileRequest {
+    pub(crate) fn next_request(&mut self) -> HostileRequest {
         let method = self.method();
         let target = self.target();
         let mut headers = Vec::new();
@@ -111,7 +110,7 @@ impl Hostile {
 
 impl HostileRequest {
     /// As HTTP/1.1 bytes, without a body.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut out = [self.method.as_slice(), b" ", self.target.as_slice(), b" HTTP/1.1\r\n"].concat();
         for (name, value) in &self.headers {
             out.extend_from_slice(&[name.as_slice(), b": ", value.as_slice(), b"\r\n"].concat());
@@ -121,7 +120,7 @@ impl HostileRequest {
     }
 
     /// As the header map a proxy would show, pseudo-headers first.
-    pub fn to_pairs(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub(crate) fn to_pairs(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut pairs = vec![(b":method".to_vec(), self.method.clone()), (b":path".to_vec(), self.target.clone())];
         for (name, value) in &self.headers {
             let name = if name == b"host" { b":authority".to_vec() } else { name.to_ascii_lowercase() };
@@ -134,7 +133,7 @@ impl HostileRequest {
 /// Sends `count` hostile requests over sockets, `depth` pipelined on each connection, and returns how many were written.
 ///
 /// The answers are read and thrown away: the proxy's own counters are what counts are compared with.
-pub async fn flood(target: std::net::SocketAddr, count: u64, depth: u64, seed: u64) -> u64 {
+pub(crate) async fn flood(target: std::net::SocketAddr, count: u64, depth: u64, seed: u64) -> u64 {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut hostile = Hostile::new(seed);
     let mut written = 0;
@@ -161,9 +160,4 @@ pub async fn flood(target: std::net::SocketAddr, count: u64, depth: u64, seed: u
         sending.abort();
     }
     written
-}
-
-/// The label that a method of this request is counted under.
-pub fn method_label(request: &HostileRequest) -> String {
-    traffic::method_label(&String::from_utf8_lossy(&request.method)).to_owned()
 }

@@ -14,7 +14,7 @@ use host_harness::stats_config::StatsConfig;
 use host_harness::{Module, PluginConfig};
 
 /// The built module. Builds it first, once in a test run, so that it is never stale.
-pub fn module_path() -> &'static Path {
+pub(crate) fn module_path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
         let output = std::process::Command::new(env!("CARGO"))
@@ -33,12 +33,12 @@ pub fn module_path() -> &'static Path {
 }
 
 /// The module, compiled for the embedded host.
-pub fn module() -> Module {
+pub(crate) fn module() -> Module {
     Module::from_file(module_path()).unwrap()
 }
 
 /// Envoy's executable, or none with a word of why; an error where tools are required.
-pub fn envoy_binary() -> Option<PathBuf> {
+pub(crate) fn envoy_binary() -> Option<PathBuf> {
     match Tools::new(Fetch::Never).envoy() {
         Ok(tool) => Some(tool.path),
         Err(error) => {
@@ -51,27 +51,27 @@ pub fn envoy_binary() -> Option<PathBuf> {
 
 /// How a test wants its proxy.
 #[derive(Debug, Clone)]
-pub struct ProxyOptions {
+pub(crate) struct ProxyOptions {
     /// The plugin configuration as JSON.
-    pub configuration: String,
+    pub(crate) configuration: String,
     /// Where requests go.
-    pub upstream: SocketAddr,
+    pub(crate) upstream: SocketAddr,
     /// Worker threads.
-    pub workers: u32,
+    pub(crate) workers: u32,
     /// After which the client gets 504.
-    pub route_timeout: Duration,
+    pub(crate) route_timeout: Duration,
 }
 
 impl ProxyOptions {
     /// The EUCORA profile, two workers.
-    pub fn new(upstream: SocketAddr) -> Self {
+    pub(crate) fn new(upstream: SocketAddr) -> Self {
         Self { configuration: profile_json(), upstream, workers: 2, route_timeout: Duration::from_secs(20) }
     }
 }
 
 /// A running proxy.
 #[derive(Debug)]
-pub enum Proxy {
+pub(crate) enum Proxy {
     /// The embedded host.
     Harness {
         /// The server.
@@ -87,7 +87,7 @@ pub enum Proxy {
 
 impl Proxy {
     /// The embedded host with the shipped `stats_config`.
-    pub async fn harness(options: &ProxyOptions) -> Self {
+    pub(crate) async fn harness(options: &ProxyOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let access_log = folder.path().join("access.log");
         let plugin = PluginConfig {
@@ -107,7 +107,7 @@ impl Proxy {
     }
 
     /// Real Envoy, where there is one.
-    pub async fn envoy(options: &ProxyOptions) -> Option<Self> {
+    pub(crate) async fn envoy(options: &ProxyOptions) -> Option<Self> {
         let mut envoy = EnvoyOptions::new(envoy_binary()?, module_path());
         envoy.configuration.clone_from(&options.configuration);
         envoy.upstream = options.upstream.into();
@@ -117,7 +117,7 @@ impl Proxy {
     }
 
     /// Where clients connect.
-    pub fn listen(&self) -> SocketAddr {
+    pub(crate) fn listen(&self) -> SocketAddr {
         match self {
             Self::Harness { server, .. } => server.listen,
             Self::Envoy(envoy) => envoy.listen(),
@@ -125,7 +125,7 @@ impl Proxy {
     }
 
     /// The admin interface.
-    pub fn admin(&self) -> SocketAddr {
+    pub(crate) fn admin(&self) -> SocketAddr {
         match self {
             Self::Harness { server, .. } => server.admin,
             Self::Envoy(envoy) => envoy.admin(),
@@ -133,7 +133,7 @@ impl Proxy {
     }
 
     /// Its access log, line by line.
-    pub fn access_log(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn access_log(&self) -> Vec<serde_json::Value> {
         let path = match self {
             Self::Harness { access_log, .. } => access_log.clone(),
             Self::Envoy(envoy) => envoy.access_log().unwrap(),
@@ -146,7 +146,7 @@ impl Proxy {
     }
 
     /// Waits until the filter has handed over as many requests as the proxy counted, and no stream is open.
-    pub async fn settled(&self) -> Scrape {
+    pub(crate) async fn settled(&self) -> Scrape {
         let waited = scrape::wait_until(self.admin(), Duration::from_secs(60), |s| {
             proxy_total(s) == filter_total(s) && s.sum("envoy_http_downstream_rq_active", &INGRESS) == 0.0
         })
@@ -163,7 +163,7 @@ impl Proxy {
     }
 
     /// Waits until the access log has as many lines as there were requests.
-    pub async fn whole_access_log(&self, lines: u64) -> Vec<serde_json::Value> {
+    pub(crate) async fn whole_access_log(&self, lines: u64) -> Vec<serde_json::Value> {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
         loop {
             let log = self.access_log();
@@ -176,7 +176,7 @@ impl Proxy {
     }
 
     /// Ends it in an orderly way.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         match self {
             Self::Harness { server, .. } => server.shutdown().await,
             Self::Envoy(mut envoy) => {
@@ -187,20 +187,20 @@ impl Proxy {
 }
 
 /// The listener of the shipped bootstrap, in the proxy's own stats.
-pub const INGRESS: [(&str, &str); 1] = [("envoy_http_conn_manager_prefix", "ingress")];
+pub(crate) const INGRESS: [(&str, &str); 1] = [("envoy_http_conn_manager_prefix", "ingress")];
 
 /// The requests that the proxy itself counted.
-pub fn proxy_total(scrape: &Scrape) -> u64 {
+pub(crate) fn proxy_total(scrape: &Scrape) -> u64 {
     scrape.count("envoy_http_downstream_rq_total", &INGRESS)
 }
 
 /// The requests that the filter counted.
-pub fn filter_total(scrape: &Scrape) -> u64 {
+pub(crate) fn filter_total(scrape: &Scrape) -> u64 {
     scrape.count("eucora_http_requests_total", &[])
 }
 
 /// The proxy's own counts by class of status.
-pub fn proxy_classes(scrape: &Scrape) -> BTreeMap<u16, u64> {
+pub(crate) fn proxy_classes(scrape: &Scrape) -> BTreeMap<u16, u64> {
     scrape
         .counts_by("envoy_http_downstream_rq_xx", ["envoy_http_conn_manager_prefix", "envoy_response_code_class"])
         .into_iter()
@@ -210,7 +210,7 @@ pub fn proxy_classes(scrape: &Scrape) -> BTreeMap<u16, u64> {
 }
 
 /// The filter's counts by method and status.
-pub fn filter_counts(scrape: &Scrape) -> BTreeMap<(String, u16), u64> {
+pub(crate) fn filter_counts(scrape: &Scrape) -> BTreeMap<(String, u16), u64> {
     scrape
         .counts_by("eucora_http_requests_total", ["method", "status"])
         .into_iter()
@@ -220,7 +220,7 @@ pub fn filter_counts(scrape: &Scrape) -> BTreeMap<(String, u16), u64> {
 }
 
 /// Adds up counts under another key.
-pub fn fold<K: Ord, N: Ord + Clone>(counts: &BTreeMap<K, u64>, key: impl Fn(&K) -> N) -> BTreeMap<N, u64> {
+pub(crate) fn fold<K: Ord, N: Ord + Clone>(counts: &BTreeMap<K, u64>, key: impl Fn(&K) -> N) -> BTreeMap<N, u64> {
     let mut out = BTreeMap::new();
     for (k, count) in counts {
         *out.entry(key(k)).or_default() += count;

@@ -18,21 +18,21 @@ use super::upstream::BEHAVIOUR;
 
 /// What the client saw, by the labels that the filter should have counted it under.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// Streams by method label and status; status 0: the client left before an answer.
-    pub streams: BTreeMap<(String, u16), u64>,
+    pub(crate) streams: BTreeMap<(String, u16), u64>,
     /// Answers to bytes that are no well-formed request; their method label is whatever the proxy could read.
-    pub malformed: BTreeMap<u16, u64>,
+    pub(crate) malformed: BTreeMap<u16, u64>,
 }
 
 impl Ledger {
     /// Counts one stream.
-    pub fn add(&mut self, method: &str, status: u16) {
+    pub(crate) fn add(&mut self, method: &str, status: u16) {
         *self.streams.entry((method.to_owned(), status)).or_default() += 1;
     }
 
     /// Adds another ledger.
-    pub fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         for (key, count) in &other.streams {
             *self.streams.entry(key.clone()).or_default() += count;
         }
@@ -42,12 +42,12 @@ impl Ledger {
     }
 
     /// All streams, malformed ones too.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.streams.values().sum::<u64>() + self.malformed.values().sum::<u64>()
     }
 
     /// All streams by status.
-    pub fn by_status(&self) -> BTreeMap<u16, u64> {
+    pub(crate) fn by_status(&self) -> BTreeMap<u16, u64> {
         let mut out = self.malformed.clone();
         for ((_, status), count) in &self.streams {
             *out.entry(*status).or_default() += count;
@@ -61,7 +61,7 @@ const STATUSES: [u16; 16] = [200, 200, 200, 200, 201, 202, 204, 301, 304, 400, 4
 const PATHS: [&str; 6] = ["/api/v1/deployments/", "/api/v1/health/", "/wp-login.php", "/", "/api/v1/assets/", "/%7Eunknown"];
 
 /// The label under which a method is counted.
-pub fn method_label(method: &str) -> &str {
+pub(crate) fn method_label(method: &str) -> &str {
     match method {
         "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" | "CONNECT" | "TRACE" => method,
         _ => "OTHER",
@@ -102,7 +102,7 @@ fn request(rng: &mut ChaCha8Rng, authority: &str, http2: bool) -> (Request<Full<
 }
 
 /// Sends `count` well-formed requests over one kept-alive HTTP/1.1 connection, or several after closes.
-pub async fn http1(target: SocketAddr, count: u64, seed: u64) -> Ledger {
+pub(crate) async fn http1(target: SocketAddr, count: u64, seed: u64) -> Ledger {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let authority = target.to_string();
     let mut ledger = Ledger::default();
@@ -127,7 +127,7 @@ pub async fn http1(target: SocketAddr, count: u64, seed: u64) -> Ledger {
 }
 
 /// Sends `count` well-formed requests over one HTTP/2 connection, eight at a time.
-pub async fn http2(target: SocketAddr, count: u64, seed: u64) -> Ledger {
+pub(crate) async fn http2(target: SocketAddr, count: u64, seed: u64) -> Ledger {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let authority = target.to_string();
     let mut ledger = Ledger::default();
@@ -155,7 +155,7 @@ pub async fn http2(target: SocketAddr, count: u64, seed: u64) -> Ledger {
 }
 
 /// Opens an HTTP/2 connection with prior knowledge.
-pub async fn http2_connection(target: SocketAddr) -> http2::SendRequest<Full<Bytes>> {
+pub(crate) async fn http2_connection(target: SocketAddr) -> http2::SendRequest<Full<Bytes>> {
     let socket = TcpStream::connect(target).await.unwrap();
     socket.set_nodelay(true).unwrap();
     let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
@@ -164,7 +164,7 @@ pub async fn http2_connection(target: SocketAddr) -> http2::SendRequest<Full<Byt
 }
 
 /// Clients that leave before the answer: HTTP/1.1 by closing, HTTP/2 by resetting the stream.
-pub async fn aborts(target: SocketAddr, each: u64) -> Ledger {
+pub(crate) async fn aborts(target: SocketAddr, each: u64) -> Ledger {
     let mut ledger = Ledger::default();
     for _ in 0..each {
         let mut socket = TcpStream::connect(target).await.unwrap();
@@ -189,7 +189,7 @@ pub async fn aborts(target: SocketAddr, each: u64) -> Ledger {
 }
 
 /// Upgrades that are accepted, echo some bytes and are closed by the client.
-pub async fn upgrades(target: SocketAddr, count: u64) -> Ledger {
+pub(crate) async fn upgrades(target: SocketAddr, count: u64) -> Ledger {
     let mut ledger = Ledger::default();
     for _ in 0..count {
         let mut socket = TcpStream::connect(target).await.unwrap();
@@ -211,7 +211,7 @@ pub async fn upgrades(target: SocketAddr, count: u64) -> Ledger {
 }
 
 /// Bytes that are no well-formed request; each is answered once and counted once.
-pub const MALFORMED: [&[u8]; 8] = [
+pub(crate) const MALFORMED: [&[u8]; 8] = [
     b"GET / HTTP/1.1\r\n\r\n",
     b"GET / HTTP/1.1\r\nhost: a\r\nbad header\r\n\r\n",
     b"GET / HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n",
@@ -223,7 +223,7 @@ pub const MALFORMED: [&[u8]; 8] = [
 ];
 
 /// Sends each malformed request `each` times on a connection of its own, and one head of 100 KiB.
-pub async fn malformed(target: SocketAddr, each: u64) -> Ledger {
+pub(crate) async fn malformed(target: SocketAddr, each: u64) -> Ledger {
     let mut ledger = Ledger::default();
     let large = format!("GET / HTTP/1.1\r\nhost: a\r\nx-large: {}\r\n\r\n", "a".repeat(100 * 1024));
     for bytes in MALFORMED.into_iter().chain([large.as_bytes()]) {
@@ -241,7 +241,7 @@ pub async fn malformed(target: SocketAddr, each: u64) -> Ledger {
 }
 
 /// Reads a response head: its status, and all bytes that came.
-pub async fn head(socket: &mut TcpStream) -> (Option<u16>, Vec<u8>) {
+pub(crate) async fn head(socket: &mut TcpStream) -> (Option<u16>, Vec<u8>) {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
@@ -259,7 +259,7 @@ pub async fn head(socket: &mut TcpStream) -> (Option<u16>, Vec<u8>) {
 }
 
 /// One raw exchange on a connection of its own: the status and the whole head.
-pub async fn raw(target: SocketAddr, request: &[u8]) -> (Option<u16>, String) {
+pub(crate) async fn raw(target: SocketAddr, request: &[u8]) -> (Option<u16>, String) {
     let mut socket = TcpStream::connect(target).await.unwrap();
     let _ = socket.write_all(request).await;
     let (status, bytes) = head(&mut socket).await;

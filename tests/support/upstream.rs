@@ -2,8 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,58 +20,45 @@ use tokio_util::task::AbortOnDropHandle;
 /// The request header that chooses what the upstream does: `;`-separated `name=value` words.
 ///
 /// `status=503`, `delay-ms=20`, `bytes=1000`, `chunks=5`, `grpc-status=13` (in trailers), `hang`, `reset`.
-pub const BEHAVIOUR: &str = "x-test-behaviour";
+pub(crate) const BEHAVIOUR: &str = "x-test-behaviour";
 
 /// The response header in which the upstream tells the correlation IDs it was sent: the lines, joined by `|`.
-pub const SEEN: &str = "x-test-seen";
+pub(crate) const SEEN: &str = "x-test-seen";
 
 type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// A running upstream; it stops when dropped.
 #[derive(Debug)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// Where it listens.
-    pub address: SocketAddr,
-    requests: Arc<AtomicU64>,
+    pub(crate) address: SocketAddr,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Upstream {
     /// Starts on a free loopback port.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let requests = Arc::new(AtomicU64::new(0));
-        let counter = requests.clone();
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             loop {
                 let Ok((socket, _)) = listener.accept().await else { continue };
                 let _ = socket.set_nodelay(true);
-                let counter = counter.clone();
                 connections.spawn(async move {
-                    let service = service_fn(move |request| {
-                        counter.fetch_add(1, Ordering::Relaxed);
-                        answer(request)
-                    });
                     let _ = auto::Builder::new(TokioExecutor::new())
-                        .serve_connection_with_upgrades(TokioIo::new(socket), service)
+                        .serve_connection_with_upgrades(TokioIo::new(socket), service_fn(answer))
                         .await;
                 });
                 while connections.try_join_next().is_some() {}
             }
         });
-        Self { address, requests, _task: AbortOnDropHandle::new(task) }
+        Self { address, _task: AbortOnDropHandle::new(task) }
     }
 
     /// Its address as a URL.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
-    }
-
-    /// How many requests reached it.
-    pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
     }
 }
 

@@ -165,10 +165,15 @@ fn join(path: &str, key: &str) -> String {
 fn suggestion(key: &str, fields: &[Field], path: &str) -> String {
     let near = fields
         .iter()
-        .map(|field| (distance(&key.to_ascii_lowercase().replace('-', "_"), field.name), field.name))
-        .filter(|(distance, name)| *distance <= 2.min(name.len() / 2))
+        .map(|field| {
+            let key = key.to_ascii_lowercase().replace('-', "_");
+            // Swapped letters are the likeliest slip: `tabel` is nearer to `table` than to `label`.
+            let swapped = key != field.name && same_letters(&key, field.name);
+            (if swapped { 1 } else { distance(&key, field.name) }, !swapped, field.name)
+        })
+        .filter(|(distance, _, name)| *distance <= 2.min(name.len() / 2))
         .min();
-    if let Some((_, name)) = near {
+    if let Some((_, _, name)) = near {
         return format!("did you mean `{name}`?");
     }
     let mut elsewhere = Vec::new();
@@ -193,6 +198,16 @@ fn places(key: &str, fields: &[Field], path: &str, found: &mut Vec<String>) {
             found.push(here);
         }
     }
+}
+
+/// Whether one text is the other with its letters in another order.
+fn same_letters(a: &str, b: &str) -> bool {
+    let sorted = |text: &str| {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.sort_unstable();
+        bytes
+    };
+    a.len() == b.len() && sorted(a) == sorted(b)
 }
 
 /// Edits (insertions, deletions, substitutions) between two short texts; anything long is far from everything.

@@ -191,6 +191,7 @@ fn fields_of_the_wrong_type() {
 
 #[test]
 fn unknown_fields() {
+    check(json!({"routes": {"tabel": []}}), "routes.tabel: unknown field; did you mean `table`?");
     check(json!({"name space": 1}), "`name space`: unknown field; did you mean `namespace`?");
     check(json!({"correlation": {"Header": "x"}}), "correlation.Header: unknown field; did you mean `header`?");
     check(
