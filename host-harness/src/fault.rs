@@ -31,11 +31,7 @@ impl Fault {
     /// ```
     #[must_use]
     pub fn hostcall(name: impl Into<String>) -> Self {
-        Self {
-            hostcall: name.into(),
-            nth: None,
-            effect: Effect::Status(Status::InternalFailure.code()),
-        }
+        Self { hostcall: name.into(), nth: None, effect: Effect::Status(Status::InternalFailure.code()) }
     }
 
     /// The module's allocator returns null to the host.
@@ -75,18 +71,12 @@ pub(crate) struct Faults {
 
 impl Faults {
     pub(crate) fn add(&self, fault: Fault) {
-        self.list
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((fault, 0));
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).push((fault, 0));
         self.armed.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn clear(&self) {
-        self.list
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.armed.store(false, Ordering::Relaxed);
     }
 
@@ -96,12 +86,7 @@ impl Faults {
             return None;
         }
         let mut struck = None;
-        for (fault, calls) in self
-            .list
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter_mut()
-        {
+        for (fault, calls) in self.list.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
             if fault.hostcall == hostcall {
                 *calls += 1;
                 if fault.nth.is_none_or(|nth| nth == *calls) {

@@ -32,11 +32,7 @@ const MAX_BYTES: usize = 64 << 20;
 
 impl HeaderMap {
     /// An empty map.
-    pub(crate) const EMPTY: Self = Self {
-        bytes: Vec::new(),
-        lines: Vec::new(),
-        garbage: 0,
-    };
+    pub(crate) const EMPTY: Self = Self { bytes: Vec::new(), lines: Vec::new(), garbage: 0 };
 
     /// An empty map.
     #[must_use]
@@ -75,9 +71,7 @@ impl HeaderMap {
 
     /// All values of `name`, in any case, in order.
     pub fn get_all(&self, name: impl AsRef<[u8]>) -> impl Iterator<Item = &[u8]> {
-        self.iter()
-            .filter(move |(key, _)| key.eq_ignore_ascii_case(name.as_ref()))
-            .map(|(_, value)| value)
+        self.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name.as_ref())).map(|(_, value)| value)
     }
 
     /// Adds a line at the end; the name is lower-cased.
@@ -90,28 +84,20 @@ impl HeaderMap {
         if self.garbage > self.byte_size() + 4096 {
             self.compact();
         }
-        let (Ok(start), Ok(name_len), Ok(value_len)) = (
-            u32::try_from(self.bytes.len()),
-            u32::try_from(name.len()),
-            u32::try_from(value.len()),
-        ) else {
+        let (Ok(start), Ok(name_len), Ok(value_len)) =
+            (u32::try_from(self.bytes.len()), u32::try_from(name.len()), u32::try_from(value.len()))
+        else {
             return;
         };
         self.bytes.extend(name.iter().map(u8::to_ascii_lowercase));
         self.bytes.extend_from_slice(value);
-        self.lines.push(Line {
-            start,
-            name: name_len,
-            value: value_len,
-        });
+        self.lines.push(Line { start, name: name_len, value: value_len });
     }
 
     /// Leaves exactly one line for `name`, at the place of the first one or at the end.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let name = name.as_ref();
-        let place = self
-            .iter()
-            .position(|(key, _)| key.eq_ignore_ascii_case(name));
+        let place = self.iter().position(|(key, _)| key.eq_ignore_ascii_case(name));
         self.remove(name);
         let before = self.lines.len();
         self.add(name, value);
@@ -125,17 +111,12 @@ impl HeaderMap {
 
     /// Removes every line of `name`; says whether there was one.
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> bool {
-        let Self {
-            bytes,
-            lines,
-            garbage,
-        } = self;
+        let Self { bytes, lines, garbage } = self;
         let before = lines.len();
         lines.retain(|line| {
             let start = line.start as usize;
-            let same = bytes
-                .get(start..start + line.name as usize)
-                .is_some_and(|key| key.eq_ignore_ascii_case(name.as_ref()));
+            let same =
+                bytes.get(start..start + line.name as usize).is_some_and(|key| key.eq_ignore_ascii_case(name.as_ref()));
             if same {
                 *garbage += line.len();
             }
@@ -173,17 +154,11 @@ impl HeaderMap {
         let start = line.start as usize;
         let middle = start + line.name as usize;
         let end = middle + line.value as usize;
-        (
-            self.bytes.get(start..middle).unwrap_or_default(),
-            self.bytes.get(middle..end).unwrap_or_default(),
-        )
+        (self.bytes.get(start..middle).unwrap_or_default(), self.bytes.get(middle..end).unwrap_or_default())
     }
 
     fn compact(&mut self) {
-        let mut tidy = Self {
-            bytes: Vec::with_capacity(self.byte_size() * 2),
-            ..Self::default()
-        };
+        let mut tidy = Self { bytes: Vec::with_capacity(self.byte_size() * 2), ..Self::default() };
         for (name, value) in self.iter() {
             tidy.add(name, value);
         }
@@ -192,10 +167,7 @@ impl HeaderMap {
 }
 
 /// Writes the ABI's encoding of `pairs`.
-pub(crate) fn encode_pairs<'a>(
-    pairs: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + Clone,
-    out: &mut Vec<u8>,
-) {
+pub(crate) fn encode_pairs<'a>(pairs: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + Clone, out: &mut Vec<u8>) {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
     out.extend(number(pairs.len()));
     for (name, value) in pairs.clone() {
@@ -216,8 +188,7 @@ fn decode(bytes: &[u8]) -> Option<HeaderMap> {
     if bytes.len() > MAX_PAIRS_BYTES {
         return None;
     }
-    let number =
-        |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk::<4>()?) as usize);
+    let number = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk::<4>()?) as usize);
     let count = number(0)?;
     if count > MAX_PAIRS {
         return None;
@@ -240,11 +211,7 @@ fn decode(bytes: &[u8]) -> Option<HeaderMap> {
 impl fmt::Debug for HeaderMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(
-                self.iter().map(|(name, value)| {
-                    format!("{}: {}", name.escape_ascii(), value.escape_ascii())
-                }),
-            )
+            .entries(self.iter().map(|(name, value)| format!("{}: {}", name.escape_ascii(), value.escape_ascii())))
             .finish()
     }
 }
@@ -278,3 +245,6 @@ impl<N: AsRef<[u8]>, V: AsRef<[u8]>, const LEN: usize> From<[(N, V); LEN]> for H
         lines.into_iter().collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,74 +178,61 @@ fn enter(
 
 /// One line of the trace: name, arguments as text, status, results.
 fn describe(guest: &mut Guest<'_>, call: Hostcall, arguments: &[u64], answer: &Answer) -> String {
-    use std::fmt::Write as _;
-
-    const SHOWN: usize = 200;
-    let mut text = format!("{}(", call.name());
-    let mut results = String::new();
+    let memory = GuestMemory::of(guest).ok();
+    let peek = |pointer: u64, size: u64| memory.as_ref().and_then(|memory| memory.peek(pointer, size));
+    let number = |pointer: u64| memory.as_ref().and_then(|memory| memory.peek_u32(pointer));
+    let mut given = Vec::new();
+    let mut results = Vec::new();
     let mut rest = arguments.iter().copied();
-    let mut memory = GuestMemory::of(guest).ok();
-    let mut number = |at: u64| memory.as_mut().and_then(|memory| memory.peek_u32(at));
-    let mut outs = Vec::new();
-    for (index, (name, kind)) in ARGUMENTS.get(call as usize).copied().unwrap_or_default().iter().enumerate() {
-        let separator = if index == 0 { "" } else { ", " };
+    for (name, kind) in ARGUMENTS.get(call as usize).copied().unwrap_or_default() {
         let value = rest.next().unwrap_or_default();
         match kind {
-            Kind::Num => _ = write!(text, "{separator}{name}={}", value.cast_signed()),
-            Kind::Text | Kind::Pairs | Kind::Area => {
-                outs.push((*name, *kind, value, rest.next().unwrap_or_default(), text.len()))
+            Kind::Num => given.push(format!("{name}={}", value.cast_signed())),
+            Kind::Text => {
+                let bytes = peek(value, rest.next().unwrap_or_default());
+                given.push(format!("{name}={}", readable(bytes)));
             }
-            Kind::Out32 => {
-                if let Some(value) = number(value) {
-                    _ = write!(results, ", {name}={value}");
-                }
+            Kind::Pairs => {
+                let pairs =
+                    crate::HeaderMap::decode_pairs(peek(value, rest.next().unwrap_or_default()).unwrap_or_default());
+                given.push(format!("{name}={pairs:?}"));
             }
+            Kind::Area => given.push(format!("{name}={} long", rest.next().unwrap_or_default())),
+            Kind::Out32 => results.extend(number(value).map(|value| format!("{name}={value}"))),
             Kind::Out64 => {
-                if let (Some(low), Some(high)) = (number(value), number(value + 4)) {
-                    _ = write!(results, ", {name}={}", u64::from(low) | u64::from(high) << 32);
-                }
+                let both = number(value).zip(number(value + 4));
+                results.extend(both.map(|(low, high)| format!("{name}={}", u64::from(low) | u64::from(high) << 32)));
             }
             Kind::OutBytes => {
-                let size = rest.next().unwrap_or_default();
-                if let (Some(pointer), Some(size)) = (number(value), number(size)) {
-                    outs.push((*name, *kind, u64::from(pointer), u64::from(size), 0));
-                }
+                let size = rest.next().and_then(number);
+                let bytes = number(value).zip(size).and_then(|(pointer, size)| peek(pointer.into(), size.into()));
+                results.push(if *name == "pairs" {
+                    format!("{name}={:?}", crate::HeaderMap::decode_pairs(bytes.unwrap_or_default()))
+                } else {
+                    format!("{name}={}", readable(bytes))
+                });
             }
         }
     }
-    // Byte ranges last, from the end backwards, so that the remembered positions in `text` stay right.
-    for (name, kind, pointer, size, at) in outs.into_iter().rev() {
-        let bytes = memory.as_ref().and_then(|memory| memory.peek(pointer, size)).unwrap_or_default();
-        let shown = bytes.get(..SHOWN.min(bytes.len())).unwrap_or_default();
-        let more = if bytes.len() > SHOWN { "…" } else { "" };
-        let value = match kind {
-            Kind::Pairs => format!("{} bytes", bytes.len()),
-            _ if name == "pairs" => format!("{:?}", crate::HeaderMap::decode_pairs(bytes)),
-            _ => format!("\"{}\"{more}", shown.escape_ascii()),
-        };
-        if matches!(kind, Kind::OutBytes) {
-            _ = write!(results, ", {name}={value}");
-        } else {
-            let separator = if text.get(..at).is_some_and(|before| before.ends_with('(')) { "" } else { ", " };
-            text.insert_str(at, &format!("{separator}{name}={value}"));
-        }
+    let status = match answer {
+        Ok(()) => std::iter::once("Ok".to_owned()).chain(results).collect::<Vec<_>>().join(", "),
+        Err(Fail::Code(code)) => match Status::from_code(*code) {
+            Some(status) if call.name().starts_with("proxy_") => format!("{status:?}"),
+            _ => code.to_string(),
+        },
+        Err(Fail::Trap(error)) => format!("trap: {error}"),
+    };
+    format!("{}({}) = {status}", call.name(), given.join(", "))
+}
+
+/// Bytes for the trace: quoted, with escapes, the first 200 of them.
+fn readable(bytes: Option<&[u8]>) -> String {
+    const SHOWN: usize = 200;
+    let Some(bytes) = bytes else { return "out of memory's range".to_owned() };
+    match bytes.get(..SHOWN) {
+        Some(first) if bytes.len() > SHOWN => format!("\"{}\"… ({} bytes)", first.escape_ascii(), bytes.len()),
+        _ => format!("\"{}\"", bytes.escape_ascii()),
     }
-    text.push_str(") = ");
-    match answer {
-        Ok(()) => text.push_str("Ok"),
-        Err(Fail::Code(code)) => {
-            results.clear();
-            match Status::from_code(*code) {
-                Some(status) if call.name().starts_with("proxy_") => _ = write!(text, "{status:?}"),
-                _ => _ = write!(text, "{code}"),
-            }
-        }
-        Err(Fail::Trap(error)) => {
-            results.clear();
-            _ = write!(text, "trap: {error}");
-        }
-    }
-    text + &results
 }
 
 /// Links one hostcall: its Rust function takes the guest and the arguments.

@@ -90,12 +90,7 @@ impl std::fmt::Debug for LogSink {
 impl LogEntry {
     /// Hands the line to the process's `tracing` subscriber.
     pub(crate) fn trace(&self) {
-        let Self {
-            level,
-            message,
-            context,
-            role,
-        } = self;
+        let Self { level, message, context, role } = self;
         match level {
             LogLevel::Trace => tracing::trace!(target: "wasm", %role, context, "{message}"),
             LogLevel::Debug => tracing::debug!(target: "wasm", %role, context, "{message}"),
@@ -135,12 +130,6 @@ impl LogMemory {
     }
 
     pub(crate) fn all(&self) -> Vec<LogEntry> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .lines
-            .iter()
-            .cloned()
-            .collect()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).lines.iter().cloned().collect()
     }
 }

@@ -93,10 +93,7 @@ impl Module {
     /// When the file cannot be read or is not valid WebAssembly.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ModuleError> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| ModuleError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let bytes = std::fs::read(path).map_err(|source| ModuleError::Read { path: path.to_owned(), source })?;
         Self::from_bytes(bytes)
     }
 
@@ -109,19 +106,14 @@ impl Module {
     /// When the bytes are not valid WebAssembly.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, ModuleError> {
         let bytes = bytes.into();
-        let sha256 =
-            Sha256::digest(&bytes)
-                .iter()
-                .fold(String::with_capacity(64), |mut hex, byte| {
-                    use fmt::Write as _;
-                    _ = write!(hex, "{byte:02x}");
-                    hex
-                });
+        let sha256 = Sha256::digest(&bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+            use fmt::Write as _;
+            _ = write!(hex, "{byte:02x}");
+            hex
+        });
         let mut known = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(inner) = known.iter().find(|inner| inner.sha256 == sha256) {
-            return Ok(Self {
-                inner: Arc::clone(inner),
-            });
+            return Ok(Self { inner: Arc::clone(inner) });
         }
         let runtime = runtime(EngineOptions::default())?;
         if bytes.starts_with(b"\0asm") {
@@ -129,11 +121,7 @@ impl Module {
         } else {
             wasmtime::Module::new(&runtime.engine, &bytes).map_err(invalid)?;
         }
-        let inner = Arc::new(Inner {
-            bytes,
-            sha256,
-            compiled: Mutex::default(),
-        });
+        let inner = Arc::new(Inner { bytes, sha256, compiled: Mutex::default() });
         if known.len() >= KEPT_MODULES {
             known.remove(0);
         }
@@ -165,11 +153,7 @@ impl Module {
     /// The machine code for these options, linked with the host's functions.
     pub(crate) fn compiled(&self, options: EngineOptions) -> Result<Compiled, ModuleError> {
         // Held while compiling: others that want the same code wait for it and do not compile it again.
-        let mut compiled = self
-            .inner
-            .compiled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut compiled = self.inner.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = compiled.get(&options) {
             return Ok(known.clone());
         }
@@ -189,10 +173,7 @@ impl Module {
 
 impl fmt::Debug for Module {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Module")
-            .field("sha256", &self.inner.sha256)
-            .field("size", &self.inner.bytes.len())
-            .finish()
+        f.debug_struct("Module").field("sha256", &self.inner.sha256).field("size", &self.inner.bytes.len()).finish()
     }
 }
 
@@ -207,8 +188,7 @@ struct Runtime {
 }
 
 /// The engines of this process: they hold no state of a module, only how code is made.
-static RUNTIMES: LazyLock<Mutex<HashMap<EngineOptions, Arc<Runtime>>>> =
-    LazyLock::new(Mutex::default);
+static RUNTIMES: LazyLock<Mutex<HashMap<EngineOptions, Arc<Runtime>>>> = LazyLock::new(Mutex::default);
 
 fn runtime(options: EngineOptions) -> Result<Arc<Runtime>, ModuleError> {
     let mut runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -236,8 +216,7 @@ fn runtime(options: EngineOptions) -> Result<Arc<Runtime>, ModuleError> {
                 std::thread::sleep(DEADLINE_STEP);
             }
         });
-        spawned
-            .map_err(|error| ModuleError::Invalid(format!("no thread for deadlines: {error}")))?;
+        spawned.map_err(|error| ModuleError::Invalid(format!("no thread for deadlines: {error}")))?;
     }
     let runtime = Arc::new(Runtime { engine, linker });
     runtimes.insert(options, Arc::clone(&runtime));

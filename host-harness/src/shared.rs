@@ -41,22 +41,14 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         // Envoy's: 1 GiB for a VM, 1 MiB for a buffer.
-        Self {
-            memory: 1 << 30,
-            fuel_per_callback: None,
-            deadline: None,
-            body: 1 << 20,
-        }
+        Self { memory: 1 << 30, fuel_per_callback: None, deadline: None, body: 1 << 20 }
     }
 }
 
 impl Limits {
     /// How code must be compiled for these limits to hold.
     pub(crate) fn engine(&self) -> EngineOptions {
-        EngineOptions {
-            fuel: self.fuel_per_callback.is_some(),
-            deadline: self.deadline.is_some(),
-        }
+        EngineOptions { fuel: self.fuel_per_callback.is_some(), deadline: self.deadline.is_some() }
     }
 }
 
@@ -119,10 +111,7 @@ impl Shared {
     /// The value of a key that VMs of `vm_id` share.
     #[must_use]
     pub fn shared_data(&self, vm_id: &str, key: impl AsRef<[u8]>) -> Option<Vec<u8>> {
-        self.data
-            .get(vm_id, key.as_ref())
-            .ok()
-            .map(|(value, _)| value)
+        self.data.get(vm_id, key.as_ref()).ok().map(|(value, _)| value)
     }
 
     /// Puts a fault into all VMs.
@@ -138,12 +127,7 @@ impl Shared {
     /// A line for the log.
     pub(crate) fn log(&self, entry: LogEntry) {
         if self.trace.is_on() {
-            self.trace.push(
-                entry.role,
-                entry.context,
-                1,
-                &format!("[{}] {}", entry.level.as_str(), entry.message),
-            );
+            self.trace.push(entry.role, entry.context, 1, &format!("[{}] {}", entry.level.as_str(), entry.message));
         }
         match &self.options.log {
             LogSink::Memory => self.log_memory.push(entry),
@@ -175,28 +159,13 @@ const MAX_SHARED_DATA: usize = 256 << 20;
 impl SharedData {
     pub(crate) fn get(&self, vm_id: &str, key: &[u8]) -> Result<(Vec<u8>, u32), Status> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inner
-            .by_vm
-            .get(vm_id)
-            .and_then(|values| values.get(key))
-            .cloned()
-            .ok_or(Status::NotFound)
+        inner.by_vm.get(vm_id).and_then(|values| values.get(key)).cloned().ok_or(Status::NotFound)
     }
 
     /// A number of 0 sets unconditionally, and a missing key may be set with any number.
-    pub(crate) fn set(
-        &self,
-        vm_id: &str,
-        key: &[u8],
-        value: &[u8],
-        cas: u32,
-    ) -> Result<(), Status> {
+    pub(crate) fn set(&self, vm_id: &str, key: &[u8], value: &[u8], cas: u32) -> Result<(), Status> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let SharedDataInner {
-            by_vm,
-            cas: last,
-            bytes,
-        } = &mut *inner;
+        let SharedDataInner { by_vm, cas: last, bytes } = &mut *inner;
         if !by_vm.contains_key(vm_id) {
             by_vm.insert(vm_id.to_owned(), HashMap::new());
         }

@@ -68,10 +68,7 @@ impl FinishedStream {
     /// The value of filter state `name`, given with its `wasm.`.
     #[must_use]
     pub fn filter_state(&self, name: &str) -> Option<&[u8]> {
-        self.filter_state
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_slice())
+        self.filter_state.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice())
     }
 }
 

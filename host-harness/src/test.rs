@@ -16,8 +16,7 @@ pub use exchange::{Exchange, Message, Reply, Request};
 use crate::abi::MetricType;
 use crate::stats::{MODULE_PREFIX, Metric};
 use crate::{
-    Fault, FinishedStream, LogEntry, Module, PluginConfig, Role, Shared, StartError, StreamEnd, StreamFacts,
-    Worker,
+    Fault, FinishedStream, LogEntry, Module, PluginConfig, Role, Shared, StartError, StreamEnd, StreamFacts, Worker,
 };
 
 /// A proxy with one plugin, for tests.

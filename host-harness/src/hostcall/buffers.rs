@@ -23,36 +23,23 @@ fn buffer_type(buffer: u32) -> Result<BufferType, Fail> {
 fn content(state: &HostState, buffer: BufferType) -> Result<&[u8], Fail> {
     let body = |index: usize| {
         let body = state.stream().and_then(|stream| stream.bodies.get(index));
-        body.filter(|body| body.current)
-            .map_or(&[][..], |body| body.shown())
+        body.filter(|body| body.current).map_or(&[][..], |body| body.shown())
     };
     Ok(match buffer {
         BufferType::HttpRequestBody => body(0),
         BufferType::HttpResponseBody => body(1),
-        BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcReceiveBuffer => {
-            &[]
-        }
+        BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcReceiveBuffer => &[],
         BufferType::HttpCallResponseBody => return Err(Status::NotFound.into()),
         BufferType::VmConfiguration => &state.plugin.vm_configuration,
         BufferType::PluginConfiguration => {
-            let root = state
-                .configuring
-                .and_then(|root| state.root(root))
-                .ok_or(Status::NotFound)?;
+            let root = state.configuring.and_then(|root| state.root(root)).ok_or(Status::NotFound)?;
             &root.plugin.configuration
         }
         BufferType::CallData => &state.call_data,
     })
 }
 
-fn get_bytes(
-    guest: &mut Guest<'_>,
-    buffer: u32,
-    start: u32,
-    max: u32,
-    value: u32,
-    size: u32,
-) -> Answer {
+fn get_bytes(guest: &mut Guest<'_>, buffer: u32, start: u32, max: u32, value: u32, size: u32) -> Answer {
     let buffer = buffer_type(buffer)?;
     give(guest, value, size, |state, bytes| {
         let content = content(state, buffer)?;
@@ -70,21 +57,13 @@ fn get_bytes(
 fn get_status(guest: &mut Guest<'_>, buffer: u32, length: u32, flags: u32) -> Answer {
     let buffer = buffer_type(buffer)?;
     let mut memory = GuestMemory::of(guest)?;
-    let size =
-        u32::try_from(content(memory.state, buffer)?.len()).map_err(|_| Status::InternalFailure)?;
+    let size = u32::try_from(content(memory.state, buffer)?.len()).map_err(|_| Status::InternalFailure)?;
     memory.write_u32(length, size)?;
     memory.write_u32(flags, 0)
 }
 
 /// Prepends, appends or replaces; Envoy knows no way to put bytes into the middle.
-fn set_bytes(
-    guest: &mut Guest<'_>,
-    buffer: u32,
-    start: u32,
-    length: u32,
-    value: u32,
-    size: u32,
-) -> Answer {
+fn set_bytes(guest: &mut Guest<'_>, buffer: u32, start: u32, length: u32, value: u32, size: u32) -> Answer {
     let buffer = buffer_type(buffer)?;
     let mut memory = GuestMemory::of(guest)?;
     content(memory.state, buffer)?;
@@ -109,9 +88,7 @@ fn set_bytes(
         }
         content.extend_from_slice(bytes);
     } else if start == 0 {
-        if bytes.len() > limit.saturating_mul(16)
-            || content.len() + bytes.len() > limit.saturating_mul(16)
-        {
+        if bytes.len() > limit.saturating_mul(16) || content.len() + bytes.len() > limit.saturating_mul(16) {
             return Err(Status::InternalFailure.into());
         }
         content.splice(..length.min(content.len()), bytes.iter().copied());

@@ -54,10 +54,7 @@ fn set_tick_period(guest: &mut Guest<'_>, period_ms: u32) -> Answer {
     let id = state.root_id();
     if let Some(root) = state.root_mut(id) {
         let period_ns = u64::from(period_ms) * 1_000_000;
-        root.tick = (period_ns > 0).then_some(Tick {
-            period_ns,
-            due_ns: now + period_ns,
-        });
+        root.tick = (period_ns > 0).then_some(Tick { period_ns, due_ns: now + period_ns });
     }
     Ok(())
 }
@@ -143,9 +140,7 @@ fn send_local_response(
         stream.replied = true;
         let details = String::from_utf8_lossy(&details).replace(' ', "_");
         let reply = local_reply(stream, status, &headers, body, details, grpc_status);
-        state
-            .actions
-            .push((id, Action::LocalReply(Box::new(reply))));
+        state.actions.push((id, Action::LocalReply(Box::new(reply))));
     }
     Ok(())
 }
@@ -160,22 +155,14 @@ pub(crate) fn local_reply(
     grpc_status: u32,
 ) -> LocalReply {
     let request = stream.map(MapType::RequestHeaders).map(|slot| &slot.map);
-    let is = |name: &str, test: &dyn Fn(&[u8]) -> bool| {
-        request.and_then(|map| map.get(name)).is_some_and(test)
-    };
+    let is = |name: &str, test: &dyn Fn(&[u8]) -> bool| request.and_then(|map| map.get(name)).is_some_and(test);
     let mut headers = HeaderMap::new();
     headers.add(":status", status.to_string());
     headers.extend(additional.iter());
-    if is("content-type", &|value| {
-        value == b"application/grpc" || value.starts_with(b"application/grpc+")
-    }) {
+    if is("content-type", &|value| value == b"application/grpc" || value.starts_with(b"application/grpc+")) {
         headers.set(":status", "200");
         headers.set("content-type", "application/grpc");
-        let code = if grpc_status.cast_signed() < 0 {
-            grpc_status_of(status)
-        } else {
-            grpc_status
-        };
+        let code = if grpc_status.cast_signed() < 0 { grpc_status_of(status) } else { grpc_status };
         headers.set("grpc-status", code.to_string());
         if !body.is_empty() {
             headers.set("grpc-message", percent_encoded(&body));
@@ -193,11 +180,7 @@ pub(crate) fn local_reply(
             body.clear();
         }
     }
-    LocalReply {
-        headers,
-        body,
-        details,
-    }
+    LocalReply { headers, body, details }
 }
 
 /// The gRPC status that stands for an HTTP status.

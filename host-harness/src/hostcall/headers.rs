@@ -27,18 +27,14 @@ fn map_type(map: u32) -> Result<MapType, Fail> {
 
 /// The map, to change; unavailable is a bad argument.
 fn writable(state: &mut HostState, map: MapType) -> Result<&mut HeaderMap, Fail> {
-    state
-        .stream_mut()
-        .and_then(|stream| stream.writable(map))
-        .ok_or(Status::BadArgument.into())
+    state.stream_mut().and_then(|stream| stream.writable(map)).ok_or(Status::BadArgument.into())
 }
 
 /// The size is only told of a map that could be written.
 fn get_size(guest: &mut Guest<'_>, map: u32, size: u32) -> Answer {
     let map = map_type(map)?;
     let mut memory = GuestMemory::of(guest)?;
-    let bytes = u32::try_from(writable(memory.state, map)?.byte_size())
-        .map_err(|_| Status::InternalFailure)?;
+    let bytes = u32::try_from(writable(memory.state, map)?.byte_size()).map_err(|_| Status::InternalFailure)?;
     memory.write_u32(size, bytes)
 }
 
@@ -64,14 +60,7 @@ fn set_pairs(guest: &mut Guest<'_>, map: u32, pairs: u32, size: u32) -> Answer {
 }
 
 /// The first value. An unavailable map is a bad argument, but in the log phase its header is just not found.
-fn get_value(
-    guest: &mut Guest<'_>,
-    map: u32,
-    name: u32,
-    name_size: u32,
-    value: u32,
-    size: u32,
-) -> Answer {
+fn get_value(guest: &mut Guest<'_>, map: u32, name: u32, name_size: u32, value: u32, size: u32) -> Answer {
     let map = map_type(map)?;
     let mut memory = GuestMemory::of(guest)?;
     let (name, state) = memory.read_with(name, name_size)?;
@@ -88,25 +77,13 @@ fn first_value(state: &HostState, map: MapType, name: &[u8], out: &mut Vec<u8>) 
     let stream = state.stream();
     let Some(lines) = stream.and_then(|stream| stream.readable(map)) else {
         let logging = stream.is_some_and(|stream| stream.logging);
-        return Err(if logging {
-            Status::NotFound
-        } else {
-            Status::BadArgument
-        }
-        .into());
+        return Err(if logging { Status::NotFound } else { Status::BadArgument }.into());
     };
     out.extend_from_slice(lines.get(name).ok_or(Status::NotFound)?);
     Ok(())
 }
 
-fn add_value(
-    guest: &mut Guest<'_>,
-    map: u32,
-    name: u32,
-    name_size: u32,
-    value: u32,
-    value_size: u32,
-) -> Answer {
+fn add_value(guest: &mut Guest<'_>, map: u32, name: u32, name_size: u32, value: u32, value_size: u32) -> Answer {
     let map = map_type(map)?;
     let mut memory = GuestMemory::of(guest)?;
     let (name, value, state) = memory.read_two((name, name_size), (value, value_size))?;
@@ -114,14 +91,7 @@ fn add_value(
     Ok(())
 }
 
-fn replace_value(
-    guest: &mut Guest<'_>,
-    map: u32,
-    name: u32,
-    name_size: u32,
-    value: u32,
-    value_size: u32,
-) -> Answer {
+fn replace_value(guest: &mut Guest<'_>, map: u32, name: u32, name_size: u32, value: u32, value_size: u32) -> Answer {
     let map = map_type(map)?;
     let mut memory = GuestMemory::of(guest)?;
     let (name, value, state) = memory.read_two((name, name_size), (value, value_size))?;

@@ -19,27 +19,17 @@ pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 /// Defining a name again gives a new id for the same stat; the same name as another kind is another stat.
 fn define(guest: &mut Guest<'_>, kind: u32, name: u32, size: u32, id: u32) -> Answer {
     let mut memory = GuestMemory::of(guest)?;
-    let name = format!(
-        "{MODULE_PREFIX}{}",
-        String::from_utf8_lossy(memory.read(name, size)?)
-    );
+    let name = format!("{MODULE_PREFIX}{}", String::from_utf8_lossy(memory.read(name, size)?));
     let kind = MetricType::from_code(kind).ok_or(Status::BadArgument)?;
     let state = &mut *memory.state;
     let metric = state.shared.stats().metric(&name, kind);
-    let number = state
-        .metrics
-        .define(kind, metric)
-        .ok_or(Status::InternalFailure)?;
+    let number = state.metrics.define(kind, metric).ok_or(Status::InternalFailure)?;
     memory.write_u32(id, number)
 }
 
 /// What an unknown id answers: the two kinds that could be there are not found, anything else is a bad argument.
 fn unknown(id: u32) -> Status {
-    if id & 3 < 2 {
-        Status::NotFound
-    } else {
-        Status::BadArgument
-    }
+    if id & 3 < 2 { Status::NotFound } else { Status::BadArgument }
 }
 
 fn increment(guest: &mut Guest<'_>, id: u32, offset: i64) -> Answer {

@@ -41,18 +41,11 @@ fn set(guest: &mut Guest<'_>, path: u32, path_size: u32, value: u32, size: u32) 
     let mut memory = GuestMemory::of(guest)?;
     let (path, value, state) = memory.read_two((path, path_size), (value, size))?;
     let stream = state.stream_mut().ok_or(Status::NotFound)?;
-    let taken: usize = stream
-        .filter_state
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
+    let taken: usize = stream.filter_state.iter().map(|(name, value)| name.len() + value.len()).sum();
     if taken + path.len() + value.len() > MAX_FILTER_STATE {
         return Err(Status::InternalFailure.into());
     }
-    let same = |name: &str| {
-        name.strip_prefix("wasm.")
-            .is_some_and(|name| name.as_bytes() == path)
-    };
+    let same = |name: &str| name.strip_prefix("wasm.").is_some_and(|name| name.as_bytes() == path);
     if let Some((_, old)) = stream.filter_state.iter_mut().find(|(name, _)| same(name)) {
         old.clear();
         old.extend_from_slice(value);
@@ -71,13 +64,9 @@ fn lookup(state: &HostState, path: &[u8], out: &mut Vec<u8>) -> Answer {
     let stream = state.stream();
     // A closing zero byte is allowed.
     let trimmed = path.strip_suffix(b"\0").unwrap_or(path);
-    if let Some((_, value)) = stream.and_then(|stream| {
-        stream
-            .facts
-            .properties
-            .iter()
-            .find(|(known, _)| known.as_bytes() == trimmed)
-    }) {
+    if let Some((_, value)) =
+        stream.and_then(|stream| stream.facts.properties.iter().find(|(known, _)| known.as_bytes() == trimmed))
+    {
         out.extend_from_slice(value);
         return Ok(());
     }
@@ -96,17 +85,13 @@ fn lookup(state: &HostState, path: &[u8], out: &mut Vec<u8>) -> Answer {
         _ => None,
     };
     if let Some(name) = name {
-        return if field.is_none() {
-            bytes(out, name)
-        } else {
-            Err(Status::NotFound.into())
-        };
+        return if field.is_none() { bytes(out, name) } else { Err(Status::NotFound.into()) };
     }
     let stream = stream.ok_or(Status::NotFound)?;
     let Some(field) = field else {
         return match top {
-            b"request" | b"response" | b"connection" | b"source" | b"destination" | b"upstream"
-            | b"filter_state" | b"xds" => Err(Status::SerializationFailure.into()),
+            b"request" | b"response" | b"connection" | b"source" | b"destination" | b"upstream" | b"filter_state"
+            | b"xds" => Err(Status::SerializationFailure.into()),
             b"connection_id" => number(out, stream.facts.connection_id),
             // No filter sets dynamic metadata here: an empty message.
             b"metadata" => Ok(()),
@@ -143,16 +128,8 @@ fn number(out: &mut Vec<u8>, value: u64) -> Answer {
 }
 
 fn filter_state(stream: &Stream, name: &[u8], out: &mut Vec<u8>) -> Answer {
-    let same = |known: &str| {
-        known
-            .strip_prefix("wasm.")
-            .is_some_and(|known| known.as_bytes() == name)
-    };
-    let (_, value) = stream
-        .filter_state
-        .iter()
-        .find(|(known, _)| same(known))
-        .ok_or(Status::NotFound)?;
+    let same = |known: &str| known.strip_prefix("wasm.").is_some_and(|known| known.as_bytes() == name);
+    let (_, value) = stream.filter_state.iter().find(|(known, _)| same(known)).ok_or(Status::NotFound)?;
     bytes(out, value)
 }
 
@@ -165,33 +142,17 @@ fn address(address: Option<SocketAddr>, field: &[u8], out: &mut Vec<u8>) -> Answ
     }
 }
 
-fn request(
-    state: &HostState,
-    stream: &Stream,
-    field: &[u8],
-    header: Option<&[u8]>,
-    out: &mut Vec<u8>,
-) -> Answer {
+fn request(state: &HostState, stream: &Stream, field: &[u8], header: Option<&[u8]>, out: &mut Vec<u8>) -> Answer {
     let end = stream.end.as_ref();
     match field {
         b"time" => return number(out, stream.facts.start_ns),
         b"protocol" => {
             let protocol = stream.facts.protocol;
-            return if protocol.is_empty() {
-                Err(Status::NotFound.into())
-            } else {
-                bytes(out, protocol.as_bytes())
-            };
+            return if protocol.is_empty() { Err(Status::NotFound.into()) } else { bytes(out, protocol.as_bytes()) };
         }
         b"duration" => {
             let end = end.ok_or(Status::NotFound)?;
-            let measured = || {
-                state
-                    .shared
-                    .clock()
-                    .now_ns()
-                    .saturating_sub(stream.facts.start_ns)
-            };
+            let measured = || state.shared.clock().now_ns().saturating_sub(stream.facts.start_ns);
             return number(out, end.duration_ns.unwrap_or_else(measured));
         }
         _ => {}
@@ -205,10 +166,7 @@ fn request(
             return number(out, stated.unwrap_or(received));
         }
         b"total_size" => {
-            return number(
-                out,
-                received + headers.map_or(0, |headers| headers.byte_size() as u64),
-            );
+            return number(out, received + headers.map_or(0, |headers| headers.byte_size() as u64));
         }
         _ => {}
     }
@@ -257,15 +215,11 @@ fn response(stream: &Stream, field: &[u8], header: Option<&[u8]>, out: &mut Vec<
         b"flags" => number(out, end.map_or(0, |end| end.flags)),
         b"size" => number(out, end.map_or(0, |end| end.response_size)),
         b"total_size" => {
-            let headers =
-                headers.map_or(0, HeaderMap::byte_size) + trailers.map_or(0, HeaderMap::byte_size);
+            let headers = headers.map_or(0, HeaderMap::byte_size) + trailers.map_or(0, HeaderMap::byte_size);
             number(out, end.map_or(0, |end| end.response_size) + headers as u64)
         }
         b"grpc_status" => {
-            let stated = [trailers, headers]
-                .into_iter()
-                .flatten()
-                .find_map(|map| map.get("grpc-status"));
+            let stated = [trailers, headers].into_iter().flatten().find_map(|map| map.get("grpc-status"));
             let stated = stated.and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
             match (stated, code) {
                 (Some(status), _) => number(out, status),
@@ -305,9 +259,6 @@ fn header_property(map: &HeaderMap, name: Option<&[u8]>, out: &mut Vec<u8>) -> A
             pairs.push((name, value));
         }
     }
-    encode_pairs(
-        pairs.iter().map(|(name, value)| (*name, value.as_slice())),
-        out,
-    );
+    encode_pairs(pairs.iter().map(|(name, value)| (*name, value.as_slice())), out);
     Ok(())
 }

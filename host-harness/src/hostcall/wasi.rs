@@ -36,16 +36,9 @@ pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         provide!(linker, module, SchedYield, sched_yield, ());
         provide!(linker, module, PollOneoff, poll_oneoff, (_subscriptions: u32, _events: u32, _count: u32, occurred: u32));
         provide!(linker, module, FdFdstatGet, fd_fdstat_get, (fd: u32, stat: u32));
-        linker.func_wrap(
-            module,
-            "proc_exit",
-            |guest: Guest<'_>, code: u32| -> wasmtime::Result<()> {
-                enter(guest, Hostcall::ProcExit, &[code.into()], |guest| {
-                    proc_exit(guest, code)
-                })
-                .map(drop)
-            },
-        )?;
+        linker.func_wrap(module, "proc_exit", |guest: Guest<'_>, code: u32| -> wasmtime::Result<()> {
+            enter(guest, Hostcall::ProcExit, &[code.into()], |guest| proc_exit(guest, code)).map(drop)
+        })?;
         for (name, parameters, errno) in FIXED {
             fixed(linker, module, name, parameters, *errno)?;
         }
@@ -108,13 +101,7 @@ fn fixed(
     parameters: &str,
     errno: u32,
 ) -> wasmtime::Result<()> {
-    let parameters = parameters.chars().map(|kind| {
-        if kind == 'I' {
-            ValType::I64
-        } else {
-            ValType::I32
-        }
-    });
+    let parameters = parameters.chars().map(|kind| if kind == 'I' { ValType::I64 } else { ValType::I32 });
     let signature = FuncType::new(linker.engine(), parameters, [ValType::I32]);
     linker.func_new(module, name, signature, move |guest, _, results| {
         let code = enter(guest, Hostcall::OtherWasi, &[], |_| answer(errno))?;
@@ -127,11 +114,7 @@ fn fixed(
 }
 
 fn answer(errno: u32) -> Answer {
-    if errno == 0 {
-        Ok(())
-    } else {
-        Err(Fail::Code(errno))
-    }
+    if errno == 0 { Ok(()) } else { Err(Fail::Code(errno)) }
 }
 
 /// Every failure of a memory access is this error number here.
@@ -151,16 +134,10 @@ fn fd_write(guest: &mut Guest<'_>, fd: u32, slices: u32, count: u32, written: u3
     let mut text = Vec::new();
     let mut total = 0_u32;
     for index in 0..count {
-        let at = index
-            .checked_mul(8)
-            .and_then(|offset| slices.checked_add(offset))
-            .ok_or(Fail::Code(FAULT))?;
+        let at = index.checked_mul(8).and_then(|offset| slices.checked_add(offset)).ok_or(Fail::Code(FAULT))?;
         let slice = memory.read(at, 8).map_err(fault)?;
         let number = |from: usize| {
-            slice
-                .get(from..)
-                .and_then(|bytes| bytes.first_chunk())
-                .map(|bytes| u32::from_le_bytes(*bytes))
+            slice.get(from..).and_then(|bytes| bytes.first_chunk()).map(|bytes| u32::from_le_bytes(*bytes))
         };
         let (Some(pointer), Some(size)) = (number(0), number(4)) else {
             return answer(FAULT);
@@ -174,9 +151,7 @@ fn fd_write(guest: &mut Guest<'_>, fd: u32, slices: u32, count: u32, written: u3
         }
     }
     if total > 0 {
-        memory
-            .state
-            .log(level, text.strip_suffix(b"\n").unwrap_or(&text));
+        memory.state.log(level, text.strip_suffix(b"\n").unwrap_or(&text));
     }
     memory.write_u32(written, total).map_err(fault)
 }
@@ -184,10 +159,7 @@ fn fd_write(guest: &mut Guest<'_>, fd: u32, slices: u32, count: u32, written: u3
 fn environ_sizes_get(guest: &mut Guest<'_>, count: u32, size: u32) -> Answer {
     let mut memory = GuestMemory::of(guest).map_err(fault)?;
     let env = &memory.state.plugin.env;
-    let bytes: usize = env
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 2)
-        .sum();
+    let bytes: usize = env.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
     let (number, bytes) = (u32::try_from(env.len()), u32::try_from(bytes));
     let (Ok(number), Ok(bytes)) = (number, bytes) else {
         return answer(INVAL);
@@ -244,17 +216,8 @@ fn sched_yield(_: &mut Guest<'_>) -> Answer {
     Ok(())
 }
 
-fn poll_oneoff(
-    guest: &mut Guest<'_>,
-    _subscriptions: u32,
-    _events: u32,
-    _count: u32,
-    occurred: u32,
-) -> Answer {
-    GuestMemory::of(guest)
-        .map_err(fault)?
-        .write_u32(occurred, 0)
-        .map_err(fault)
+fn poll_oneoff(guest: &mut Guest<'_>, _subscriptions: u32, _events: u32, _count: u32, occurred: u32) -> Answer {
+    GuestMemory::of(guest).map_err(fault)?.write_u32(occurred, 0).map_err(fault)
 }
 
 /// Standard output and error may be written to.
@@ -264,17 +227,11 @@ fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, stat: u32) -> Answer {
     }
     let mut bytes = [0; 24];
     bytes[8] = 64;
-    GuestMemory::of(guest)
-        .map_err(fault)?
-        .write(stat, &bytes)
-        .map_err(fault)
+    GuestMemory::of(guest).map_err(fault)?.write(stat, &bytes).map_err(fault)
 }
 
 /// Logs and returns, as Envoy does: a module that does not expect to live on traps by itself.
 fn proc_exit(guest: &mut Guest<'_>, code: u32) -> Answer {
-    guest.data_mut().log(
-        LogLevel::Error,
-        format!("wasi proc_exit({code})").as_bytes(),
-    );
+    guest.data_mut().log(LogLevel::Error, format!("wasi proc_exit({code})").as_bytes());
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! A request, its reply, and what became of both.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::{
-    BodyOutcome, Clock, Cost, FinishedStream, HeaderMap, HeadersOutcome, LocalReply, StreamEnd, StreamEvent, StreamFacts,
-    StreamId, Worker,
+    BodyOutcome, Clock, Cost, FinishedStream, HeaderMap, HeadersOutcome, LocalReply, StreamEnd, StreamEvent,
+    StreamFacts, StreamId, Worker,
 };
 
 /// A request for [`Host::exchange`](super::Host::exchange), and what the upstream does with it.
@@ -30,7 +31,7 @@ pub struct Reply {
 }
 
 /// Headers, body and trailers as they arrived somewhere.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Message {
     /// Headers with pseudo-headers.
     pub headers: HeaderMap,
@@ -38,6 +39,12 @@ pub struct Message {
     pub body: Vec<u8>,
     /// Trailers.
     pub trailers: Option<HeaderMap>,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} \"{}\" {:?}", self.headers, self.body.escape_ascii(), self.trailers)
+    }
 }
 
 impl Message {
@@ -329,11 +336,8 @@ fn send(
     message.headers = map.clone();
     for (index, chunk) in body.iter().enumerate() {
         let end = index + 1 == body.len() && trailers.is_none();
-        let outcome = if request {
-            worker.request_body(stream, chunk, end)
-        } else {
-            worker.response_body(stream, chunk, end)
-        };
+        let outcome =
+            if request { worker.request_body(stream, chunk, end) } else { worker.response_body(stream, chunk, end) };
         match outcome {
             BodyOutcome::Forward(bytes) => message.body.extend(bytes),
             BodyOutcome::Hold if end => {

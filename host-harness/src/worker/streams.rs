@@ -5,9 +5,7 @@ use crate::abi::MapType;
 use crate::hostcall::local_reply;
 use crate::vm::Exports;
 use crate::vm::state::{Body, Stream};
-use crate::{
-    FailurePolicy, FinishedStream, HeaderMap, LocalReply, StreamEnd, StreamFacts, StreamId,
-};
+use crate::{FailurePolicy, FinishedStream, HeaderMap, LocalReply, StreamEnd, StreamFacts, StreamId};
 
 /// Details of the 503 that stands for a failed VM.
 const FAILED: &str = "wasm_fail_stream";
@@ -43,15 +41,7 @@ impl Worker {
         let root = self.root;
         let state = self.vm.state_mut();
         let id = state.new_context_id();
-        state.streams.insert(
-            id,
-            Box::new(Stream {
-                root,
-                facts,
-                bypass,
-                ..Stream::default()
-            }),
-        );
+        state.streams.insert(id, Box::new(Stream { root, facts, bypass, ..Stream::default() }));
         if let Some(root) = state.root_mut(root) {
             root.streams += 1;
         }
@@ -59,78 +49,44 @@ impl Worker {
     }
 
     /// The request's headers, with `:method`, `:scheme`, `:authority` and `:path`.
-    pub fn request_headers(
-        &mut self,
-        stream: StreamId,
-        headers: HeaderMap,
-        end_of_stream: bool,
-    ) -> HeadersOutcome {
+    pub fn request_headers(&mut self, stream: StreamId, headers: HeaderMap, end_of_stream: bool) -> HeadersOutcome {
         self.headers(
             stream,
             headers,
-            HeadersCallback {
-                direction: Direction::Request,
-                map: MapType::RequestHeaders,
-                end_of_stream,
-            },
+            HeadersCallback { direction: Direction::Request, map: MapType::RequestHeaders, end_of_stream },
         )
     }
 
     /// The request's trailers.
     pub fn request_trailers(&mut self, stream: StreamId, trailers: HeaderMap) -> HeadersOutcome {
-        let callback = HeadersCallback {
-            direction: Direction::Request,
-            map: MapType::RequestTrailers,
-            end_of_stream: true,
-        };
+        let callback =
+            HeadersCallback { direction: Direction::Request, map: MapType::RequestTrailers, end_of_stream: true };
         self.headers(stream, trailers, callback)
     }
 
     /// The response's headers with `:status`; also those of the proxy's own replies.
-    pub fn response_headers(
-        &mut self,
-        stream: StreamId,
-        headers: HeaderMap,
-        end_of_stream: bool,
-    ) -> HeadersOutcome {
+    pub fn response_headers(&mut self, stream: StreamId, headers: HeaderMap, end_of_stream: bool) -> HeadersOutcome {
         self.headers(
             stream,
             headers,
-            HeadersCallback {
-                direction: Direction::Response,
-                map: MapType::ResponseHeaders,
-                end_of_stream,
-            },
+            HeadersCallback { direction: Direction::Response, map: MapType::ResponseHeaders, end_of_stream },
         )
     }
 
     /// The response's trailers.
     pub fn response_trailers(&mut self, stream: StreamId, trailers: HeaderMap) -> HeadersOutcome {
-        let callback = HeadersCallback {
-            direction: Direction::Response,
-            map: MapType::ResponseTrailers,
-            end_of_stream: true,
-        };
+        let callback =
+            HeadersCallback { direction: Direction::Response, map: MapType::ResponseTrailers, end_of_stream: true };
         self.headers(stream, trailers, callback)
     }
 
     /// A piece of the request's body.
-    pub fn request_body(
-        &mut self,
-        stream: StreamId,
-        chunk: &[u8],
-        end_of_stream: bool,
-    ) -> BodyOutcome {
+    pub fn request_body(&mut self, stream: StreamId, chunk: &[u8], end_of_stream: bool) -> BodyOutcome {
         self.body(stream, Direction::Request, chunk, end_of_stream)
     }
 
     /// A piece of the response's body.
-    pub fn response_body(
-        &mut self,
-        stream: StreamId,
-        chunk: &[u8],
-        end_of_stream: bool,
-    ) -> BodyOutcome {
+    pub fn response_body(&mut self, stream: StreamId, chunk: &[u8], end_of_stream: bool) -> BodyOutcome {
         self.body(stream, Direction::Response, chunk, end_of_stream)
     }
 
@@ -152,9 +108,7 @@ impl Worker {
     }
 
     fn take_held(&mut self, stream: StreamId, direction: Direction) -> Vec<u8> {
-        let body = self
-            .stream_mut(stream.0)
-            .and_then(|stream| stream.bodies.get_mut(direction.index()));
+        let body = self.stream_mut(stream.0).and_then(|stream| stream.bodies.get_mut(direction.index()));
         body.map_or_else(Vec::new, |body| {
             body.buffering = false;
             std::mem::take(&mut body.held)
@@ -167,10 +121,7 @@ impl Worker {
         let Some(stream) = self.stream_mut(id) else {
             return FinishedStream::default();
         };
-        let early = [
-            (0, end.request_headers.take()),
-            (2, end.response_headers.take()),
-        ];
+        let early = [(0, end.request_headers.take()), (2, end.response_headers.take())];
         for (index, map) in early {
             if let (Some(slot), Some(map)) = (stream.maps.get_mut(index), map)
                 && !slot.present
@@ -183,15 +134,12 @@ impl Worker {
         stream.logging = true;
         if !stream.bypass && !stream.failed && self.vm.failure().is_none() {
             self.create(id);
-            self.vm
-                .call("proxy_on_log", id, |exports| &exports.log, id, &[id]);
+            self.vm.call("proxy_on_log", id, |exports| &exports.log, id, &[id]);
             if let Some(stream) = self.stream_mut(id) {
                 stream.logging = false;
             }
-            self.vm
-                .call("proxy_on_done", id, |exports| &exports.done, id, &[id]);
-            self.vm
-                .call("proxy_on_delete", id, |exports| &exports.delete, id, &[id]);
+            self.vm.call("proxy_on_done", id, |exports| &exports.done, id, &[id]);
+            self.vm.call("proxy_on_delete", id, |exports| &exports.delete, id, &[id]);
         }
         let Some(stream) = self.vm.state_mut().streams.remove(&id) else {
             return FinishedStream::default();
@@ -200,18 +148,8 @@ impl Worker {
         self.settle(id);
         self.events.retain(|(stream, _)| stream.0 != id);
         self.release_root(stream.root);
-        let Stream {
-            filter_state,
-            cost,
-            maps: [request, _, response, _],
-            ..
-        } = *stream;
-        FinishedStream {
-            filter_state,
-            cost,
-            request_headers: request.map,
-            response_headers: response.map,
-        }
+        let Stream { filter_state, cost, maps: [request, _, response, _], .. } = *stream;
+        FinishedStream { filter_state, cost, request_headers: request.map, response_headers: response.map }
     }
 
     fn stream_mut(&mut self, id: u32) -> Option<&mut Stream> {
@@ -225,40 +163,21 @@ impl Worker {
         };
         if !std::mem::replace(&mut stream.created, true) {
             let root = stream.root;
-            self.vm.call(
-                "proxy_on_context_create",
-                id,
-                |exports| &exports.context_create,
-                (id, root),
-                &[id, root],
-            );
+            self.vm.call("proxy_on_context_create", id, |exports| &exports.context_create, (id, root), &[id, root]);
         }
     }
 
     /// Headers or trailers come; the module sees them; what it wants happens.
-    fn headers(
-        &mut self,
-        stream: StreamId,
-        map: HeaderMap,
-        callback: HeadersCallback,
-    ) -> HeadersOutcome {
+    fn headers(&mut self, stream: StreamId, map: HeaderMap, callback: HeadersCallback) -> HeadersOutcome {
         let id = stream.0;
-        let HeadersCallback {
-            direction,
-            map: map_type,
-            end_of_stream,
-        } = callback;
+        let HeadersCallback { direction, map: map_type, end_of_stream } = callback;
         let Some(stream) = self.stream_mut(id) else {
             return HeadersOutcome::Close;
         };
         let count = u32::try_from(map.len()).unwrap_or(u32::MAX);
         if map_type == MapType::ResponseHeaders {
-            stream.code = map
-                .get(":status")
-                .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-            stream
-                .details
-                .get_or_insert_with(|| "via_upstream".to_owned());
+            stream.code = map.get(":status").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+            stream.details.get_or_insert_with(|| "via_upstream".to_owned());
         }
         if let Some(slot) = stream.map_mut(map_type) {
             slot.map = map;
@@ -312,21 +231,14 @@ impl Worker {
                 &[id, count],
             ),
         };
-        let trailers = matches!(
-            map_type,
-            MapType::RequestTrailers | MapType::ResponseTrailers
-        );
+        let trailers = matches!(map_type, MapType::RequestTrailers | MapType::ResponseTrailers);
         // For headers 2 is Envoy's "continue" too, everything else stops; for trailers everything but 0 stops.
         let stops = answer.is_some_and(|answer| answer != 0 && (trailers || answer != 2));
         let asked = self.settle(id);
         if self.vm.failure().is_some() {
             return self.failed_stream(id);
         }
-        if !stops
-            && let Some(slot) = self
-                .stream_mut(id)
-                .and_then(|stream| stream.map_mut(map_type))
-        {
+        if !stops && let Some(slot) = self.stream_mut(id).and_then(|stream| stream.map_mut(map_type)) {
             slot.current = false;
         }
         if let Some(outcome) = self.decided(id, &asked, map_type == MapType::ResponseHeaders) {
@@ -336,10 +248,7 @@ impl Worker {
             };
         }
         if stops && !continues(&asked, direction) {
-            if let Some(paused) = self
-                .stream_mut(id)
-                .and_then(|stream| stream.paused.get_mut(direction.index()))
-            {
+            if let Some(paused) = self.stream_mut(id).and_then(|stream| stream.paused.get_mut(direction.index())) {
                 *paused = true;
             }
             return HeadersOutcome::Pause;
@@ -358,13 +267,7 @@ impl Worker {
     }
 
     /// A piece of a body comes.
-    fn body(
-        &mut self,
-        stream: StreamId,
-        direction: Direction,
-        chunk: &[u8],
-        end_of_stream: bool,
-    ) -> BodyOutcome {
+    fn body(&mut self, stream: StreamId, direction: Direction, chunk: &[u8], end_of_stream: bool) -> BodyOutcome {
         let id = stream.0;
         let has_callback = match direction {
             Direction::Request => self.sees_request_body(),
@@ -399,13 +302,9 @@ impl Worker {
         let shown = [id, size, eos];
         let parameters = (id, size, eos);
         let answer = match direction {
-            Direction::Request => self.vm.call(
-                "proxy_on_request_body",
-                id,
-                |exports: &Exports| &exports.request_body,
-                parameters,
-                &shown,
-            ),
+            Direction::Request => {
+                self.vm.call("proxy_on_request_body", id, |exports: &Exports| &exports.request_body, parameters, &shown)
+            }
             Direction::Response => self.vm.call(
                 "proxy_on_response_body",
                 id,
@@ -451,20 +350,11 @@ impl Worker {
         if let Some(paused) = stream.paused.get_mut(direction.index()) {
             *paused = true;
         }
-        if too_large {
-            self.too_large(id, direction)
-        } else {
-            BodyOutcome::Hold
-        }
+        if too_large { self.too_large(id, direction) } else { BodyOutcome::Hold }
     }
 
     /// What a local reply or a reset makes of the stream, if one was asked for.
-    fn decided(
-        &mut self,
-        id: u32,
-        asked: &Asked,
-        direct: bool,
-    ) -> Option<Result<LocalReply, Closed>> {
+    fn decided(&mut self, id: u32, asked: &Asked, direct: bool) -> Option<Result<LocalReply, Closed>> {
         if asked.close {
             return Some(Err(Closed));
         }
@@ -490,22 +380,13 @@ impl Worker {
         let outcome = self.headers(
             StreamId(id),
             headers,
-            HeadersCallback {
-                direction: Direction::Response,
-                map: MapType::ResponseHeaders,
-                end_of_stream: empty,
-            },
+            HeadersCallback { direction: Direction::Response, map: MapType::ResponseHeaders, end_of_stream: empty },
         );
         if let HeadersOutcome::LocalReply(other) = outcome {
             return other;
         }
         if !empty && self.sees_response_body() {
-            match self.body(
-                StreamId(id),
-                Direction::Response,
-                &std::mem::take(&mut reply.body),
-                true,
-            ) {
+            match self.body(StreamId(id), Direction::Response, &std::mem::take(&mut reply.body), true) {
                 BodyOutcome::Forward(bytes) => reply.body = bytes,
                 BodyOutcome::Hold => reply.body = self.take_held(StreamId(id), Direction::Response),
                 BodyOutcome::LocalReply(other) => return other,
@@ -516,9 +397,7 @@ impl Worker {
             stream.response_started = true;
             stream.paused = [false; 2];
         }
-        reply.headers = self
-            .map(StreamId(id), MapType::ResponseHeaders as usize)
-            .clone();
+        reply.headers = self.map(StreamId(id), MapType::ResponseHeaders as usize).clone();
         reply
     }
 
@@ -571,14 +450,7 @@ impl Worker {
             return None;
         }
         let unstated = u32::MAX;
-        let reply = local_reply(
-            stream,
-            status,
-            &HeaderMap::new(),
-            Vec::new(),
-            details.to_owned(),
-            unstated,
-        );
+        let reply = local_reply(stream, status, &HeaderMap::new(), Vec::new(), details.to_owned(), unstated);
         self.store_reply(id, &reply);
         Some(reply)
     }

@@ -314,12 +314,12 @@ fn shared_data_has_one_sequence_of_numbers() {
         &[
             "NotFound",
             "Ok",
-            "Ok, cas=1, value=\"1\"",
+            "Ok, value=\"1\", cas=1",
             "Ok",
-            "Ok, cas=2, value=\"\"",
+            "Ok, value=\"\", cas=2",
             "CasMismatch",
             "Ok",
-            "Ok, cas=3, value=\"2\"",
+            "Ok, value=\"2\", cas=3",
             "Ok",
         ],
     );
