@@ -27,26 +27,50 @@ pub(super) struct Reset;
 
 type Answer = Result<Response<ResponseBody>, Reset>;
 
+/// A request whose headers the module has seen.
+struct Begun {
+    outcome: HeadersOutcome,
+    connect: bool,
+    websocket: bool,
+}
+
 /// Answers one request.
-pub(super) async fn handle(proxy: Rc<Proxy>, client: Rc<Client>, mut request: Request<Incoming>) -> Answer {
+///
+/// The module gets the headers at once and not when the future is first polled: hyper drops that future unpolled when it
+/// finds the request and the client's leaving in one read, and the stream would be one that the module knows nothing of.
+pub(super) fn handle(
+    proxy: Rc<Proxy>,
+    client: Rc<Client>,
+    mut request: Request<Incoming>,
+) -> impl Future<Output = Answer> {
     let guard = Guard::begin(&proxy, &client, request.version());
     let on_upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
-    let accepted = match request::check(&parts, &client, proxy.options.max_request_headers) {
-        Ok(accepted) => accepted,
-        Err(refused) => return Ok(refuse(guard, *refused)),
-    };
-    let stream = Rc::clone(guard.stream());
-
-    let end = body.is_end_stream() && !accepted.websocket;
-    if end {
-        stream.request_ended();
+    let begun = request::check(&parts, &client, proxy.options.max_request_headers).map(|accepted| {
+        let stream = guard.stream();
+        let end = body.is_end_stream() && !accepted.websocket;
+        if end {
+            stream.request_ended();
+        }
+        let outcome = proxy.vm.borrow_mut().request_headers(stream.id, accepted.headers, end);
+        Begun { outcome, connect: accepted.connect, websocket: accepted.websocket }
+    });
+    async move {
+        match begun {
+            Ok(begun) => proceed(proxy, guard, begun, on_upgrade, body).await,
+            Err(refused) => Ok(refuse(guard, *refused)),
+        }
     }
-    let outcome = proxy.vm.borrow_mut().request_headers(stream.id, accepted.headers, end);
+}
+
+/// From the module's answer to the request's headers on.
+async fn proceed(proxy: Rc<Proxy>, guard: Guard, begun: Begun, on_upgrade: OnUpgrade, body: Incoming) -> Answer {
+    let stream = Rc::clone(guard.stream());
+    let Begun { outcome, connect, websocket } = begun;
     if let Err(interrupt) = settle(&stream, outcome, Direction::Request).await {
         return answer_interrupt(guard, interrupt).await;
     }
-    if accepted.connect {
+    if connect {
         let reply = local_reply(guard, StatusCode::NOT_FOUND, flags::NO_ROUTE, "route_not_found", "");
         return reply.await.map(closing);
     }
@@ -91,7 +115,7 @@ pub(super) async fn handle(proxy: Rc<Proxy>, client: Rc<Client>, mut request: Re
     };
     stream.upstream_us.set(u64::try_from(sent.elapsed().as_micros()).ok());
 
-    let switched = accepted.websocket && response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let switched = websocket && response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let upstream_upgrade = switched.then(|| hyper::upgrade::on(&mut response));
     let (parts, incoming) = response.into_parts();
     let end = !switched && incoming.is_end_stream();
@@ -106,7 +130,7 @@ pub(super) async fn handle(proxy: Rc<Proxy>, client: Rc<Client>, mut request: Re
     let deadline = stream.request_done.borrow().map(|done| (done + proxy.options.route_timeout).into());
     let source = if end { Source::Empty } else { Source::Upstream(incoming) };
     let response = respond(guard, source, true, |body| body.with_deadline(deadline));
-    Ok(if accepted.websocket { closing(response) } else { response })
+    Ok(if websocket { closing(response) } else { response })
 }
 
 /// Waits until headers may go on.
