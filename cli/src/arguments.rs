@@ -143,7 +143,13 @@ mod tests {
 
     #[test]
     fn addresses_may_be_short() {
-        for (text, expected) in [("8080", Some("127.0.0.1:8080")), (":0", Some("127.0.0.1:0")), ("[::1]:1", Some("[::1]:1")), ("localhost", None), ("70000", None)] {
+        for (text, expected) in [
+            ("8080", Some("127.0.0.1:8080")),
+            (":0", Some("127.0.0.1:0")),
+            ("[::1]:1", Some("[::1]:1")),
+            ("localhost", None),
+            ("70000", None),
+        ] {
             assert_eq!(address(text).ok(), expected.map(|expected| expected.parse().unwrap()), "{text}");
         }
     }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use telemetry::config::Config;
 
-use crate::config_file::{self, Loaded, Mistake, Problem, plural};
-use crate::table::{Column, Table, count};
+use crate::config_file::{self, Loaded, Mistake, Problem};
+use crate::table::{Column, Table, count, plural};
 
 /// What was found in one file.
 #[derive(Debug, Clone)]
@@ -31,7 +31,8 @@ pub enum Outcome {
 
 /// Checks one file; `-` is standard input.
 pub fn file(path: &Path) -> Report {
-    let name = if path.as_os_str() == config_file::STDIN { "standard input".to_owned() } else { path.display().to_string() };
+    let name =
+        if path.as_os_str() == config_file::STDIN { "standard input".to_owned() } else { path.display().to_string() };
     report(name, config_file::load(path))
 }
 
@@ -84,7 +85,7 @@ impl Report {
                 for mistake in mistakes {
                     let _ = writeln!(out, "{file}: {mistake}");
                 }
-                writeln!(out, "{file}: {}", plural(mistakes.len(), "mistake"))
+                writeln!(out, "{file}: {}", plural(mistakes.len() as u64, "mistake"))
             }
             Outcome::Valid(config) => {
                 let routes = config.routes().specs().len();
@@ -93,7 +94,7 @@ impl Report {
                     "{file}: OK, digest {}, namespace {}, {}, {} endpoint labels at most",
                     config.digest(),
                     config.namespace(),
-                    plural(routes, "route"),
+                    plural(routes as u64, "route"),
                     count(config.max_endpoints() as u64)
                 );
                 writeln!(out, "\n{}", budget_table(config))
@@ -107,13 +108,19 @@ impl Report {
         match &self.outcome {
             Outcome::Unreadable(why) => json!({ "file": self.file, "ok": false, "unreadable": why }),
             Outcome::Invalid(mistakes) => {
-                let mistakes: Vec<Value> = mistakes.iter().map(|mistake| json!({ "path": mistake.path, "message": mistake.message })).collect();
+                let mistakes: Vec<Value> = mistakes
+                    .iter()
+                    .map(|mistake| json!({ "path": mistake.path, "message": mistake.message }))
+                    .collect();
                 json!({ "file": self.file, "ok": false, "mistakes": mistakes })
             }
             Outcome::Valid(config) => {
                 let budget = config.budget();
-                let terms: Vec<Value> =
-                    budget.terms().iter().map(|term| json!({ "what": term.what, "how": term.how, "series": term.series })).collect();
+                let terms: Vec<Value> = budget
+                    .terms()
+                    .iter()
+                    .map(|term| json!({ "what": term.what, "how": term.how, "series": term.series }))
+                    .collect();
                 json!({
                     "file": self.file,
                     "ok": true,

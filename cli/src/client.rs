@@ -70,7 +70,8 @@ impl Connection {
                 Self { sender: Sender::Http1(sender), driver }
             }
             Protocol::Http2 => {
-                let (sender, connection) = http2::Builder::new(TokioExecutor::new()).timer(TokioTimer::new()).handshake(io).await?;
+                let (sender, connection) =
+                    http2::Builder::new(TokioExecutor::new()).timer(TokioTimer::new()).handshake(io).await?;
                 let driver = tokio::spawn(async move { drop(connection.await) });
                 Self { sender: Sender::Http2(sender), driver }
             }
@@ -106,7 +107,10 @@ impl Connection {
     }
 
     /// Hands a request to the connection at once; the future is its response. Two requests handed over in turn reach the peer in that order.
-    pub fn send(&mut self, request: Request<RequestBody>) -> impl Future<Output = hyper::Result<Response<Incoming>>> + Send + use<> {
+    pub fn send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = hyper::Result<Response<Incoming>>> + Send + use<> {
         let (http1, http2) = match &mut self.sender {
             Sender::Http1(sender) => (Some(sender.send_request(request)), None),
             Sender::Http2(sender) => (None, Some(sender.send_request(request))),
@@ -134,10 +138,16 @@ pub async fn get(from: SocketAddr, path: &str) -> anyhow::Result<Answer> {
         let request = Request::get(path).header(http::header::HOST, from.to_string()).body(RequestBody::default())?;
         let response = connection.send(request).await?;
         let (head, body) = response.into_parts();
-        let body = http_body_util::Limited::new(body, Answer::LIMIT).collect().await.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
+        let body = http_body_util::Limited::new(body, Answer::LIMIT)
+            .collect()
+            .await
+            .map_err(|error| anyhow::anyhow!(error))?
+            .to_bytes();
         Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
     };
-    tokio::time::timeout(Duration::from_secs(10), exchange).await.with_context(|| format!("http://{from}{path} did not answer within 10 s"))?
+    tokio::time::timeout(Duration::from_secs(10), exchange)
+        .await
+        .with_context(|| format!("http://{from}{path} did not answer within 10 s"))?
 }
 
 /// The URI to put into a request for `target` (`/path?query`, `*` or absolute) on a connection of this protocol.

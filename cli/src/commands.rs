@@ -97,11 +97,21 @@ fn run_replay(arguments: arguments::Replay) -> anyhow::Result<u8> {
 fn run_tools(arguments: &arguments::Tools) -> anyhow::Result<u8> {
     let fetch = if arguments.install { Fetch::Allowed } else { Fetch::Never };
     let mut missing = 0;
-    let mut found = table::Table::new([("tool", table::Column::Text), ("version", table::Column::Text), ("from", table::Column::Text), ("path", table::Column::Text)]);
+    let mut found = table::Table::new([
+        ("tool", table::Column::Text),
+        ("version", table::Column::Text),
+        ("from", table::Column::Text),
+        ("path", table::Column::Text),
+    ]);
     let mut problems = Vec::new();
     for tool in Tools::new(fetch).all() {
         match tool {
-            Ok(tool) => found.row([tool.name.to_owned(), tool.version, tool.origin.to_string(), tool.path.display().to_string()]),
+            Ok(tool) => found.row([
+                tool.name.to_owned(),
+                tool.version,
+                tool.origin.to_string(),
+                tool.path.display().to_string(),
+            ]),
             Err(problem) => {
                 missing += 1;
                 problems.push(problem.to_string());

@@ -10,6 +10,7 @@ use std::path::Path;
 use telemetry::config::{Config, ConfigError};
 
 use crate::Usage;
+use crate::table::plural;
 
 /// The name that stands for standard input.
 pub const STDIN: &str = "-";
@@ -78,7 +79,7 @@ pub fn require(path: &Path) -> anyhow::Result<Loaded> {
         Problem::Unreadable(error) => Usage::error(format!("cannot read {name}: {error}")),
         Problem::Mistakes(mistakes) => {
             let lines: Vec<String> = mistakes.iter().map(|mistake| format!("{name}: {mistake}")).collect();
-            anyhow::anyhow!("the configuration has {}:\n{}", plural(mistakes.len(), "mistake"), lines.join("\n"))
+            anyhow::anyhow!("the configuration has {}:\n{}", plural(mistakes.len() as u64, "mistake"), lines.join("\n"))
         }
     })
 }
@@ -99,11 +100,6 @@ pub fn parse(bytes: &[u8]) -> Result<Loaded, Vec<Mistake>> {
         Ok(config) => Ok(Loaded { config, json }),
         Err(errors) => Err(errors.iter().map(Mistake::from).collect()),
     }
-}
-
-/// `1 mistake`, `3 mistakes`.
-pub(crate) fn plural(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{} {noun}s", crate::table::count(count as u64)) }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! let mut options = EnvoyOptions::new(envoy.path, "target/edge-observer/edge_observer.wasm");
 //! options.upstream = "http://127.0.0.1:8000".parse()?;
 //! options.configuration = r#"{"namespace": "eucora"}"#.into();
-//! let proxy = EnvoyProxy::start(options).await?;
+//! let mut proxy = EnvoyProxy::start(options).await?;
 //! println!("http://{} and http://{}/stats/prometheus", proxy.listen(), proxy.admin());
 //! proxy.update_config(r#"{"namespace": "eucora", "ring": "1"}"#).await?;
 //! proxy.stop(std::time::Duration::from_secs(5)).await?;

@@ -103,7 +103,10 @@ impl Plan {
             return None;
         }
         if let Some(rate) = self.options.rate {
-            #[expect(clippy::cast_precision_loss, reason = "a moment in time; a rounding error of nanoseconds is nothing")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a moment in time; a rounding error of nanoseconds is nothing"
+            )]
             let due = self.started + Duration::from_secs_f64(number as f64 / rate.max(0.001));
             tokio::select! {
                 () = tokio::time::sleep_until(due) => {}
@@ -122,7 +125,13 @@ pub async fn run(options: LoadOptions) -> anyhow::Result<Ledger> {
     let target = options.target;
     drop(Connection::open(target, Protocol::Http1).await.context("the load generator cannot reach the proxy")?);
     let mix = Mix::new(&options.mix)?;
-    let plan = Arc::new(Plan { mix, authority: target.to_string(), next: AtomicU64::new(0), started: Instant::now(), options });
+    let plan = Arc::new(Plan {
+        mix,
+        authority: target.to_string(),
+        next: AtomicU64::new(0),
+        started: Instant::now(),
+        options,
+    });
     let mut slots = JoinSet::new();
     let lines = [
         (Protocol::Http1, plan.options.http1_connections, 1),

@@ -1,7 +1,8 @@
 //! The proxy that runs the filter: the embedded host or real Envoy, with the same configuration files and the same answers.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,11 +68,15 @@ pub enum Proxy {
 /// # Errors
 /// When there is none.
 pub fn module_path(given: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let path = given.map_or_else(|| tools::target_dir().join("edge-observer").join("edge_observer.wasm"), Path::to_owned);
+    let path =
+        given.map_or_else(|| tools::target_dir().join("edge-observer").join("edge_observer.wasm"), Path::to_owned);
     match given {
         _ if path.is_file() => Ok(path),
         Some(_) => Err(Usage::error(format!("there is no module {}; `cargo xtask build` makes one", path.display()))),
-        None => bail!("there is no module {}; build it with `cargo xtask build`, or name one with --module FILE", path.display()),
+        None => bail!(
+            "there is no module {}; build it with `cargo xtask build`, or name one with --module FILE",
+            path.display()
+        ),
     }
 }
 
@@ -81,6 +86,8 @@ impl Proxy {
     /// # Errors
     /// One message: an address that is taken, a module or configuration that is refused, an Envoy that is not there.
     pub async fn start(options: ProxyOptions) -> anyhow::Result<Self> {
+        free(options.listen, "--listen")?;
+        free(options.admin, "--admin")?;
         match options.kind {
             ProxyKind::Harness => Self::start_harness(options).await,
             ProxyKind::Envoy => Self::start_envoy(options).await,
@@ -91,7 +98,9 @@ impl Proxy {
         let upstream = options.upstream.to_string().parse().context("the embedded host cannot use this upstream")?;
         let path = options.module.clone();
         // Compiling takes a second of one core: not on a thread that serves.
-        let module = tokio::task::spawn_blocking(move || Module::from_file(path)).await?.with_context(|| format!("cannot load {}", options.module.display()))?;
+        let module = tokio::task::spawn_blocking(move || Module::from_file(path))
+            .await?
+            .with_context(|| format!("cannot load {}", options.module.display()))?;
         let plugin = PluginConfig {
             name: envoy::FILTER.to_owned(),
             root_id: envoy::FILTER.to_owned(),
@@ -104,8 +113,9 @@ impl Proxy {
         serve_options.listen = options.listen;
         serve_options.admin = options.admin;
         serve_options.workers = options.workers.max(1).try_into()?;
-        serve_options.stats_config = StatsConfig::from_bootstrap_yaml(envoy::BOOTSTRAP).context("envoy/bootstrap.yaml")?;
-        let server = serve::start(serve_options).await.map_err(|error| in_use(options.listen, options.admin, error.into()))?;
+        serve_options.stats_config =
+            StatsConfig::from_bootstrap_yaml(envoy::BOOTSTRAP).context("envoy/bootstrap.yaml")?;
+        let server = serve::start(serve_options).await?;
         Ok(Self::Harness(Box::new(server)))
     }
 
@@ -117,12 +127,6 @@ impl Proxy {
         envoy_options.listen = options.listen;
         envoy_options.admin = options.admin;
         envoy_options.workers = options.workers.max(1);
-        // Envoy shares ports between processes (SO_REUSEPORT), so it would not notice that somebody else serves there already.
-        for address in [options.listen, options.admin] {
-            if address.port() != 0 {
-                drop(std::net::TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?);
-            }
-        }
         let proxy = EnvoyProxy::start(envoy_options).await?;
         Ok(Self::Envoy(Box::new(proxy)))
     }
@@ -166,15 +170,43 @@ impl Proxy {
     }
 }
 
-/// An error of starting, with a cure where an address is taken.
-fn in_use(listen: SocketAddr, admin: SocketAddr, error: anyhow::Error) -> anyhow::Error {
-    let taken = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|cause| cause.kind() == std::io::ErrorKind::AddrInUse);
-    if taken { error.context(format!("{listen} or {admin} is in use; choose others with --listen and --admin")) } else { error }
+/// An error with its cure when an address cannot be listened on. Tried beforehand, because Envoy shares a port with whoever else lets it
+/// (`SO_REUSEPORT`), and would not say a word.
+fn free(address: SocketAddr, option: &str) -> anyhow::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    match TcpListener::bind(address) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            bail!("{address} is in use; choose another address with {option}")
+        }
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot listen on {address}; choose another address with {option}"))
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_in_use_names_the_option() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        assert_eq!(
+            free(address, "--admin").unwrap_err().to_string(),
+            format!("{address} is in use; choose another address with --admin")
+        );
+        drop(taken);
+        assert!(
+            free("192.0.2.1:9".parse().unwrap(), "--listen")
+                .unwrap_err()
+                .to_string()
+                .starts_with("cannot listen on 192.0.2.1:9")
+        );
+    }
 
     #[test]
     fn a_missing_module_names_the_command_that_builds_it() {

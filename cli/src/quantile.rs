@@ -33,9 +33,19 @@ impl Buckets {
     /// What was observed since `earlier`; a bucket that did not exist then counts from 0.
     pub fn since(&self, earlier: &Self) -> Self {
         let before = |bound: f64| {
-            earlier.cumulative.iter().find(|(other, _)| other.total_cmp(&bound).is_eq()).map_or(0.0, |(_, count)| *count)
+            earlier
+                .cumulative
+                .iter()
+                .find(|(other, _)| other.total_cmp(&bound).is_eq())
+                .map_or(0.0, |(_, count)| *count)
         };
-        Self { cumulative: self.cumulative.iter().map(|(bound, count)| (*bound, (count - before(*bound)).max(0.0))).collect() }
+        Self {
+            cumulative: self
+                .cumulative
+                .iter()
+                .map(|(bound, count)| (*bound, (count - before(*bound)).max(0.0)))
+                .collect(),
+        }
     }
 
     /// The `q`-quantile (0 to 1), or `None` without observations.
@@ -75,7 +85,8 @@ mod tests {
 
     #[test]
     fn interpolates_as_prometheus_does() {
-        let cases = [(0.5, 0.1), (0.25, 0.05), (0.7, 0.3), (0.9, 0.5), (0.94, 1.5), (0.98, 2.0), (0.99, 2.0), (0.0, 0.0)];
+        let cases =
+            [(0.5, 0.1), (0.25, 0.05), (0.7, 0.3), (0.9, 0.5), (0.94, 1.5), (0.98, 2.0), (0.99, 2.0), (0.0, 0.0)];
         for (q, expected) in cases {
             let found = buckets().quantile(q).unwrap();
             assert!((found - expected).abs() < 1e-9, "q {q}: {found}, expected {expected}");
@@ -93,6 +104,9 @@ mod tests {
     fn differences_count_new_buckets_from_nothing() {
         let earlier = Buckets::new([(0.1, 20.0), (f64::INFINITY, 20.0)]);
         let difference = buckets().since(&earlier);
-        assert_eq!(difference, Buckets::new([(0.1, 30.0), (0.5, 90.0), (1.0, 90.0), (2.0, 98.0), (f64::INFINITY, 80.0)]));
+        assert_eq!(
+            difference,
+            Buckets::new([(0.1, 30.0), (0.5, 90.0), (1.0, 90.0), (2.0, 98.0), (f64::INFINITY, 80.0)])
+        );
     }
 }

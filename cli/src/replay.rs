@@ -78,11 +78,17 @@ impl ReplayOptions {
 pub async fn run(options: ReplayOptions) -> anyhow::Result<Replayed> {
     let log = read(&options.access_log)?;
     if log.entries.is_empty() {
-        bail!("{} holds no request that could be sent ({} lines, {} skipped)", options.access_log.display(), log.lines, log.skipped_lines());
+        bail!(
+            "{} holds no request that could be sent ({} lines, {} skipped)",
+            options.access_log.display(),
+            log.lines,
+            log.skipped_lines()
+        );
     }
     let loaded = up::load_config(options.config.as_deref())?;
     let module = proxy::module_path(options.module.as_deref())?;
-    let wires: Vec<(usize, Result<Wire, Unsendable>)> = log.entries.iter().map(|(line, entry)| (*line, Wire::new(entry))).collect();
+    let wires: Vec<(usize, Result<Wire, Unsendable>)> =
+        log.entries.iter().map(|(line, entry)| (*line, Wire::new(entry))).collect();
     let mut sendable = Vec::new();
     let mut left = Vec::new();
     for (line, wire) in wires {
@@ -136,7 +142,14 @@ async fn send_and_compare(
         }
     };
     bar.finish_and_clear();
-    let books = compare::Books { config: &loaded.config, normalised: proxy.kind() == ProxyKind::Envoy, log, sendable, left, ledger: &ledger };
+    let books = compare::Books {
+        config: &loaded.config,
+        normalised: proxy.kind() == ProxyKind::Envoy,
+        log,
+        sendable,
+        left,
+        ledger: &ledger,
+    };
     let admin = proxy.admin();
     let waited = scrape::wait_until(admin, HAND_OVER, |scrape| books.compare(scrape).is_exact()).await?;
     // One more tick: what comes too much, comes late.

@@ -26,7 +26,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use telemetry::route::{LabelStyle, PlaceholderBuffer, RouteMatch, RouteOptions, RouteSpec, RouteTable, TrailingSlash, Unmatched};
+use telemetry::route::{
+    LabelStyle, PlaceholderBuffer, RouteMatch, RouteOptions, RouteSpec, RouteTable, TrailingSlash, Unmatched,
+};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -49,7 +51,13 @@ pub struct SampleApiOptions {
 
 impl Default for SampleApiOptions {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), routes: Vec::new(), seed: 1, latency_scale: 1.0, error_scale: 1.0 }
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            routes: Vec::new(),
+            seed: 1,
+            latency_scale: 1.0,
+            error_scale: 1.0,
+        }
     }
 }
 
@@ -76,12 +84,22 @@ struct State {
 impl SampleApi {
     /// Starts it.
     pub async fn start(options: SampleApiOptions) -> anyhow::Result<Self> {
-        let table_options =
-            RouteOptions { label: LabelStyle::Template, trailing_slash: TrailingSlash::Ignore, unmatched: Unmatched::Unknown, ..RouteOptions::default() };
-        let table = RouteTable::build(&options.routes, &table_options)
-            .map_err(|problems| anyhow::anyhow!("the sample API cannot serve these routes: {}", problems.first().map_or("", |first| first.message.as_str())))?;
+        let table_options = RouteOptions {
+            label: LabelStyle::Template,
+            trailing_slash: TrailingSlash::Ignore,
+            unmatched: Unmatched::Unknown,
+            ..RouteOptions::default()
+        };
+        let table = RouteTable::build(&options.routes, &table_options).map_err(|problems| {
+            anyhow::anyhow!(
+                "the sample API cannot serve these routes: {}",
+                problems.first().map_or("", |first| first.message.as_str())
+            )
+        })?;
         let routes = table.labels().iter().map(|label| answer::Route::new(label, &options.routes)).collect();
-        let listener = TcpListener::bind(options.listen).await.with_context(|| format!("the sample API cannot listen on {}", options.listen))?;
+        let listener = TcpListener::bind(options.listen)
+            .await
+            .with_context(|| format!("the sample API cannot listen on {}", options.listen))?;
         let address = listener.local_addr()?;
         let state = Arc::new(State {
             table,
@@ -139,7 +157,11 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
         connections.spawn(async move {
             let service = service_fn(move |request| respond(Arc::clone(&state), request));
             // A connection that ends early is the proxy's business.
-            drop(auto::Builder::new(TokioExecutor::new()).serve_connection_with_upgrades(TokioIo::new(stream), service).await);
+            drop(
+                auto::Builder::new(TokioExecutor::new())
+                    .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                    .await,
+            );
         });
         while connections.try_join_next().is_some() {}
     }

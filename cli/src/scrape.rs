@@ -55,7 +55,10 @@ impl Scrape {
 
     /// The sum of one metric over the series that carry all of `labels`.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        self.metric(name).filter(|sample| labels.iter().all(|(key, value)| sample.label(key) == Some(value))).map(|sample| sample.value).sum()
+        self.metric(name)
+            .filter(|sample| labels.iter().all(|(key, value)| sample.label(key) == Some(value)))
+            .map(|sample| sample.value)
+            .sum()
     }
 
     /// The sum of one counter over the series that carry all of `labels`, as a whole number.
@@ -98,18 +101,25 @@ impl Scrape {
 
 /// Fetches and parses `/stats/prometheus` of the proxy whose admin address this is.
 pub async fn fetch(admin: SocketAddr) -> anyhow::Result<Scrape> {
-    let answer = client::get(admin, "/stats/prometheus").await.with_context(|| format!("no metrics from http://{admin}/stats/prometheus"))?;
+    let answer = client::get(admin, "/stats/prometheus")
+        .await
+        .with_context(|| format!("no metrics from http://{admin}/stats/prometheus"))?;
     if answer.status != 200 {
         bail!("http://{admin}/stats/prometheus answered with status {}", answer.status);
     }
-    let text = std::str::from_utf8(&answer.body).with_context(|| format!("http://{admin}/stats/prometheus is not UTF-8"))?;
+    let text =
+        std::str::from_utf8(&answer.body).with_context(|| format!("http://{admin}/stats/prometheus is not UTF-8"))?;
     Scrape::parse(text).with_context(|| format!("http://{admin}/stats/prometheus"))
 }
 
 /// Scrapes until `done` says so, and returns the scrape that it accepted, or after `limit` the last one.
 ///
 /// The filter hands its counts over once a tick, so a scrape right after the last answer may be short of some.
-pub async fn wait_until(admin: SocketAddr, limit: Duration, mut done: impl FnMut(&Scrape) -> bool) -> anyhow::Result<Waited> {
+pub async fn wait_until(
+    admin: SocketAddr,
+    limit: Duration,
+    mut done: impl FnMut(&Scrape) -> bool,
+) -> anyhow::Result<Waited> {
     let deadline = Instant::now() + limit;
     let mut pause = Duration::from_millis(20);
     loop {

@@ -55,9 +55,7 @@ pub fn printable(text: &str) -> String {
     if !text.chars().any(char::is_control) {
         return text.to_owned();
     }
-    text.chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect()
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
 /// A count with thousands set apart: `1,234,567`.
@@ -71,6 +69,11 @@ pub fn count(value: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// `1 mistake`, `3 mistakes`.
+pub fn plural(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{} {noun}s", count(number)) }
 }
 
 /// A duration in seconds as milliseconds or seconds, three digits at most: `4.2 ms`, `250 ms`, `2.50 s`.
@@ -115,10 +118,7 @@ mod tests {
         let mut table = Table::new([("method", Column::Text), ("requests", Column::Number), ("note", Column::Text)]);
         table.row(["GET", "1,234", ""]);
         table.row(["DELETE", "7", "few"]);
-        assert_eq!(
-            table.render(),
-            "method  requests  note\nGET        1,234\nDELETE         7  few\n"
-        );
+        assert_eq!(table.render(), "method  requests  note\nGET        1,234\nDELETE         7  few\n");
     }
 
     #[test]
@@ -133,6 +133,7 @@ mod tests {
         for (value, expected) in counts {
             assert_eq!(count(value), expected);
         }
+        assert_eq!((plural(1, "line"), plural(1_000, "line")), ("1 line".to_owned(), "1,000 lines".to_owned()));
         let durations = [(0.0042, "4.2 ms"), (0.00999, "10 ms"), (0.25, "250 ms"), (0.9999, "1.00 s"), (2.5, "2.50 s")];
         for (value, expected) in durations {
             assert_eq!(duration(value), expected);

@@ -139,7 +139,8 @@ impl Stand {
         load.mix.seed = options.seed;
         load.mix.routes = config.routes().specs().to_vec();
         load.mix.correlation_header = header.clone();
-        load.correlation = config.correlation().respond().then(|| CorrelationCheck { header, trusted: trusted(config) });
+        load.correlation =
+            config.correlation().respond().then(|| CorrelationCheck { header, trusted: trusted(config) });
         load.requests = options.requests;
         load.rate = options.rate;
         load.stop = options.stop.clone();
@@ -218,7 +219,8 @@ async fn account(stand: &Stand, options: &UpOptions) -> anyhow::Result<Accountin
     }
     let config = &stand.loaded.config;
     let admin = stand.proxy.admin();
-    let waited = scrape::wait_until(admin, HAND_OVER, |scrape| Accounting::new(config, &ledger, scrape).is_exact()).await?;
+    let waited =
+        scrape::wait_until(admin, HAND_OVER, |scrape| Accounting::new(config, &ledger, scrape).is_exact()).await?;
     // One more tick: what comes too much, comes late.
     tokio::time::sleep(Duration::from_millis(u64::from(config.metrics().flush_interval_ms()) + 200)).await;
     let last = scrape::fetch(admin).await.unwrap_or(waited.scrape);

@@ -116,7 +116,8 @@ impl<'a> Fields<'a> {
         if user.contains(&b'"') && !user.starts_with(b"\"") {
             return None;
         }
-        let shape = time.len() >= 20 && time.get(2) == Some(&b'/') && time.iter().filter(|byte| **byte == b':').count() >= 3;
+        let shape =
+            time.len() >= 20 && time.get(2) == Some(&b'/') && time.iter().filter(|byte| **byte == b':').count() >= 3;
         self.rest = inside.get(close + 1..)?;
         shape.then_some(time)
     }
@@ -227,14 +228,20 @@ mod tests {
         for (tail, reason) in cases {
             assert_eq!(parse(tail), Err(reason), "{tail}");
         }
-        for (whole, reason) in [("", Skip::Blank), ("  \t", Skip::Blank), ("hello", Skip::NotALogLine), ("a b c [d] \"GET / HTTP/1.1\" 200 1", Skip::NotALogLine)] {
+        for (whole, reason) in [
+            ("", Skip::Blank),
+            ("  \t", Skip::Blank),
+            ("hello", Skip::NotALogLine),
+            ("a b c [d] \"GET / HTTP/1.1\" 200 1", Skip::NotALogLine),
+        ] {
             assert_eq!(line(whole.as_bytes()), Err(reason), "{whole}");
         }
     }
 
     #[test]
     fn a_log_keeps_line_numbers_and_counts_reasons() {
-        let text = format!("{HEAD} \"GET / HTTP/1.1\" 200 1\r\n\n{HEAD} \"-\" 408 -\n\n{HEAD} \"GET /z HTTP/1.1\" 500 -");
+        let text =
+            format!("{HEAD} \"GET / HTTP/1.1\" 200 1\r\n\n{HEAD} \"-\" 408 -\n\n{HEAD} \"GET /z HTTP/1.1\" 500 -");
         let log = AccessLog::read(text.as_bytes()).unwrap();
         assert_eq!(log.entries.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 5]);
         assert_eq!((log.lines, log.skipped_lines()), (5, 3));

@@ -36,7 +36,9 @@ fn yaml(text: &str) -> Result<Value, Mistake> {
 /// A mistake at a place, without the place that the parser put into its message.
 fn at(line: usize, column: usize, message: &str) -> Mistake {
     let place = message.rfind(" at line ").filter(|place| {
-        message.get(place + 9..).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit() || b" column".contains(&byte)))
+        message
+            .get(place + 9..)
+            .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit() || b" column".contains(&byte)))
     });
     let message = place.and_then(|place| message.get(..place)).unwrap_or(message);
     Mistake { path: format!("line {line}, column {column}"), message: message.to_owned() }
@@ -73,7 +75,9 @@ impl<'de> Visitor<'de> for Builder {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom(format_args!("`{value}` is not a finite number")))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom(format_args!("`{value}` is not a finite number")))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {

@@ -39,7 +39,13 @@ impl CorrelationLedger {
     }
 
     /// Checks one answer.
-    pub(super) fn check(&mut self, check: &CorrelationCheck, sent: &SentId, answer: &HeaderMap, request: impl FnOnce() -> String) {
+    pub(super) fn check(
+        &mut self,
+        check: &CorrelationCheck,
+        sent: &SentId,
+        answer: &HeaderMap,
+        request: impl FnOnce() -> String,
+    ) {
         let mut lines = answer.get_all(&check.header).iter();
         let problem = match (lines.next(), lines.next()) {
             (None, _) => Some("no correlation ID".to_owned()),
@@ -48,13 +54,19 @@ impl CorrelationLedger {
                 let plausible = (8..=128).contains(&back.len()) && back.as_bytes().iter().all(u8::is_ascii_graphic);
                 match sent {
                     _ if !plausible => Some(format!("the correlation ID {back:?}")),
-                    SentId::Good(id) if check.trusted && id != back => Some(format!("the correlation ID {back:?} in place of {id:?}")),
+                    SentId::Good(id) if check.trusted && id != back => {
+                        Some(format!("the correlation ID {back:?} in place of {id:?}"))
+                    }
                     SentId::Good(_) if check.trusted => {
                         self.kept += 1;
                         None
                     }
-                    SentId::Good(id) if id == back => Some(format!("the correlation ID {id:?} of a sender who is not trusted")),
-                    SentId::Bad(values) if values.contains(back) => Some(format!("the correlation ID {back:?}, which is not one")),
+                    SentId::Good(id) if id == back => {
+                        Some(format!("the correlation ID {id:?} of a sender who is not trusted"))
+                    }
+                    SentId::Bad(values) if values.contains(back) => {
+                        Some(format!("the correlation ID {back:?}, which is not one"))
+                    }
                     SentId::Good(_) | SentId::Bad(_) => {
                         self.replaced += 1;
                         None

@@ -44,13 +44,27 @@ pub struct Shares {
 
 impl Default for Shares {
     fn default() -> Self {
-        Self { unknown_path: 0.03, odd_method: 0.01, good_id: 0.4, bad_id: 0.02, abort: 0.005, websocket: 0.002, grpc: 0.01, conditional: 0.03 }
+        Self {
+            unknown_path: 0.03,
+            odd_method: 0.01,
+            good_id: 0.4,
+            bad_id: 0.02,
+            abort: 0.005,
+            websocket: 0.002,
+            grpc: 0.01,
+            conditional: 0.03,
+        }
     }
 }
 
 impl Default for MixOptions {
     fn default() -> Self {
-        Self { seed: 1, routes: Vec::new(), correlation_header: HeaderName::from_static("x-correlation-id"), shares: Shares::default() }
+        Self {
+            seed: 1,
+            routes: Vec::new(),
+            correlation_header: HeaderName::from_static("x-correlation-id"),
+            shares: Shares::default(),
+        }
     }
 }
 
@@ -137,7 +151,13 @@ impl Mix {
                 sum
             })
             .collect();
-        Ok(Self { seed: options.seed, shares: options.shares, header: options.correlation_header.clone(), routes: options.routes.clone(), weights })
+        Ok(Self {
+            seed: options.seed,
+            shares: options.shares,
+            header: options.correlation_header.clone(),
+            routes: options.routes.clone(),
+            weights,
+        })
     }
 
     /// Request `number`.
@@ -187,7 +207,11 @@ impl Mix {
         }
         if matches!(planned.method, Method::POST | Method::PUT | Method::PATCH) {
             let note = "n".repeat(rng.random_range(0..2_000));
-            planned.body = Bytes::from(format!("{{\"ring\": {}, \"risk\": {}, \"note\": \"{note}\"}}", rng.random_range(0..5), rng.random_range(0..100)));
+            planned.body = Bytes::from(format!(
+                "{{\"ring\": {}, \"risk\": {}, \"note\": \"{note}\"}}",
+                rng.random_range(0..5),
+                rng.random_range(0..100)
+            ));
             planned.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         planned
@@ -217,9 +241,12 @@ impl Mix {
             planned.kind = Kind::Websocket;
             planned.method = Method::GET;
             planned.body = Bytes::new();
-            for (name, value) in
-                [(header::CONNECTION, "Upgrade"), (header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13"), (header::SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ==")]
-            {
+            for (name, value) in [
+                (header::CONNECTION, "Upgrade"),
+                (header::UPGRADE, "websocket"),
+                (header::SEC_WEBSOCKET_VERSION, "13"),
+                (header::SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ=="),
+            ] {
                 planned.headers.insert(name, HeaderValue::from_static(value));
             }
         } else if hit(shares.grpc) {
@@ -265,7 +292,11 @@ fn method(rng: &mut impl Rng, declared: Option<&[Known]>) -> Method {
     }
     let known = *pick(rng, declared);
     // CONNECT has no path, and OTHER is no token.
-    if matches!(known, Known::Connect | Known::Other) { Method::GET } else { known.as_str().parse().unwrap_or(Method::GET) }
+    if matches!(known, Known::Connect | Known::Other) {
+        Method::GET
+    } else {
+        known.as_str().parse().unwrap_or(Method::GET)
+    }
 }
 
 /// A path that a template covers, with plausible values.
@@ -295,14 +326,24 @@ fn value(name: &str, rng: &mut impl Rng) -> String {
         }
         _ if rng.random_bool(0.3) => {
             let (high, low) = (rng.random::<u64>(), rng.random::<u64>());
-            format!("{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}", high >> 32, high & 0xffff, (high >> 16) & 0xfff, low >> 52, low & 0xffff_ffff_ffff)
+            format!(
+                "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+                high >> 32,
+                high & 0xffff,
+                (high >> 16) & 0xfff,
+                low >> 52,
+                low & 0xffff_ffff_ffff
+            )
         }
         _ => rng.random_range(1..100_000).to_string(),
     }
 }
 
 fn pick<'a, T>(rng: &mut impl Rng, choices: &'a [T]) -> &'a T {
-    #[expect(clippy::indexing_slicing, reason = "the index is drawn from the slice's own range; callers give no empty slice")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the index is drawn from the slice's own range; callers give no empty slice"
+    )]
     &choices[rng.random_range(0..choices.len())]
 }
 
@@ -349,7 +390,11 @@ mod tests {
             ("bad ids", count(&|p| matches!(p.id, SentId::Bad(_))), 250..600),
             ("good ids", count(&|p| matches!(p.id, SentId::Good(_))), 7_000..9_000),
             ("posts", count(&|p| p.method == Method::POST), 500..8_000),
-            ("unknown", count(&|p| UNKNOWN_PATHS.iter().any(|path| p.target.starts_with(path) && *path != "/")), 300..900),
+            (
+                "unknown",
+                count(&|p| UNKNOWN_PATHS.iter().any(|path| p.target.starts_with(path) && *path != "/")),
+                300..900,
+            ),
         ] {
             assert!(range.contains(&found), "{name}: {found}");
         }
@@ -363,7 +408,11 @@ mod tests {
         for route in &options.routes {
             for _ in 0..50 {
                 let path = fill(&route.template, &mut rng);
-                let RouteMatch::Endpoint(id) = table.find(Known::Get, path.as_bytes(), &mut PlaceholderBuffer::default()) else { panic!("{path}") };
+                let RouteMatch::Endpoint(id) =
+                    table.find(Known::Get, path.as_bytes(), &mut PlaceholderBuffer::default())
+                else {
+                    panic!("{path}")
+                };
                 assert_eq!(&*table.labels()[id.index()], route.template, "{path}");
             }
         }

@@ -67,9 +67,9 @@ impl Slot {
     /// Takes requests until there are none left.
     pub(super) async fn run(mut self) -> Ledger {
         let stop = self.plan.options.stop.clone();
-        // A long poll on HTTP/2 that is to be left: dropped once a later request on the same connection was answered, because then the proxy has
-        // certainly read the earlier one.
-        let mut leaving: Option<ResponseFuture> = None;
+        // Long polls on HTTP/2 that are to be left: dropped once a later request on the same connection was answered, because then the proxy has
+        // certainly read the earlier ones.
+        let mut leaving: Vec<ResponseFuture> = Vec::new();
         while let Some(number) = self.plan.take().await {
             let planned = self.plan.mix.request(number);
             let method = Method::from_bytes(planned.method.as_str().as_bytes());
@@ -79,13 +79,13 @@ impl Slot {
                 match (planned.kind, protocol) {
                     (Kind::Plain, _) => {
                         self.exchange(&planned, method).await;
-                        leaving = None;
+                        leaving.clear();
                     }
                     (Kind::Abort, Protocol::Http1) => self.leave_http1(&planned, method).await,
                     (Kind::Abort, Protocol::Http2) => match self.open(&planned).await {
                         Ok(response) => {
                             self.ledger.abort(method);
-                            leaving = Some(response);
+                            leaving.push(response);
                         }
                         Err(why) => self.ledger.fail(method, || why),
                     },
@@ -102,7 +102,7 @@ impl Slot {
             }
             self.plan.options.progress.fetch_add(1, Ordering::Relaxed);
         }
-        if leaving.is_some() {
+        if !leaving.is_empty() {
             tokio::time::sleep(LEAVE_AFTER * 5).await;
         }
         drop(leaving);
@@ -130,7 +130,9 @@ impl Slot {
             Ok(Ok(false)) => self.ledger.truncated += 1,
             Ok(Err(why)) => self.ledger.fail(method, || format!("{} {}: {why}", planned.method, planned.target)),
             Err(_) => {
-                self.ledger.give_up(before, method, || format!("{} {}: no answer within {} s", planned.method, planned.target, patience.as_secs()));
+                self.ledger.give_up(before, method, || {
+                    format!("{} {}: no answer within {} s", planned.method, planned.target, patience.as_secs())
+                });
                 if self.line.protocol == Protocol::Http1 {
                     self.line.close().await;
                 }
@@ -145,7 +147,9 @@ impl Slot {
         // What the proxy itself refuses before any filter carries no ID.
         let refused = planned.odd && status == 400;
         if let Some(check) = self.plan.options.correlation.as_ref().filter(|_| !refused) {
-            self.ledger.correlation.check(check, &planned.id, response.headers(), || format!("{} {} ({status})", planned.method, planned.target));
+            self.ledger.correlation.check(check, &planned.id, response.headers(), || {
+                format!("{} {} ({status})", planned.method, planned.target)
+            });
         }
     }
 
@@ -170,7 +174,8 @@ impl Slot {
     /// A long poll on a connection of its own, which is closed before the answer. Written by hand: only then is it certain that the whole request
     /// has left this process.
     async fn leave_http1(&mut self, planned: &Planned, method: Method) {
-        let mut bytes = format!("{} {} HTTP/1.1\r\nhost: {}\r\n", planned.method, planned.target, self.plan.authority).into_bytes();
+        let mut bytes =
+            format!("{} {} HTTP/1.1\r\nhost: {}\r\n", planned.method, planned.target, self.plan.authority).into_bytes();
         for (name, value) in &planned.headers {
             bytes.extend_from_slice(name.as_str().as_bytes());
             bytes.extend_from_slice(b": ");
@@ -190,7 +195,11 @@ impl Slot {
         };
         match sent.await {
             Ok(None) => self.ledger.abort(method),
-            Ok(Some(head)) => match head.get(9..).and_then(|digits| std::str::from_utf8(digits).ok()).and_then(|digits| digits.parse().ok()) {
+            Ok(Some(head)) => match head
+                .get(9..)
+                .and_then(|digits| std::str::from_utf8(digits).ok())
+                .and_then(|digits| digits.parse().ok())
+            {
                 Some(status) => self.ledger.answer(method, status),
                 None => self.ledger.fail(method, || "an answer that is not HTTP".to_owned()),
             },
@@ -206,7 +215,8 @@ impl Slot {
         let patience = self.plan.options.patience;
         let before = self.ledger.total();
         let talked = tokio::time::timeout(patience, async {
-            let mut connection = Connection::open(self.line.target, Protocol::Http1).await.map_err(|error| format!("{error:#}"))?;
+            let mut connection =
+                Connection::open(self.line.target, Protocol::Http1).await.map_err(|error| format!("{error:#}"))?;
             let request = self.request(planned, Protocol::Http1).map_err(|error| error.to_string())?;
             let mut response = connection.send(request).await.map_err(|error| describe(&error))?;
             self.note(planned, method, &response);
@@ -223,7 +233,9 @@ impl Slot {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => self.ledger.truncated += 1,
             Ok(Err(why)) => self.ledger.give_up(before, method, || format!("WebSocket {}: {why}", planned.target)),
-            Err(_) => self.ledger.give_up(before, method, || format!("WebSocket {}: no answer within {} s", planned.target, patience.as_secs())),
+            Err(_) => self.ledger.give_up(before, method, || {
+                format!("WebSocket {}: no answer within {} s", planned.target, patience.as_secs())
+            }),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::sender::Ledger;
 use super::{Unsendable, Wire};
 use crate::access_log::AccessLog;
 use crate::scrape::Scrape;
-use crate::table::{Column, Table, bytes, count};
+use crate::table::{Column, Table, bytes, count, plural};
 use crate::up::Row;
 
 /// The result of a replay.
@@ -86,7 +86,8 @@ impl Books<'_> {
         let name = crate::up::metric_name(self.config, &REQUESTS);
         let filter: BTreeMap<Key, u64> = scrape.counts_by(&name, ["endpoint", "method", "status"]);
         let log = self.expected();
-        let keys: BTreeSet<&Key> = if learning { filter.keys().collect() } else { filter.keys().chain(log.keys()).collect() };
+        let keys: BTreeSet<&Key> =
+            if learning { filter.keys().collect() } else { filter.keys().chain(log.keys()).collect() };
         let counts = keys
             .into_iter()
             .map(|key| {
@@ -124,7 +125,9 @@ impl Books<'_> {
             let path = path_of(&wire.target);
             let path = if self.normalised { normalise(path) } else { path.to_owned() };
             let endpoint = match table.find(method, path.as_bytes(), &mut buffer) {
-                RouteMatch::Endpoint(id) => table.labels().get(id.index()).map_or_else(String::new, |label| escaped(label)),
+                RouteMatch::Endpoint(id) => {
+                    table.labels().get(id.index()).map_or_else(String::new, |label| escaped(label))
+                }
                 RouteMatch::Placeholder => String::new(),
             };
             let method = if methods.contains(&method) { method } else { Method::Other };
@@ -141,7 +144,10 @@ impl Books<'_> {
         for (line, reason) in self.left {
             by_reason.entry(reason.to_string()).or_insert((0, *line)).0 += 1;
         }
-        by_reason.into_iter().map(|(reason, (lines, first))| Left { lines, first, reason }).collect()
+        let mut left: Vec<Left> =
+            by_reason.into_iter().map(|(reason, (lines, first))| Left { lines, first, reason }).collect();
+        left.sort_by_key(|left| left.first);
+        left
     }
 
     fn find_problems(&self, replayed: &Replayed) -> Vec<String> {
@@ -154,26 +160,51 @@ impl Books<'_> {
         }
         if replayed.counts.iter().all(|row| row.log.is_none()) {
             for row in replayed.statuses.iter().filter(|row| row.client != row.filter) {
-                problems.push(format!("{} {}: the log has {}, the filter counted {}", row.method, row.status, count(row.client), count(row.filter)));
+                problems.push(format!(
+                    "{} {}: the log has {}, the filter counted {}",
+                    row.method,
+                    row.status,
+                    count(row.client),
+                    count(row.filter)
+                ));
             }
         }
         if replayed.proxied != replayed.sent {
-            problems.push(format!("{} requests were sent, the proxy counted {}", count(replayed.sent), count(replayed.proxied)));
+            problems.push(format!(
+                "{} sent, the proxy counted {}",
+                plural(replayed.sent, "request"),
+                count(replayed.proxied)
+            ));
         }
-        let other = self.ledger.answered.iter().filter_map(|(place, status)| self.sendable.get(*place).map(|wire| (wire, *status))).filter(|(wire, status)| wire.status != *status);
+        let other = self
+            .ledger
+            .answered
+            .iter()
+            .filter_map(|(place, status)| self.sendable.get(*place).map(|wire| (wire, *status)))
+            .filter(|(wire, status)| wire.status != *status);
         let (mut others, mut first) = (0, None);
         for (wire, status) in other {
             others += 1;
-            first.get_or_insert_with(|| format!("{} {} came back with {status} in place of {}", wire.method, wire.target, wire.status));
+            first.get_or_insert_with(|| {
+                format!("{} {} came back with {status} in place of {}", wire.method, wire.target, wire.status)
+            });
         }
         if let Some(first) = first {
-            problems.push(format!("{} answers have another status than the log; the first: {first}", count(others)));
+            problems
+                .push(format!("{} with another status than the log's; the first: {first}", plural(others, "answer")));
         }
         if self.ledger.unanswered > 0 {
             let first = self.ledger.first_failure.as_deref().unwrap_or("no reason");
-            problems.push(format!("{} requests got no whole answer; the first: {first}", count(self.ledger.unanswered)));
+            problems.push(format!(
+                "{} without a whole answer; the first: {first}",
+                plural(self.ledger.unanswered, "request")
+            ));
         } else if replayed.bytes[0] != replayed.bytes[1] {
-            problems.push(format!("{} body bytes came back, the log has {}", count(replayed.bytes[0]), count(replayed.bytes[1])));
+            problems.push(format!(
+                "{} body bytes came back, the log has {}",
+                count(replayed.bytes[0]),
+                count(replayed.bytes[1])
+            ));
         }
         problems
     }
@@ -201,10 +232,23 @@ impl Replayed {
                 Some(log) => (count(log), "differs"),
                 None => ("-".to_owned(), ""),
             };
-            table.row([row.endpoint.clone(), row.method.clone(), row.status.clone(), log, count(row.filter), note.to_owned()]);
+            table.row([
+                row.endpoint.clone(),
+                row.method.clone(),
+                row.status.clone(),
+                log,
+                count(row.filter),
+                note.to_owned(),
+            ]);
         }
         let mut out = table.render();
-        let mut table = Table::new([("method", Column::Text), ("status", Column::Number), ("log", Column::Number), ("filter", Column::Number), ("", Column::Text)]);
+        let mut table = Table::new([
+            ("method", Column::Text),
+            ("status", Column::Number),
+            ("log", Column::Number),
+            ("filter", Column::Number),
+            ("", Column::Text),
+        ]);
         for row in &self.statuses {
             let note = if row.client == row.filter { "" } else { "differs" };
             table.row([row.method.clone(), row.status.clone(), count(row.client), count(row.filter), note.to_owned()]);
@@ -212,9 +256,19 @@ impl Replayed {
         table.row(["all".to_owned(), String::new(), count(self.sent), count(self.counted)]);
         out.push('\n');
         out.push_str(&table.render());
-        out.push_str(&format!("\n{} lines, {} requests sent, {} of body\n", count(self.lines), count(self.sent), bytes(self.bytes[0])));
+        out.push_str(&format!(
+            "\n{}, {} sent, {} of body\n",
+            plural(self.lines, "line"),
+            plural(self.sent, "request"),
+            bytes(self.bytes[0])
+        ));
         for left in &self.left {
-            out.push_str(&format!("not sent: {} (first: line {}): {}\n", crate::config_file::plural(usize::try_from(left.lines).unwrap_or(usize::MAX), "line"), left.first, left.reason));
+            out.push_str(&format!(
+                "not sent: {} (first: line {}): {}\n",
+                plural(left.lines, "line"),
+                left.first,
+                left.reason
+            ));
         }
         if self.is_exact() {
             out.push_str("the filter's counts are the log's\n");
@@ -236,7 +290,10 @@ fn statuses(log: &BTreeMap<Key, u64>, filter: &BTreeMap<Key, u64>) -> Vec<Row> {
         let [_, sum] = sums.entry([method.clone(), status.clone()]).or_default();
         *sum += number;
     }
-    sums.into_iter().map(|([method, status], [client, filter])| Row { method, status, client, filter }).filter(|row| row.client + row.filter > 0).collect()
+    sums.into_iter()
+        .map(|([method, status], [client, filter])| Row { method, status, client, filter })
+        .filter(|row| row.client + row.filter > 0)
+        .collect()
 }
 
 /// A label as it stands in the exposition.
@@ -249,7 +306,9 @@ fn escaped(text: &str) -> String {
 /// The path of a target: in origin form up to the query, in absolute form after the authority.
 fn path_of(target: &str) -> &str {
     let path = match target.split_once("://") {
-        Some((scheme, rest)) if !scheme.contains(['/', '?']) => rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or("/"),
+        Some((scheme, rest)) if !scheme.contains(['/', '?']) => {
+            rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or("/")
+        }
         _ => target,
     };
     path.split_once('?').map_or(path, |(path, _)| path)
@@ -293,7 +352,8 @@ mod tests {
     const CONFIG: &[u8] = br#"{"routes": {"table": [{"methods": ["GET"], "template": "/x/{id}"}]}}"#;
 
     fn log() -> AccessLog {
-        let line = |request: &str, status: u16| format!("h - - [17/May/2015:10:05:03 +0000] \"{request}\" {status} 5\n");
+        let line =
+            |request: &str, status: u16| format!("h - - [17/May/2015:10:05:03 +0000] \"{request}\" {status} 5\n");
         let text = [
             line("GET /x/1 HTTP/1.1", 200),
             line("GET /x/2 HTTP/1.1", 200),
@@ -316,7 +376,8 @@ mod tests {
             }
         }
         let ledger = Ledger { answered: [(0, 200), (1, 200), (2, 418)].into(), bytes: 15, ..Ledger::default() };
-        let books = Books { config: &config, normalised: false, log: &log, sendable: &sendable, left: &left, ledger: &ledger };
+        let books =
+            Books { config: &config, normalised: false, log: &log, sendable: &sendable, left: &left, ledger: &ledger };
         books.compare(&Scrape::parse(scrape).unwrap())
     }
 
@@ -358,7 +419,9 @@ mod tests {
         for (path, expected) in cases {
             assert_eq!(normalise(path), expected, "{path}");
         }
-        for (target, expected) in [("/a?b=//c", "/a"), ("http://h/x?y", "/x"), ("http://h", "/"), ("/r?u=http://h/", "/r"), ("*", "*")] {
+        for (target, expected) in
+            [("/a?b=//c", "/a"), ("http://h/x?y", "/x"), ("http://h", "/"), ("/r?u=http://h/", "/r"), ("*", "*")]
+        {
             assert_eq!(path_of(target), expected, "{target}");
         }
     }

@@ -29,6 +29,9 @@ pub enum Unsendable {
     /// A tunnel, not a request.
     #[error("CONNECT is a tunnel, not a request")]
     Connect,
+    /// A question to the server itself.
+    #[error("`OPTIONS *` asks the proxy itself, not the upstream")]
+    Server,
     /// 1xx, or a number that no server answers with.
     #[error("its status is no final answer of a server")]
     Status,
@@ -47,6 +50,9 @@ impl Wire {
         if method == Method::CONNECT {
             return Err(Unsendable::Connect);
         }
+        if entry.target == b"*" && method == Method::OPTIONS {
+            return Err(Unsendable::Server);
+        }
         if !(200..600).contains(&entry.status) {
             return Err(Unsendable::Status);
         }
@@ -59,12 +65,14 @@ impl Wire {
         if sent != target && !(absolute && sent == format!("{target}/")) {
             return Err(Unsendable::Target);
         }
-        if !(absolute || target.starts_with('/') || (target == "*" && method == Method::OPTIONS)) {
+        if !absolute && !target.starts_with('/') {
             return Err(Unsendable::Target);
         }
         let protocol = match entry.version {
             // On HTTP/2 there is no absolute form.
-            Version::Http2Or3 if !absolute && client::uri(Protocol::Http2, "localhost", target).is_ok() => Protocol::Http2,
+            Version::Http2Or3 if !absolute && client::uri(Protocol::Http2, "localhost", target).is_ok() => {
+                Protocol::Http2
+            }
             Version::Http1 | Version::Http2Or3 => Protocol::Http1,
         };
         let mut headers = HeaderMap::new();
@@ -94,9 +102,8 @@ mod tests {
 
     #[test]
     fn requests_go_out_as_the_log_has_them() {
-        for target in ["/", "/a?b=c&d", "/%7Ex", "/{id}", "/a//b/../c", "*", "http://h/x?y"] {
-            let method = if target == "*" { "OPTIONS" } else { "GET" };
-            let found = wire(&format!("{method} {target} HTTP/1.1"), 200).unwrap();
+        for target in ["/", "/a?b=c&d", "/%7Ex", "/{id}", "/a//b/../c", "http://h/x?y"] {
+            let found = wire(&format!("GET {target} HTTP/1.1"), 200).unwrap();
             assert_eq!((found.target.as_str(), found.protocol), (target, Protocol::Http1));
             assert_eq!(found.headers.len(), 2);
         }
@@ -107,6 +114,7 @@ mod tests {
     fn what_cannot_be_sent_says_why() {
         let cases = [
             ("CONNECT h:443 HTTP/1.1", 200, Unsendable::Connect),
+            ("OPTIONS * HTTP/1.1", 200, Unsendable::Server),
             ("GET /ws HTTP/1.1", 101, Unsendable::Status),
             ("GET / HTTP/1.1", 600, Unsendable::Status),
             ("GET /two words HTTP/1.1", 400, Unsendable::Target),
@@ -123,7 +131,12 @@ mod tests {
 
     #[test]
     fn some_answers_have_no_body() {
-        for (request, status, expected) in [("GET / HTTP/1.1", 200, true), ("HEAD / HTTP/1.1", 200, false), ("GET / HTTP/1.1", 304, false), ("GET / HTTP/1.1", 204, false)] {
+        for (request, status, expected) in [
+            ("GET / HTTP/1.1", 200, true),
+            ("HEAD / HTTP/1.1", 200, false),
+            ("GET / HTTP/1.1", 304, false),
+            ("GET / HTTP/1.1", 204, false),
+        ] {
             assert_eq!(wire(request, status).unwrap().has_body(), expected, "{request} {status}");
         }
     }

@@ -50,8 +50,13 @@ impl Sender {
         let next = Arc::new(AtomicUsize::new(0));
         let mut workers = JoinSet::new();
         for _ in 0..connections.max(1) {
-            let worker =
-                Worker { target: self.target, requests: Arc::clone(&self.requests), progress: self.progress(), next: Arc::clone(&next), ledger: Ledger::default() };
+            let worker = Worker {
+                target: self.target,
+                requests: Arc::clone(&self.requests),
+                progress: self.progress(),
+                next: Arc::clone(&next),
+                ledger: Ledger::default(),
+            };
             workers.spawn(worker.run());
         }
         let mut all = Ledger::default();

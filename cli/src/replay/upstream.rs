@@ -38,7 +38,8 @@ impl ReplayUpstream {
     /// # Errors
     /// When there is none.
     pub async fn start(answers: Arc<Vec<Wire>>) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the replay's upstream cannot listen")?;
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the replay's upstream cannot listen")?;
         let address = listener.local_addr()?;
         let strays = Arc::new(AtomicU64::new(0));
         let accepting = tokio::spawn(accept(listener, answers, Arc::clone(&strays)));
@@ -92,7 +93,8 @@ fn answer(answers: &[Wire], strays: &AtomicU64, request: &Request<Incoming>) -> 
     }
     let size = wire.filter(|wire| wire.has_body()).map_or(0, |wire| wire.bytes);
     let mut response = Response::new(Filler { left: size });
-    *response.status_mut() = wire.and_then(|wire| StatusCode::from_u16(wire.status).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        wire.and_then(|wire| StatusCode::from_u16(wire.status).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
 }
 

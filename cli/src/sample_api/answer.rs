@@ -71,13 +71,21 @@ impl Route {
         } else {
             Payload::List
         };
-        Self { template: template.to_owned(), methods, latency: if probe { Latency::PROBE } else { Latency::of(template) }, payload, fails: !probe }
+        Self {
+            template: template.to_owned(),
+            methods,
+            latency: if probe { Latency::PROBE } else { Latency::of(template) },
+            payload,
+            fails: !probe,
+        }
     }
 
     fn allows(&self, method: &Method) -> bool {
         let known = Known::from_bytes(method.as_str().as_bytes());
         self.methods.as_ref().is_none_or(|methods| {
-            methods.contains(&known) || (known == Known::Head && methods.contains(&Known::Get)) || known == Known::Options
+            methods.contains(&known)
+                || (known == Known::Head && methods.contains(&Known::Get))
+                || known == Known::Options
         })
     }
 
@@ -104,7 +112,9 @@ pub(super) async fn to(state: &State, mut request: Request<Incoming>) -> Respons
         return error(StatusCode::NOT_FOUND, "no such path");
     };
     let write = !matches!(method, Known::Get | Known::Head | Known::Options);
-    let (latency, luck, number) = state.with_rng(|rng| (route.latency.draw(rng, write, state.latency_scale), rng.random::<f64>(), rng.random::<u32>()));
+    let (latency, luck, number) = state.with_rng(|rng| {
+        (route.latency.draw(rng, write, state.latency_scale), rng.random::<f64>(), rng.random::<u32>())
+    });
     tokio::time::sleep(latency).await;
     if is_grpc(&head.headers) && head.method == Method::POST {
         return grpc(luck);
@@ -119,14 +129,18 @@ pub(super) async fn to(state: &State, mut request: Request<Incoming>) -> Respons
         set(&mut response, header::ALLOW, &route.allow());
         return response;
     }
-    if route.fails && let Some(status) = failure(luck / state.error_scale.max(f64::MIN_POSITIVE), write) {
+    if route.fails
+        && let Some(status) = failure(luck / state.error_scale.max(f64::MIN_POSITIVE), write)
+    {
         return error(status, "this call failed");
     }
     if head.headers.contains_key(header::IF_NONE_MATCH) && !write {
         return empty(StatusCode::NOT_MODIFIED);
     }
     match method {
-        Known::Post if route.payload == Payload::List => json_answer(StatusCode::CREATED, &object(route, number, received)),
+        Known::Post if route.payload == Payload::List => {
+            json_answer(StatusCode::CREATED, &object(route, number, received))
+        }
         Known::Delete => empty(StatusCode::NO_CONTENT),
         _ => success(route, number, received),
     }
@@ -154,7 +168,8 @@ fn success(route: &Route, number: u32, received: usize) -> Response<Body> {
     match route.payload {
         Payload::Object => json_answer(StatusCode::OK, &object(route, number, received)),
         Payload::List => {
-            let items: Vec<_> = (0..5 + number % 20).map(|index| object(route, number.wrapping_add(index), 0)).collect();
+            let items: Vec<_> =
+                (0..5 + number % 20).map(|index| object(route, number.wrapping_add(index), 0)).collect();
             json_answer(StatusCode::OK, &json!({ "count": items.len(), "results": items }))
         }
         Payload::Large => {
@@ -216,7 +231,11 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 fn wants_websocket(request: &Request<Incoming>) -> bool {
-    request.method() == Method::GET && request.headers().get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    request.method() == Method::GET
+        && request
+            .headers()
+            .get(header::UPGRADE)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 fn upgrade(request: &mut Request<Incoming>) -> Response<Body> {
@@ -246,7 +265,11 @@ fn wait(query: Option<&str>) -> Option<Duration> {
 async fn drain(mut body: Incoming) -> usize {
     let mut received = 0;
     let mut body = Pin::new(&mut body);
-    while let Some(Ok(frame)) = std::future::poll_fn(|context: &mut Context<'_>| -> Poll<_> { hyper::body::Body::poll_frame(body.as_mut(), context) }).await {
+    while let Some(Ok(frame)) = std::future::poll_fn(|context: &mut Context<'_>| -> Poll<_> {
+        hyper::body::Body::poll_frame(body.as_mut(), context)
+    })
+    .await
+    {
         received += frame.data_ref().map_or(0, Bytes::len);
     }
     received
@@ -281,7 +304,11 @@ mod tests {
     use super::*;
 
     fn spec(methods: &[Known], template: &str) -> RouteSpec {
-        RouteSpec { methods: (!methods.is_empty()).then(|| methods.to_vec()), template: template.to_owned(), name: None }
+        RouteSpec {
+            methods: (!methods.is_empty()).then(|| methods.to_vec()),
+            template: template.to_owned(),
+            name: None,
+        }
     }
 
     #[test]

@@ -22,7 +22,9 @@ impl Latency {
     /// The distribution of a template: a median of 4 to 40 ms, the same in every run.
     pub(super) fn of(template: &str) -> Self {
         // FNV-1a: spread, stable across runs and platforms.
-        let hash = template.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let hash = template
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         let position = u8::try_from(hash >> 56).unwrap_or(0);
         Self { median_ms: 4.0 * 10.0_f64.powf(f64::from(position) / 255.0), slow: true }
     }
@@ -50,7 +52,8 @@ mod tests {
     #[test]
     fn most_calls_are_quick_and_a_few_pass_two_seconds() {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
-        let mut seconds: Vec<f64> = (0..20_000).map(|_| Latency::of("/api/v1/deployments/").draw(&mut rng, false, 1.0).as_secs_f64()).collect();
+        let mut seconds: Vec<f64> =
+            (0..20_000).map(|_| Latency::of("/api/v1/deployments/").draw(&mut rng, false, 1.0).as_secs_f64()).collect();
         seconds.sort_by(f64::total_cmp);
         let median = seconds[seconds.len() / 2];
         assert!((0.003..0.05).contains(&median), "{median}");

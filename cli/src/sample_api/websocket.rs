@@ -81,7 +81,8 @@ fn sha1(message: &[u8]) -> [u8; 20] {
     }
     padded.extend_from_slice(&(message.len() as u64 * 8).to_be_bytes());
     for block in padded.chunks_exact(64) {
-        let mut words: Vec<u32> = block.chunks_exact(4).map(|word| word.iter().fold(0, |sum, byte| (sum << 8) | u32::from(*byte))).collect();
+        let mut words: Vec<u32> =
+            block.chunks_exact(4).map(|word| word.iter().fold(0, |sum, byte| (sum << 8) | u32::from(*byte))).collect();
         for index in 16..80 {
             let back = |distance: usize| words.get(index - distance).copied().unwrap_or_default();
             words.push((back(3) ^ back(8) ^ back(14) ^ back(16)).rotate_left(1));

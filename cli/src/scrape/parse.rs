@@ -156,7 +156,12 @@ mod tests {
             ("up 1", "up", &[], 1.0),
             ("a_total{} 3", "a_total", &[], 3.0),
             ("a_total{x=\"1\",} 3", "a_total", &[("x", "1")], 3.0),
-            ("a{endpoint=\"/v1/{id}\",le=\"+Inf\"} 12 1700000000000", "a", &[("endpoint", "/v1/{id}"), ("le", "+Inf")], 12.0),
+            (
+                "a{endpoint=\"/v1/{id}\",le=\"+Inf\"} 12 1700000000000",
+                "a",
+                &[("endpoint", "/v1/{id}"), ("le", "+Inf")],
+                12.0,
+            ),
             ("a{x=\"q\\\"\\\\\\n\"} +Inf", "a", &[("x", "q\"\\\n")], f64::INFINITY),
             ("a { x = \"é\" } 1e3", "a", &[("x", "é")], 1000.0),
             ("ns:rule:rate5m 0.25", "ns:rule:rate5m", &[], 0.25),

@@ -9,7 +9,10 @@ use telemetry::metrics::catalogue::{CORRELATION, DURATION_BUCKET, DURATION_COUNT
 use crate::load::Ledger;
 use crate::quantile::Buckets;
 use crate::scrape::Scrape;
-use crate::table::{Column, Table, count, duration, percent};
+use crate::table::{Column, Table, count, duration, percent, plural};
+
+/// The most endpoints that are shown to people; the JSON has all.
+const SHOWN: usize = 16;
 
 /// Every request of a run, by who counted it.
 #[derive(Debug, Clone, Serialize)]
@@ -86,8 +89,11 @@ impl Accounting {
             .into_iter()
             .map(|((method, status), count)| ((method.as_str().to_owned(), status.to_string()), count))
             .collect();
-        let filter: BTreeMap<(String, String), u64> =
-            scrape.counts_by(&metric_name(config, &REQUESTS), ["method", "status"]).into_iter().map(|([method, status], count)| ((method, status), count)).collect();
+        let filter: BTreeMap<(String, String), u64> = scrape
+            .counts_by(&metric_name(config, &REQUESTS), ["method", "status"])
+            .into_iter()
+            .map(|([method, status], count)| ((method, status), count))
+            .collect();
         let keys: BTreeSet<&(String, String)> = client.keys().chain(filter.keys()).collect();
         let rows: Vec<Row> = keys
             .into_iter()
@@ -124,24 +130,41 @@ impl Accounting {
     fn find_problems(&self, config: &Config, ledger: &Ledger, scrape: &Scrape) -> Vec<String> {
         let mut problems = Vec::new();
         for row in self.rows.iter().filter(|row| row.client != row.filter) {
-            problems.push(format!("{} {}: the client saw {}, the filter counted {}", row.method, row.status, count(row.client), count(row.filter)));
+            problems.push(format!(
+                "{} {}: the client saw {}, the filter counted {}",
+                row.method,
+                row.status,
+                count(row.client),
+                count(row.filter)
+            ));
         }
         for class in self.classes.iter().filter(|class| class.proxy != class.filter) {
-            problems.push(format!("{}: the filter counted {}, the proxy {}", class.class, count(class.filter), count(class.proxy)));
+            problems.push(format!(
+                "{}: the filter counted {}, the proxy {}",
+                class.class,
+                count(class.filter),
+                count(class.proxy)
+            ));
         }
         if self.sent != self.proxied {
-            problems.push(format!("{} requests were sent, the proxy counted {}", count(self.sent), count(self.proxied)));
+            problems.push(format!("{} sent, the proxy counted {}", plural(self.sent, "request"), count(self.proxied)));
         }
         if ledger.unanswered_total() > 0 {
             let first = ledger.first_failure.as_deref().unwrap_or("no reason");
-            problems.push(format!("{} requests got no answer; the first: {first}", count(ledger.unanswered_total())));
+            problems.push(format!(
+                "{} without an answer; the first: {first}",
+                plural(ledger.unanswered_total(), "request")
+            ));
         }
         if ledger.truncated > 0 {
-            problems.push(format!("{} answers broke off", count(ledger.truncated)));
+            problems.push(format!("{} that broke off", plural(ledger.truncated, "answer")));
         }
         if ledger.correlation.wrong > 0 {
             let first = ledger.correlation.first_wrong.as_deref().unwrap_or("");
-            problems.push(format!("{} answers with a wrong correlation ID; the first: {first}", count(ledger.correlation.wrong)));
+            problems.push(format!(
+                "{} with a wrong correlation ID; the first: {first}",
+                plural(ledger.correlation.wrong, "answer")
+            ));
         }
         problems.extend(inner_problems(config, scrape, self.counted));
         problems
@@ -149,27 +172,49 @@ impl Accounting {
 
     /// The account for people.
     pub fn to_text(&self) -> String {
-        let mut table = Table::new([("method", Column::Text), ("status", Column::Number), ("client", Column::Number), ("filter", Column::Number), ("", Column::Text)]);
+        let mut table = Table::new([
+            ("method", Column::Text),
+            ("status", Column::Number),
+            ("client", Column::Number),
+            ("filter", Column::Number),
+            ("", Column::Text),
+        ]);
         for row in &self.rows {
             let note = if row.client == row.filter { "" } else { "differs" };
             table.row([row.method.clone(), row.status.clone(), count(row.client), count(row.filter), note.to_owned()]);
         }
         let mut out = table.render();
-        let mut table =
-            Table::new([("class", Column::Text), ("client", Column::Number), ("filter", Column::Number), ("proxy", Column::Number), ("", Column::Text)]);
+        let mut table = Table::new([
+            ("class", Column::Text),
+            ("client", Column::Number),
+            ("filter", Column::Number),
+            ("proxy", Column::Number),
+            ("", Column::Text),
+        ]);
         for class in &self.classes {
             let note = if class.client == class.filter && class.filter == class.proxy { "" } else { "differs" };
-            table.row([class.class.clone(), count(class.client), count(class.filter), count(class.proxy), note.to_owned()]);
+            table.row([
+                class.class.clone(),
+                count(class.client),
+                count(class.filter),
+                count(class.proxy),
+                note.to_owned(),
+            ]);
         }
         table.row(["all".to_owned(), count(self.sent), count(self.counted), count(self.proxied)]);
         out.push('\n');
         out.push_str(&table.render());
         out.push('\n');
-        out.push_str(&endpoint_table(&self.endpoints, None));
+        out.push_str(&endpoint_table(self.endpoints.get(..SHOWN).unwrap_or(&self.endpoints), None));
+        if self.endpoints.len() > SHOWN {
+            out.push_str(&format!("and {} more endpoints\n", self.endpoints.len() - SHOWN));
+        }
         let [kept, generated, replaced, wrong] = self.correlation.map(count);
-        out.push_str(&format!("\ncorrelation IDs: {kept} kept, {generated} generated, {replaced} replaced, {wrong} wrong\n"));
+        out.push_str(&format!(
+            "\ncorrelation IDs: {kept} kept, {generated} generated, {replaced} replaced, {wrong} wrong\n"
+        ));
         if self.is_exact() {
-            out.push_str(&format!("every one of {} requests is accounted for\n", count(self.sent)));
+            out.push_str(&format!("every one of {} is accounted for\n", plural(self.sent, "request")));
         } else {
             for problem in &self.problems {
                 out.push_str(&format!("not accounted for: {problem}\n"));
@@ -186,11 +231,16 @@ pub(crate) fn proxy_total(scrape: &Scrape) -> u64 {
 
 /// The proxy's own count of answers in one class.
 pub(crate) fn proxy_class(scrape: &Scrape, class: &str) -> u64 {
-    scrape.count("envoy_http_downstream_rq_xx", &[("envoy_http_conn_manager_prefix", "ingress"), ("envoy_response_code_class", class)])
+    scrape.count(
+        "envoy_http_downstream_rq_xx",
+        &[("envoy_http_conn_manager_prefix", "ingress"), ("envoy_response_code_class", class)],
+    )
 }
 
 fn classes(rows: &[Row], scrape: &Scrape, proxied: u64) -> Vec<Class> {
-    let sum = |class: &str, side: fn(&Row) -> u64| rows.iter().filter(|row| row.status.len() == 3 && row.status.starts_with(class)).map(side).sum();
+    let sum = |class: &str, side: fn(&Row) -> u64| {
+        rows.iter().filter(|row| row.status.len() == 3 && row.status.starts_with(class)).map(side).sum()
+    };
     let mut classes: Vec<Class> = ["1", "2", "3", "4", "5"]
         .into_iter()
         .map(|class| Class {
@@ -202,7 +252,12 @@ fn classes(rows: &[Row], scrape: &Scrape, proxied: u64) -> Vec<Class> {
         .collect();
     let answered: u64 = classes.iter().map(|class| class.proxy).sum();
     let left = |side: fn(&Row) -> u64| rows.iter().filter(|row| row.status == "0").map(side).sum();
-    classes.push(Class { class: "left".to_owned(), client: left(|row| row.client), filter: left(|row| row.filter), proxy: proxied.saturating_sub(answered) });
+    classes.push(Class {
+        class: "left".to_owned(),
+        client: left(|row| row.client),
+        filter: left(|row| row.filter),
+        proxy: proxied.saturating_sub(answered),
+    });
     classes.retain(|class| class.client + class.filter + class.proxy > 0);
     classes
 }
@@ -228,7 +283,7 @@ fn inner_problems(config: &Config, scrape: &Scrape, counted: u64) -> Vec<String>
     }
     let outcomes = scrape.count(&metric_name(config, &CORRELATION), &[]);
     if outcomes != counted {
-        problems.push(format!("{} correlation outcomes for {} requests", count(outcomes), count(counted)));
+        problems.push(format!("{} for {}", plural(outcomes, "correlation outcome"), plural(counted, "request")));
     }
     problems
 }
@@ -258,7 +313,8 @@ pub fn endpoint_rows(config: &Config, scrape: &Scrape, earlier: Option<&Scrape>)
         .map(|(endpoint, [all, client, server])| {
             let key = [endpoint];
             let all_buckets = buckets.get(&key).cloned().unwrap_or_default();
-            let new = buckets_before.get(&key).map_or_else(|| all_buckets.clone(), |earlier| all_buckets.since(earlier));
+            let new =
+                buckets_before.get(&key).map_or_else(|| all_buckets.clone(), |earlier| all_buckets.since(earlier));
             let [endpoint] = key;
             EndpointRow {
                 endpoint,
@@ -293,9 +349,18 @@ pub fn endpoint_table(rows: &[EndpointRow], seconds: Option<f64>) -> String {
     ]);
     for row in rows {
         #[expect(clippy::cast_precision_loss, reason = "a rate is shown to one digit after the point")]
-        let amount = seconds.map_or_else(|| count(row.requests), |seconds| format!("{:.1}", row.requests as f64 / seconds));
+        let amount =
+            seconds.map_or_else(|| count(row.requests), |seconds| format!("{:.1}", row.requests as f64 / seconds));
         let [p50, p95, p99] = row.quantiles.map(|quantile| quantile.map_or_else(|| "-".to_owned(), duration));
-        table.row([row.endpoint.clone(), amount, percent(row.client_errors), percent(row.server_errors), p50, p95, p99]);
+        table.row([
+            row.endpoint.clone(),
+            amount,
+            percent(row.client_errors),
+            percent(row.server_errors),
+            p50,
+            p95,
+            p99,
+        ]);
     }
     table.render()
 }
@@ -351,14 +416,42 @@ envoy_http_downstream_rq_xx{envoy_response_code_class="4",envoy_http_conn_manage
         other.answered.insert((Method::Get, 200), 2);
         let cases = [
             (accounting(&other, SCRAPE), "GET 200: the client saw 2, the filter counted 3"),
-            (accounting(&other, SCRAPE), "5 requests were sent, the proxy counted 6"),
-            (accounting(&ledger(), &SCRAPE.replace("class=\"4\",envoy_http_conn_manager_prefix=\"ingress\"} 2", "class=\"4\",envoy_http_conn_manager_prefix=\"ingress\"} 1")), "4xx: the filter counted 2, the proxy 1"),
-            (accounting(&ledger(), &SCRAPE.replace("_count{method=\"GET\",endpoint=\"/x/\"} 4", "_count{method=\"GET\",endpoint=\"/x/\"} 3")), "GET /x/: 4 requests, but 3 durations"),
-            (accounting(&ledger(), &SCRAPE.replace("le=\"+Inf\"} 2", "le=\"+Inf\"} 1")), "POST unknown: the +Inf bucket is not the 2 requests"),
-            (accounting(&ledger(), &SCRAPE.replace("missing\"} 6", "missing\"} 5")), "5 correlation outcomes for 6 requests"),
+            (accounting(&other, SCRAPE), "5 requests sent, the proxy counted 6"),
+            (
+                accounting(
+                    &ledger(),
+                    &SCRAPE.replace(
+                        "class=\"4\",envoy_http_conn_manager_prefix=\"ingress\"} 2",
+                        "class=\"4\",envoy_http_conn_manager_prefix=\"ingress\"} 1",
+                    ),
+                ),
+                "4xx: the filter counted 2, the proxy 1",
+            ),
+            (
+                accounting(
+                    &ledger(),
+                    &SCRAPE.replace(
+                        "_count{method=\"GET\",endpoint=\"/x/\"} 4",
+                        "_count{method=\"GET\",endpoint=\"/x/\"} 3",
+                    ),
+                ),
+                "GET /x/: 4 requests, but 3 durations",
+            ),
+            (
+                accounting(&ledger(), &SCRAPE.replace("le=\"+Inf\"} 2", "le=\"+Inf\"} 1")),
+                "POST unknown: the +Inf bucket is not the 2 requests",
+            ),
+            (
+                accounting(&ledger(), &SCRAPE.replace("missing\"} 6", "missing\"} 5")),
+                "5 correlation outcomes for 6 requests",
+            ),
         ];
         for (accounting, expected) in cases {
-            assert!(accounting.problems.iter().any(|problem| problem == expected), "{expected}: {:?}", accounting.problems);
+            assert!(
+                accounting.problems.iter().any(|problem| problem == expected),
+                "{expected}: {:?}",
+                accounting.problems
+            );
             assert!(accounting.to_text().contains(expected));
         }
     }
@@ -366,7 +459,13 @@ envoy_http_downstream_rq_xx{envoy_response_code_class="4",envoy_http_conn_manage
     #[test]
     fn a_window_shows_only_what_is_new() {
         let config = Config::default();
-        let earlier = Scrape::parse(&SCRAPE.replace("status=\"200\"} 3", "status=\"200\"} 1").replace("le=\"0.01\"} 4", "le=\"0.01\"} 2").replace("\"+Inf\"} 4", "\"+Inf\"} 2")).unwrap();
+        let earlier = Scrape::parse(
+            &SCRAPE
+                .replace("status=\"200\"} 3", "status=\"200\"} 1")
+                .replace("le=\"0.01\"} 4", "le=\"0.01\"} 2")
+                .replace("\"+Inf\"} 4", "\"+Inf\"} 2"),
+        )
+        .unwrap();
         let rows = endpoint_rows(&config, &Scrape::parse(SCRAPE).unwrap(), Some(&earlier));
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].endpoint.as_str(), rows[0].requests), ("/x/", 2));

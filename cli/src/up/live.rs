@@ -37,7 +37,12 @@ pub(super) fn addresses(stand: &Stand, options: &UpOptions) -> String {
         (None, Some(url)) => url.to_string(),
         (None, None) => String::new(),
     };
-    let path = config.routes().specs().iter().map(|spec| spec.template.as_str()).find(|template| !template.contains('{') && template.contains("deploy"));
+    let path = config
+        .routes()
+        .specs()
+        .iter()
+        .map(|spec| spec.template.as_str())
+        .find(|template| !template.contains('{') && template.contains("deploy"));
     let path = path.unwrap_or("/");
     let metrics = if matches!(stand.proxy, Proxy::Harness(_)) { "/metrics" } else { "/stats/prometheus" };
     let mut out = String::new();
@@ -53,7 +58,11 @@ pub(super) fn addresses(stand: &Stand, options: &UpOptions) -> String {
 /// Shows the table until the proxy is gone.
 pub(super) async fn table(proxy: &Proxy, config: &Config, quiet: bool) -> anyhow::Result<()> {
     let terminal = std::io::stdout().is_terminal();
-    let screen = if terminal && !quiet { ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout()) } else { ProgressBar::hidden() };
+    let screen = if terminal && !quiet {
+        ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout())
+    } else {
+        ProgressBar::hidden()
+    };
     screen.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
     let started = Instant::now();
     let mut history: VecDeque<(Instant, Scrape)> = VecDeque::new();
@@ -103,7 +112,11 @@ impl View {
     fn new(config: &Config, first: &Scrape, last: &Scrape, over: Duration) -> Self {
         let bucket = metric_name(config, &DURATION_BUCKET);
         let sum = |scrape: &Scrape| scrape.buckets_by(&bucket, []).remove(&[]).unwrap_or_default();
-        Self { rows: endpoint_rows(config, last, Some(first)), all: sum(last).since(&sum(first)), seconds: over.as_secs_f64().max(0.001) }
+        Self {
+            rows: endpoint_rows(config, last, Some(first)),
+            all: sum(last).since(&sum(first)),
+            seconds: over.as_secs_f64().max(0.001),
+        }
     }
 
     /// One line over all endpoints.
@@ -111,7 +124,9 @@ impl View {
         let requests: u64 = self.rows.iter().map(|row| row.requests).sum();
         #[expect(clippy::cast_precision_loss, reason = "shown to one digit after the point")]
         let (all, weighted) = {
-            let part = |share: fn(&super::EndpointRow) -> f64| self.rows.iter().map(|row| share(row) * row.requests as f64).sum::<f64>();
+            let part = |share: fn(&super::EndpointRow) -> f64| {
+                self.rows.iter().map(|row| share(row) * row.requests as f64).sum::<f64>()
+            };
             (requests as f64, [part(|row| row.client_errors), part(|row| row.server_errors)])
         };
         let [client, server] = weighted.map(|part| percent(part / all.max(1.0)));
@@ -122,7 +137,8 @@ impl View {
     /// The whole table.
     fn screen(&self) -> String {
         let shown = self.rows.get(..ROWS).unwrap_or(&self.rows);
-        let mut out = format!("{}, over {:.0} s\n\n{}", self.summary(), self.seconds, endpoint_table(shown, Some(self.seconds)));
+        let mut out =
+            format!("{}, over {:.0} s\n\n{}", self.summary(), self.seconds, endpoint_table(shown, Some(self.seconds)));
         if self.rows.len() > shown.len() {
             let _ = writeln!(out, "and {} more endpoints", count((self.rows.len() - shown.len()) as u64));
         }
