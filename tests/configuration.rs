@@ -7,15 +7,21 @@ use edge_observer::scrape;
 use host_harness::Metric;
 
 use crate::support::counters;
-use crate::support::proxy::{Proxy, ProxyOptions, envoy_binary, filter_counts, filter_total, fold, module, module_path, proxy_total};
+use crate::support::proxy::{
+    Proxy, ProxyOptions, envoy_binary, filter_counts, filter_total, fold, module, module_path, proxy_total,
+};
 use crate::support::traffic::{self, Ledger};
 use crate::support::upstream::Upstream;
 
 /// Two mistakes of different kinds, and what must be said of both.
 const BAD: &str = r#"{"correlation": {"header": "x correlation id"}, "routes": {"table": [
     {"template": "/users/{id}"}, {"template": "/users/{name}"}]}}"#;
-const BAD_SAYS: [&str; 4] =
-    ["correlation.header", "is not a header name", "routes.table[1].template", "conflicts with routes.table[0].template"];
+const BAD_SAYS: [&str; 4] = [
+    "correlation.header",
+    "is not a header name",
+    "routes.table[1].template",
+    "conflicts with routes.table[0].template",
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn envoy_refuses_bad_configuration_at_start_with_our_messages() {
@@ -62,7 +68,10 @@ async fn a_bad_version_by_ecds_leaves_the_old_one_in_force() {
     let error = refused.expect_err("a bad version was taken");
     says_everything(&error);
     let after = envoy.ecds_stats().await.unwrap();
-    assert!(after.config_fail + after.update_rejected > before.config_fail + before.update_rejected, "{before:?} {after:?}");
+    assert!(
+        after.config_fail + after.update_rejected > before.config_fail + before.update_rejected,
+        "{before:?} {after:?}"
+    );
 
     let ledger = traffic::http1(target, 200, 2).await;
     assert_eq!(ledger.total(), 200);
@@ -106,7 +115,8 @@ async fn good_versions_by_ecds_swap_under_load_without_loss() {
 
     // Only the last build stands at 1.
     let last = (swaps % 5).to_string();
-    let waited = scrape::wait_until(proxy.admin(), Duration::from_secs(10), |s| builds(s) == [last.clone()]).await.unwrap();
+    let waited =
+        scrape::wait_until(proxy.admin(), Duration::from_secs(10), |s| builds(s) == [last.clone()]).await.unwrap();
     assert!(waited.in_time, "builds at 1: {:?}, the last ring is {last}", builds(&waited.scrape));
     proxy.stop().await;
 }

@@ -51,7 +51,9 @@ async fn one_id_everywhere(proxy: Proxy) {
     let mut answered: Vec<(String, String)> = Vec::new();
     let mut sent = 0;
     for Case { lines, outcome } in cases() {
-        let mut request = format!("GET /api/v1/health/ HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{BEHAVIOUR}: own-id\r\n").into_bytes();
+        let mut request =
+            format!("GET /api/v1/health/ HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{BEHAVIOUR}: own-id\r\n")
+                .into_bytes();
         for line in &lines {
             request.extend_from_slice(&[b"X-Correlation-ID: ".as_slice(), line, b"\r\n"].concat());
         }

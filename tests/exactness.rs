@@ -63,7 +63,8 @@ async fn mixed_load(proxy: Proxy, upstream: Upstream) {
 async fn timeouts(target: std::net::SocketAddr, count: u64) -> Ledger {
     let mut ledger = Ledger::default();
     for _ in 0..count {
-        let request = format!("PUT /api/v1/policies/ HTTP/1.1\r\nhost: a\r\n{BEHAVIOUR}: hang\r\ncontent-length: 0\r\n\r\n");
+        let request =
+            format!("PUT /api/v1/policies/ HTTP/1.1\r\nhost: a\r\n{BEHAVIOUR}: hang\r\ncontent-length: 0\r\n\r\n");
         let (status, head) = traffic::raw(target, request.as_bytes()).await;
         assert_eq!(status, Some(504), "{head}");
         ledger.add("PUT", 504);

@@ -220,7 +220,8 @@ fn log_lines_of_the_module_are_json() {
     assert!(!logs.is_empty(), "a failing hostcall is logged");
     assert!(logs.len() < 20, "and not once for each request: {} lines", logs.len());
     for entry in logs {
-        let line: serde_json::Value = serde_json::from_str(&entry.message).unwrap_or_else(|e| panic!("{e}: {}", entry.message));
+        let line: serde_json::Value =
+            serde_json::from_str(&entry.message).unwrap_or_else(|e| panic!("{e}: {}", entry.message));
         for field in ["timestamp", "level", "logger", "message"] {
             assert!(line[field].is_string(), "{field} in {line}");
         }

@@ -14,8 +14,8 @@ use crate::support::upstream::Upstream;
 /// How many random hostile requests each proxy gets.
 const FLOOD: u64 = 1_000_000;
 
-/// Pipelined requests on one connection.
-const DEPTH: u64 = 50;
+/// Connections at a time.
+const CONNECTIONS: u64 = 16;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_million_hostile_requests_in_the_embedded_host() {
@@ -42,26 +42,35 @@ fn configuration() -> String {
 }
 
 fn options(upstream: &Upstream) -> ProxyOptions {
-    ProxyOptions { configuration: configuration(), route_timeout: Duration::from_secs(10), ..ProxyOptions::new(upstream.address) }
+    ProxyOptions {
+        configuration: configuration(),
+        route_timeout: Duration::from_secs(10),
+        ..ProxyOptions::new(upstream.address)
+    }
 }
 
 async fn flood(proxy: Proxy) {
     let budget = Config::from_json(configuration().as_bytes()).unwrap().budget().total();
     let target = proxy.listen();
-    let part = |share: u64, first_seed: u64| async move {
+    let part = |first_seed: u64| async move {
         let mut tasks = tokio::task::JoinSet::new();
-        for task in 0..8 {
-            tasks.spawn(hostile::flood(target, FLOOD * share / 100 / 8, DEPTH, first_seed + task));
+        for task in 0..CONNECTIONS {
+            tasks.spawn(hostile::flood(target, FLOOD / 2 / CONNECTIONS, first_seed + task));
         }
-        while let Some(written) = tasks.join_next().await {
-            written.unwrap();
+        let mut answered = 0;
+        while let Some(part) = tasks.join_next().await {
+            answered += part.unwrap();
         }
+        answered
     };
-    part(50, 1000).await;
+    let answered = part(1000).await;
     let half = proxy.settled().await;
-    part(50, 2000).await;
+    let resident_half = proxy.resident();
+    let answered = answered + part(2000).await;
     let end = proxy.settled().await;
-    assert!(proxy_total(&end) > FLOOD / 20, "the flood hardly arrived: {}", proxy_total(&end));
+    let resident_end = proxy.resident();
+    assert!(answered >= FLOOD * 99 / 100, "{answered} answers to {FLOOD} requests");
+    assert!(proxy_total(&end) >= answered, "{answered} answers, {} requests counted", proxy_total(&end));
     assert_eq!(proxy_total(&end), filter_total(&end));
     assert_eq!(end.count("eucora_edge_hostcall_faults_total", &[]), 0);
 
@@ -71,8 +80,12 @@ async fn flood(proxy: Proxy) {
     let grown = series.saturating_sub(own_series(&half));
     assert!(grown * 10 <= series, "{grown} of {series} series came in the second half");
 
-    if let (Some(half), Some(end)) = (memory(&half), memory(&end)) {
-        assert!(end <= half * 1.10 + 4e6, "memory grew from {half} to {end} bytes in the second half");
+    // The whole process, V8's memory too. The embedded host shares its process with the load, so that nothing can be said of it.
+    if let (Some(half), Some(end)) = (resident_half, resident_end) {
+        assert!(
+            end <= half + half / 20 + 4_000_000,
+            "resident memory grew from {half} to {end} bytes in the second half"
+        );
     }
 
     // Every instance that ever beat still beats.
@@ -87,7 +100,9 @@ async fn flood(proxy: Proxy) {
     assert!(waited.in_time, "a heartbeat stopped: {beats:?}");
 
     // And it still does its work.
-    let (status, head) = traffic::raw(target, b"GET /api/v1/health/ HTTP/1.1\r\nhost: a\r\nx-correlation-id: after-the-flood\r\n\r\n").await;
+    let (status, head) =
+        traffic::raw(target, b"GET /api/v1/health/ HTTP/1.1\r\nhost: a\r\nx-correlation-id: after-the-flood\r\n\r\n")
+            .await;
     assert_eq!(status, Some(200));
     assert!(head.to_ascii_lowercase().contains("x-correlation-id: after-the-flood"), "{head}");
     proxy.stop().await;
@@ -95,10 +110,4 @@ async fn flood(proxy: Proxy) {
 
 fn own_series(scrape: &Scrape) -> usize {
     scrape.samples().iter().filter(|sample| sample.name.starts_with("eucora_")).count()
-}
-
-/// What Envoy says it has allocated; the embedded host does not say.
-fn memory(scrape: &Scrape) -> Option<f64> {
-    let sample = scrape.samples().iter().find(|sample| sample.name == "envoy_server_memory_allocated")?;
-    Some(sample.value)
 }

@@ -120,7 +120,8 @@ fn until_interrupted(text: &str) {
         let line = incoming
             .recv_timeout(deadline.saturating_duration_since(Instant::now()))
             .unwrap_or_else(|e| panic!("`{text}` never said where it serves ({e}):\n{}", said.join("\n")));
-        if let Some(url) = line.split_whitespace().find(|word| word.starts_with("http://") && word.contains("/api/v1/")) {
+        if let Some(url) = line.split_whitespace().find(|word| word.starts_with("http://") && word.contains("/api/v1/"))
+        {
             break url.trim_matches(['\'', '"']).to_owned();
         }
         said.push(line);

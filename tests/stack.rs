@@ -46,7 +46,13 @@ fn succeeds(output: &Output) {
 #[test]
 fn promtool_accepts_configuration_and_rules() {
     let Some(promtool) = promtool() else { return };
-    succeeds(&Command::new(&promtool).args(["check", "config"]).arg(root().join("prometheus/prometheus.yml")).output().unwrap());
+    succeeds(
+        &Command::new(&promtool)
+            .args(["check", "config"])
+            .arg(root().join("prometheus/prometheus.yml"))
+            .output()
+            .unwrap(),
+    );
     succeeds(&Command::new(&promtool).args(["test", "rules"]).args(files("prometheus/tests", "yml")).output().unwrap());
 }
 
@@ -68,8 +74,13 @@ async fn promtool_accepts_the_page_of_both_proxies() {
             .map(|line| format!("{line}\n"))
             .collect();
         assert!(ours.len() > 50, "{} lines", ours.len());
-        let mut child =
-            Command::new(&promtool).args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(&promtool)
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         std::io::Write::write_all(&mut child.stdin.take().unwrap(), ours.concat().as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
         let shown = String::from_utf8_lossy(&output.stderr).into_owned();

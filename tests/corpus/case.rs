@@ -182,11 +182,12 @@ impl Expect {
             }
         }
         // One ID everywhere.
-        let ids: Vec<_> = [values(&observed.upstream, "x-correlation-id"), values(&observed.response, "x-correlation-id")]
-            .into_iter()
-            .flatten()
-            .chain(observed.state.get("correlation_id").map(Vec::as_slice))
-            .collect();
+        let ids: Vec<_> =
+            [values(&observed.upstream, "x-correlation-id"), values(&observed.response, "x-correlation-id")]
+                .into_iter()
+                .flatten()
+                .chain(observed.state.get("correlation_id").map(Vec::as_slice))
+                .collect();
         if ids.windows(2).any(|pair| pair[0] != pair[1]) {
             failures.push(format!("the ID differs: {:?}", ids.iter().map(|id| Observed::text(id)).collect::<Vec<_>>()));
         }

@@ -54,7 +54,10 @@ impl Driver for ModuleDriver {
                     code: step.response.as_ref().map(|answer| answer.status),
                     duration_ns: Some(step.duration_us * 1000),
                     request_headers: Some(headers),
-                    response_headers: step.response.as_ref().map(|answer| HeaderMap::from([(":status", answer.status.to_string())])),
+                    response_headers: step
+                        .response
+                        .as_ref()
+                        .map(|answer| HeaderMap::from([(":status", answer.status.to_string())])),
                     ..StreamEnd::default()
                 },
             );

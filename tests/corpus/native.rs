@@ -85,7 +85,8 @@ impl Driver for Native {
         if let (Some(answer), Some(stream), false) = (&step.response, &info, step.abort) {
             observed.response = Text::headers(&answer.headers);
             let upstream_response = observed.response.clone();
-            let cors = if filter.reads_cors() { filter.cors_head(pairs(&upstream_response)) } else { CorsHead::default() };
+            let cors =
+                if filter.reads_cors() { filter.cors_head(pairs(&upstream_response)) } else { CorsHead::default() };
             let mut buffer = Vec::new();
             let edits = filter.response_edits(stream, &cors, &mut buffer);
             if let Some(id) = edits.correlation_id {

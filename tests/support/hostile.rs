@@ -1,9 +1,12 @@
 //! Hostile requests, made at random from a seed: as header lists for the embedded host, and as bytes for a socket.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-use super::upstream::BEHAVIOUR;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// One request: method, target and header lines, all bytes.
 #[derive(Debug, Clone)]
@@ -23,15 +26,25 @@ pub(crate) struct Hostile {
 }
 
 const TCHAR: &[u8] = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-const METHODS: [&str; 16] = [
-    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "M-SEARCH", "BREW",
-    "QUERY", "PRI", "LINK",
+const METHODS: [&str; 12] =
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "M-SEARCH", "LINK", "UNLINK"];
+/// Which many proxies refuse.
+const ODD_METHODS: [&str; 5] = ["CONNECT", "get", "BREW", "QUERY", "PRI"];
+const TARGETS: [&str; 12] = [
+    "/",
+    "//",
+    "/..",
+    "/../../etc/passwd",
+    "/%2e%2e/%2f",
+    "/api/v1/deployments/",
+    "/api/v1/health/",
+    "http://other.example/api/v1/health/",
+    "/?",
+    "/a;b=c.;.status=.=200;.;",
+    "/cache.x.y/tag.a;.b",
+    "/api/v1/deployments/{id}/",
 ];
-const TARGETS: [&str; 20] = [
-    "/", "*", "//", "/..", "/../../etc/passwd", "/%2e%2e/%2f", "/%", "/%zz", "/%00", "/api/v1/deployments/", "/api/v1/health/",
-    "http://other.example/api/v1/health/", "http://", "https://[::1", "/?", "/#", "/a;b=c.;.status=.=200;.;",
-    "/cache.x.y/tag.a;.b", "/{id}", "/api/v1/deployments/{id}/",
-];
+const ODD_TARGETS: [&str; 8] = ["*", "/%", "/%zz", "/%00", "http://", "https://[::1", "/#", "a"];
 
 impl Hostile {
     /// A generator from a seed.
@@ -39,12 +52,12 @@ impl Hostile {
         Self { rng: ChaCha8Rng::seed_from_u64(seed) }
     }
 
-    /// The next request.
+    /// The next request. Most get past a proxy's own checks, so that they meet the filter; some do not.
     pub(crate) fn next_request(&mut self) -> HostileRequest {
         let method = self.method();
         let target = self.target();
         let mut headers = Vec::new();
-        match self.rng.random_range(0..40) {
+        match self.rng.random_range(0..200) {
             0 => {}
             1 => headers.push((b"host".to_vec(), self.value(40))),
             2 => headers.extend([(b"host".to_vec(), b"a".to_vec()), (b"host".to_vec(), b"b".to_vec())]),
@@ -66,23 +79,27 @@ impl Hostile {
     }
 
     fn method(&mut self) -> Vec<u8> {
-        match self.rng.random_range(0..20) {
+        match self.rng.random_range(0..200) {
             0 => self.token(12),
             1 => vec![TCHAR[self.rng.random_range(0..TCHAR.len())]],
-            2 if self.rng.random_ratio(1, 50) => vec![b'A'; 4000],
+            2 if self.rng.random_ratio(1, 10) => vec![b'A'; 4000],
+            3..6 => ODD_METHODS[self.rng.random_range(0..ODD_METHODS.len())].as_bytes().to_vec(),
             _ => METHODS[self.rng.random_range(0..METHODS.len())].as_bytes().to_vec(),
         }
     }
 
     fn target(&mut self) -> Vec<u8> {
         match self.rng.random_range(0..100) {
-            0..30 => TARGETS[self.rng.random_range(0..TARGETS.len())].as_bytes().to_vec(),
+            0..4 => ODD_TARGETS[self.rng.random_range(0..ODD_TARGETS.len())].as_bytes().to_vec(),
+            4..30 => TARGETS[self.rng.random_range(0..TARGETS.len())].as_bytes().to_vec(),
             30..32 if self.rng.random_ratio(1, 60) => [b"/".to_vec(), vec![b'a'; 60 * 1024]].concat(),
             32..34 if self.rng.random_ratio(1, 20) => b"/a".repeat(1000),
             34..60 => format!("/api/v1/deployments/{}/", self.rng.random::<u64>()).into_bytes(),
             _ => {
                 let mut path = b"/".to_vec();
-                path.extend(self.value(60).into_iter().filter(|b| !matches!(b, b' ' | 0..=0x20)));
+                let refused = self.rng.random_ratio(1, 30);
+                path.extend(self.value(60).into_iter().filter(|b| refused || matches!(b, b'!' | b'$'..=b'~')));
+                path.retain(|b| *b != b' ');
                 path
             }
         }
@@ -101,7 +118,9 @@ impl Hostile {
             _ => {
                 let mut bytes = vec![0; length];
                 self.rng.fill_bytes(&mut bytes);
-                bytes.retain(|b| !matches!(b, b'\r' | b'\n' | 0));
+                // Most proxies refuse control bytes in a value, so that only some requests have them: the others must come through.
+                let refused = self.rng.random_ratio(1, 50);
+                bytes.retain(|b| !matches!(b, b'\r' | b'\n' | 0) && (refused || !matches!(b, 1..0x20 | 0x7f)));
                 bytes
             }
         }
@@ -130,34 +149,57 @@ impl HostileRequest {
     }
 }
 
-/// Sends `count` hostile requests over sockets, `depth` pipelined on each connection, and returns how many were written.
+/// Sends `count` hostile requests over one connection after the other, each after the answer to the one before, and returns
+/// how many answers there were.
 ///
-/// The answers are read and thrown away: the proxy's own counters are what counts are compared with.
-pub(crate) async fn flood(target: std::net::SocketAddr, count: u64, depth: u64, seed: u64) -> u64 {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// Nothing is pipelined: Envoy ends a connection with too many answers in its queue, and streams that it opened there are in
+/// its own count but are shown to no filter.
+pub(crate) async fn flood(target: SocketAddr, count: u64, seed: u64) -> u64 {
     let mut hostile = Hostile::new(seed);
-    let mut written = 0;
-    while written < count {
-        let mut batch = Vec::new();
-        for _ in 0..depth.min(count - written) {
-            batch.extend_from_slice(&hostile.next_request().to_bytes());
-            written += 1;
-        }
-        batch.extend_from_slice(format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{BEHAVIOUR}: status=200\r\n\r\n").as_bytes());
-        let Ok(socket) = tokio::net::TcpStream::connect(target).await else { continue };
-        let (mut read, mut write) = socket.into_split();
-        let sending = tokio::spawn(async move {
-            let _ = write.write_all(&batch).await;
-            write
-        });
-        let mut sink = [0; 16 * 1024];
-        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
-        while let Ok(Ok(n)) = tokio::time::timeout_at(deadline, read.read(&mut sink)).await {
-            if n == 0 {
-                break;
+    let mut connection: Option<TcpStream> = None;
+    let mut answered = 0;
+    for _ in 0..count {
+        let request = hostile.next_request().to_bytes();
+        // A connection that the proxy has closed in the meantime shows it at the first use; then a new one is tried.
+        for _ in 0..2 {
+            let mut socket = match connection.take() {
+                Some(socket) => socket,
+                None => TcpStream::connect(target).await.unwrap(),
+            };
+            let _ = socket.write_all(&request).await;
+            match answer(&mut socket).await {
+                Answer::None => continue,
+                Answer::ThenClose => {}
+                Answer::ThenMore => connection = Some(socket),
             }
+            answered += 1;
+            break;
         }
-        sending.abort();
     }
-    written
+    answered
+}
+
+enum Answer {
+    None,
+    ThenClose,
+    ThenMore,
+}
+
+/// Reads until a whole response head has come; what is left of the response before is skipped.
+async fn answer(socket: &mut TcpStream) -> Answer {
+    const STATUS_LINE: &[u8] = b"HTTP/1.1 ";
+    let find =
+        |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).position(|window| window.eq_ignore_ascii_case(what));
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match tokio::time::timeout(Duration::from_secs(10), socket.read(&mut buffer)).await {
+            Ok(Ok(n)) if n > 0 => bytes.extend_from_slice(&buffer[..n]),
+            _ => return Answer::None,
+        }
+        let Some(start) = find(&bytes, STATUS_LINE) else { continue };
+        let Some(length) = find(&bytes[start..], b"\r\n\r\n") else { continue };
+        let closes = find(&bytes[start..start + length], b"connection: close").is_some();
+        return if closes { Answer::ThenClose } else { Answer::ThenMore };
+    }
 }

@@ -141,7 +141,9 @@ impl Proxy {
         let text = std::fs::read(path).unwrap();
         text.split(|b| *b == b'\n')
             .filter(|line| !line.is_empty())
-            .map(|line| serde_json::from_slice(line).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(line))))
+            .map(|line| {
+                serde_json::from_slice(line).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(line)))
+            })
             .collect()
     }
 
@@ -173,6 +175,15 @@ impl Proxy {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Resident memory in bytes, where the proxy is a process of its own.
+    pub(crate) fn resident(&self) -> Option<u64> {
+        let Self::Envoy(envoy) = self else { return None };
+        let status = std::fs::read_to_string(format!("/proc/{}/status", envoy.pid()?)).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        Some(kib * 1024)
     }
 
     /// Ends it in an orderly way.

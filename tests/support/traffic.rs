@@ -58,7 +58,8 @@ impl Ledger {
 
 const METHODS: [&str; 9] = ["GET", "GET", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"];
 const STATUSES: [u16; 16] = [200, 200, 200, 200, 201, 202, 204, 301, 304, 400, 401, 404, 409, 429, 500, 503];
-const PATHS: [&str; 6] = ["/api/v1/deployments/", "/api/v1/health/", "/wp-login.php", "/", "/api/v1/assets/", "/%7Eunknown"];
+const PATHS: [&str; 6] =
+    ["/api/v1/deployments/", "/api/v1/health/", "/wp-login.php", "/", "/api/v1/assets/", "/%7Eunknown"];
 
 /// The label under which a method is counted.
 pub(crate) fn method_label(method: &str) -> &str {
@@ -87,7 +88,8 @@ fn request(rng: &mut ChaCha8Rng, authority: &str, http2: bool) -> (Request<Full<
     } else {
         PATHS[rng.random_range(0..PATHS.len())].to_owned()
     };
-    let body = if matches!(method, "POST" | "PUT" | "PATCH") { vec![b'b'; rng.random_range(0..600)] } else { Vec::new() };
+    let body =
+        if matches!(method, "POST" | "PUT" | "PATCH") { vec![b'b'; rng.random_range(0..600)] } else { Vec::new() };
     let uri = if http2 { format!("http://{authority}{path}") } else { path };
     let mut builder = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(uri);
     if !http2 {

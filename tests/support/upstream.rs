@@ -149,8 +149,7 @@ fn upgrade(request: &mut Request<Incoming>, seen: &[Vec<u8>]) -> Response<Body> 
             let _ = write.shutdown().await;
         }
     });
-    let mut response =
-        Response::new(Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync());
+    let mut response = Response::new(Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert("connection", HeaderValue::from_static("Upgrade"));
