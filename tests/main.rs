@@ -1,5 +1,16 @@
 //! Integration tests: the built module in the embedded host and in real Envoy, checked from outside.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    clippy::print_stderr,
+    reason = "this crate is tests and nothing else: a panic is how one fails"
+)]
+
 mod configuration;
 mod corpus;
 mod correlation;

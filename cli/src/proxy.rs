@@ -40,7 +40,7 @@ impl fmt::Display for ProxyKind {
 pub struct ProxyOptions {
     /// Which one.
     pub kind: ProxyKind,
-    /// The module's file, from [`module_path`].
+    /// The module's file, from [`module_path()`].
     pub module: PathBuf,
     /// The plugin configuration as JSON.
     pub configuration: String,
