@@ -9,6 +9,7 @@ use host_harness::test::{Host, HostBuilder, Reply, Request};
 use host_harness::{Fault, StreamEnd};
 
 use crate::support::counters;
+use crate::support::golden;
 use crate::support::hostile::Hostile;
 use crate::support::proxy::module;
 
@@ -252,7 +253,5 @@ fn the_cost_of_a_request_is_pinned() {
             writeln!(shown, "  {calls} {hostcall}").unwrap();
         }
     }
-    insta::with_settings!({snapshot_path => "golden", prepend_module_to_snapshot => false}, {
-        insta::assert_snapshot!("request_cost", shown);
-    });
+    golden::check("request_cost.txt", &shown);
 }

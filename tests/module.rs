@@ -2,18 +2,13 @@
 
 use std::path::Path;
 
+use crate::support::golden;
 use crate::support::proxy::module_path;
 
-/// Compares with the golden file, or writes it when `UPDATE_EXPECT` is set.
+/// Compares lines in no order of their own with a golden file.
 fn check(name: &str, mut lines: Vec<String>) {
     lines.sort();
-    let found = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        std::fs::write(&golden, &found).unwrap();
-    }
-    let expected = std::fs::read_to_string(&golden).unwrap();
-    assert_eq!(found, expected, "{name} differs; if that is meant, run again with UPDATE_EXPECT=1");
+    golden::check(name, &lines.iter().map(|line| format!("{line}\n")).collect::<String>());
 }
 
 fn module() -> walrus::Module {

@@ -21,8 +21,11 @@ const COMMANDS: [(&str, Run); 12] = [
     ("cargo xtask up", Run::UntilInterrupted),
     ("cargo xtask up --proxy envoy", Run::UntilInterrupted),
     ("cargo xtask up --upstream http://127.0.0.1:8000", Run::UntilInterrupted),
-    ("cargo xtask up --requests 20000", Run::ToTheEnd(&["20000", "accounted for"])),
-    ("cargo xtask up --requests 20000 --proxy envoy", Run::ToTheEnd(&["20000", "accounted for"])),
+    ("cargo xtask up --requests 20000", Run::ToTheEnd(&["every one of 20,000 requests is accounted for"])),
+    (
+        "cargo xtask up --requests 20000 --proxy envoy",
+        Run::ToTheEnd(&["every one of 20,000 requests is accounted for"]),
+    ),
     ("cargo xtask test", Run::IsRunning),
     ("cargo xtask build", Run::ToTheEnd(&["SHA-256"])),
     ("cargo run -p edge-observer -- check envoy/plugin-config/eucora.yaml", Run::ToTheEnd(&["series"])),

@@ -9,7 +9,8 @@ mod fetch;
 use std::{
     env,
     ffi::OsStr,
-    fmt, io,
+    fmt,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -190,6 +191,20 @@ pub fn target_dir() -> PathBuf {
 /// Whether a missing tool is an error in tests (`EDGE_OBSERVER_REQUIRE_TOOLS=1`) instead of a reason to skip.
 pub fn required_in_tests() -> bool {
     env::var_os("EDGE_OBSERVER_REQUIRE_TOOLS").is_some_and(|value| value == "1")
+}
+
+/// What a test does that lacks a tool: fails where tools are required, else says on the terminal what it leaves out. The
+/// test framework keeps what a passing test prints to itself, so this goes past it.
+///
+/// # Panics
+///
+/// Where tools are required; see [`required_in_tests`].
+#[allow(clippy::panic, reason = "this is how a test fails")]
+pub fn skip_test(reason: &dyn std::fmt::Display) {
+    assert!(!required_in_tests(), "required here: {reason}");
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    let _ = writeln!(std::io::stderr(), "skipped {test}: {reason}");
 }
 
 fn distribution(name: &'static str, variable: &str) -> Result<Tool, ToolError> {

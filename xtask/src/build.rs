@@ -54,7 +54,7 @@ const FEATURES: &[&str] = &[
 pub(crate) struct Options {
     /// Also build twice from nothing, once in another folder, and fail unless all bytes are the same.
     #[arg(long)]
-    check_reproducible: bool,
+    pub(crate) check_reproducible: bool,
 }
 
 /// Builds the module, writes it to its place, and says what it is and what it asks of a proxy.

@@ -36,7 +36,7 @@ enum Task {
     Lint,
     /// Regenerate derived files, or fail if one is out of date.
     Gen(generate::Options),
-    /// What CI runs: lint, gen --check, test, build.
+    /// What CI runs: lint, gen --check, test, and two builds with the same bytes.
     Ci,
 }
 
@@ -62,5 +62,5 @@ fn ci() -> Result<()> {
     lint::lint()?;
     generate::generate(&generate::Options { check: true })?;
     tests::test(&tests::Options::default())?;
-    build::build(&build::Options::default())
+    build::build(&build::Options { check_reproducible: true })
 }
