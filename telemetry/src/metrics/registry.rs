@@ -181,8 +181,12 @@ impl Registry {
     /// Says which of the proxy's threads this is; numbers past the cap share `other`. To be called before the first
     /// [`Registry::beat`].
     pub fn set_worker(&mut self, worker: u32) {
-        self.worker = if worker < MAX_WORKERS { worker.to_string().into_boxed_str() } else { Box::from("other") };
-        self.heartbeat.forget_name();
+        let worker = if worker < MAX_WORKERS { worker.to_string().into_boxed_str() } else { Box::from("other") };
+        // A proxy keeps an entry for every definition, so the same name is not defined again.
+        if worker != self.worker {
+            self.worker = worker;
+            self.heartbeat.forget_name();
+        }
     }
 
     /// Counts one tick of this thread.

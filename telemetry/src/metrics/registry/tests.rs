@@ -161,6 +161,18 @@ fn the_heartbeat_has_its_worker_and_faults_have_a_cap() {
 }
 
 #[test]
+fn a_heartbeat_is_defined_once_for_each_number() {
+    let (mut registry, mut proxy) = (Registry::new(&config()), Proxy::default());
+    for _ in 0..10 {
+        registry.set_worker(3);
+        registry.beat();
+        registry.drain(&label, &mut proxy);
+    }
+    assert_eq!(proxy.defines, 1, "a proxy keeps an entry for every definition");
+    assert_eq!(proxy.value("eucora_edge_heartbeat_total.worker=.=3;.;"), 10);
+}
+
+#[test]
 fn a_new_build_clears_the_one_it_replaces() {
     let mut proxy = Proxy::default();
     let (old, new) = (Registry::new(&Config::default()), Registry::new(&config()));
