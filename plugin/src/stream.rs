@@ -131,14 +131,15 @@ impl Stream {
         let Instance { filter, state, filter_state, shared: keys, faults, .. } = instance;
         let status = faults.catch(host::header_value(HeaderMap::Response, b":status", &mut tools.value)).flatten();
         let mut end = StreamEnd { status: status.and_then(parse_status), ..StreamEnd::default() };
-        match &self.info {
-            Some(_) => end.now_ns = self.now_ns(faults),
-            None => {
-                // No clock of ours saw this stream begin, but the proxy's did.
-                end.duration_ns =
-                    faults.catch(host::property(REQUEST_DURATION, &mut tools.value)).and_then(parse_duration);
-                end.request = request_head(filter, faults, &mut tools.headers);
-            }
+        if self.info.as_ref().is_some_and(|info| info.start_ns() != 0) {
+            end.now_ns = self.now_ns(faults);
+        }
+        if end.now_ns == 0 {
+            // Our clock missed the beginning or the end, but the proxy's did not.
+            end.duration_ns = faults.catch(host::property(REQUEST_DURATION, &mut tools.value)).and_then(parse_duration);
+        }
+        if self.info.is_none() {
+            end.request = request_head(filter, faults, &mut tools.headers);
         }
 
         let value = &mut tools.value;

@@ -149,6 +149,21 @@ fn counts_arrive_with_the_tick_and_are_exact() {
 }
 
 #[test]
+fn a_tick_without_news_defines_no_metric() {
+    let mut vm = started(ROUTES);
+    exchange(&mut vm, ROOT, 2);
+    vm.on_tick(ROOT);
+    let defined = host(|fake| fake.metrics.len());
+    for stream in 3..20 {
+        exchange(&mut vm, ROOT, stream);
+        vm.on_tick(ROOT);
+    }
+    // The proxy never forgets a definition, not even of a name that it has.
+    assert_eq!(host(|fake| fake.metrics.len()), defined);
+    assert_eq!(counted("eucora_edge_heartbeat_total.worker=.=0"), 18);
+}
+
+#[test]
 fn one_id_goes_to_upstream_response_and_filter_state() {
     let mut vm = started(ROUTES);
     exchange(&mut vm, ROOT, 2);
@@ -179,6 +194,36 @@ fn a_clock_that_is_set_changes_no_duration() {
     end(&mut vm, 2);
     vm.on_tick(ROOT);
     assert_eq!(counted("eucora_http_request_duration_microseconds_total"), 20_000);
+}
+
+#[test]
+fn a_stream_that_our_clock_missed_is_timed_by_the_proxys() {
+    for proxys in [Some(7_000_000_i64), None] {
+        for missed_first in [true, false] {
+            let mut vm = started(ROUTES);
+            host(|fake| {
+                if let Some(duration) = proxys {
+                    fake.properties.insert(b"request\0duration".to_vec(), duration.to_le_bytes().to_vec());
+                }
+            });
+            vm.on_tick(ROOT);
+            let refuse = |refused: bool| host(|fake| fake.refuse = refused.then_some(("clock_time_get", 10)));
+            vm.on_context_create(2, ROOT);
+            refuse(missed_first);
+            vm.on_request_headers(2);
+            refuse(!missed_first);
+            end(&mut vm, 2);
+            refuse(false);
+            vm.on_tick(ROOT);
+            assert_eq!(requests(), 1);
+            let expected = if proxys.is_some() { 7000 } else { 0 };
+            assert_eq!(
+                counted("eucora_http_request_duration_microseconds_total"),
+                expected,
+                "{proxys:?} {missed_first}"
+            );
+        }
+    }
 }
 
 #[test]
