@@ -1,7 +1,7 @@
 //! Random bytes for identifiers: ChaCha8, keyed once per VM from the operating system's randomness.
 //!
-//! One hostcall per request would be dear, and the clock is not a source: two workers would make the same ID. Each
-//! block yields four seeds' worth of output after its first half has replaced the key, so that the key in memory
+//! One hostcall per request would be dear, and the clock is not a source: two workers would make the same ID. The
+//! first half of each block replaces the key and the second half is given out, two seeds, so that the key in memory
 //! tells nothing about IDs already given out. The key is mixed with fresh randomness now and then.
 
 /// A generator of seeds.

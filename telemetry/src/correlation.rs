@@ -9,7 +9,8 @@
 //! 4. a comma within the first 129 bytes, which is what a proxy makes of duplicate lines: `refused` / `comma`
 //! 5. shorter than 8 bytes: `refused` / `too_short`; longer than 128: `refused` / `too_long`
 //! 6. a byte outside `A-Z a-z 0-9 . _ ~ + / = : @ -`: `refused` / `charset`. The set holds what UUIDs, ULIDs, base64, base64url and the IDs of
-//!    the large clouds are made of, and nothing that means anything to a log parser, a shell, a spreadsheet, HTML or the header syntax
+//!    the large clouds are made of, and no white space, quote, bracket, separator of a list or control byte. A spreadsheet still takes a leading
+//!    `=`, `+`, `-` or `@` for a formula
 //! 7. a sender that is not trusted: `refused` / `untrusted`
 //! 8. else `kept` / `trusted`
 //!
