@@ -63,6 +63,11 @@ impl Instance {
         state.drain(filter, &mut HostMetrics { faults });
     }
 
+    /// Whether the proxy has yet to take something that was counted.
+    pub(crate) fn owes(&self) -> bool {
+        !self.state.registry().is_drained()
+    }
+
     /// Learns what other workers had admitted, so that it is found without asking.
     fn sync(&mut self, buffer: &mut HostBuffer) {
         let Self { filter, state, faults, shared: keys, .. } = self;
@@ -115,6 +120,7 @@ impl Vm {
         }
         instance.sync(&mut self.tools.value);
         instance.drain(&mut self.tools);
+        self.settle_retired();
         self.streams.shrink();
         self.tools.trim();
     }

@@ -110,6 +110,9 @@ impl Vm {
         };
         if let Some(previous) = previous {
             self.retire(previous);
+            if self.namespace(previous) != self.namespace(number) {
+                self.release_lease(context);
+            }
             self.free_instance(previous);
         }
         self.set_serving(number);
@@ -125,6 +128,10 @@ impl Vm {
         }
         self.instances.push(Some(instance));
         self.instances.len() - 1
+    }
+
+    fn namespace(&self, number: usize) -> Option<&str> {
+        Some(self.instances.get(number)?.as_ref()?.filter.config().namespace())
     }
 
     /// Makes `number` the instance of its namespace that the build info is about.

@@ -3,7 +3,7 @@
 //! One VM may hold several root contexts: a replaced configuration that still drains and its successor, or plugins
 //! that happen to share code and `vm_id`. Each successful configuration makes an [`Instance`], and a stream stays
 //! with the instance that its root context had when the stream began. An instance goes when its root context has gone
-//! or moved on and its last stream has ended.
+//! or moved on, its last stream has ended and the proxy has taken its counts.
 
 use std::cell::RefCell;
 
@@ -217,14 +217,27 @@ impl Vm {
         }
     }
 
-    /// Drops an instance that is retired, has no stream and belongs to no root context.
+    /// Drops an instance that is retired, has no stream, owes the proxy nothing and belongs to no root context.
     pub(crate) fn free_instance(&mut self, number: usize) {
         let in_use = self.roots.iter().any(|root| root.instance == Some(number));
         if let Some(place) = self.instances.get_mut(number)
             && !in_use
-            && place.as_ref().is_some_and(|instance| instance.retired && instance.streams == 0)
+            && place.as_ref().is_some_and(|instance| instance.retired && instance.streams == 0 && !instance.owes())
         {
             *place = None;
+        }
+    }
+
+    /// Offers again what the proxy did not take from retired instances, which have no tick of their own.
+    pub(crate) fn settle_retired(&mut self) {
+        for number in 0..self.instances.len() {
+            if let Some(Some(instance)) = self.instances.get_mut(number)
+                && instance.retired
+                && instance.owes()
+            {
+                instance.drain(&mut self.tools);
+                self.free_instance(number);
+            }
         }
     }
 }

@@ -282,6 +282,38 @@ fn a_replaced_root_context_loses_no_count() {
 }
 
 #[test]
+fn what_the_proxy_refuses_at_the_end_of_a_root_context_is_handed_over_later() {
+    for refused in ["define_metric", "increment_metric"] {
+        let mut vm = started(ROUTES);
+        vm.on_context_create(2, ROOT);
+        vm.on_request_headers(2);
+        exchange(&mut vm, ROOT, 3);
+        assert!(configure(&mut vm, 10, r#"{"ring": "1"}"#));
+        host(|fake| fake.refuse = Some((refused, 10)));
+        vm.on_done(ROOT);
+        vm.on_delete(ROOT);
+        end(&mut vm, 2);
+        vm.on_tick(10);
+        assert_eq!((requests(), vm.instances.iter().flatten().count()), (0, 2));
+        host(|fake| fake.refuse = None);
+        vm.on_tick(10);
+        assert_eq!((requests(), vm.instances.iter().flatten().count()), (2, 1), "{refused}");
+    }
+}
+
+#[test]
+fn a_root_context_that_changes_its_namespace_leaves_the_beats_to_another() {
+    let mut vm = started(ROUTES);
+    vm.on_tick(ROOT);
+    assert!(configure(&mut vm, ROOT, r#"{"namespace": "shop"}"#));
+    assert!(configure(&mut vm, 10, "{}"));
+    vm.on_tick(ROOT);
+    vm.on_tick(10);
+    assert_eq!(counted("eucora_edge_heartbeat_total.worker=.=0"), 2);
+    assert_eq!(counted("shop_edge_heartbeat_total.worker=.=0"), 1);
+}
+
+#[test]
 fn a_root_context_that_is_configured_again_keeps_its_streams_apart() {
     let mut vm = started(ROUTES);
     vm.on_context_create(2, ROOT);
