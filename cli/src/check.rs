@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use telemetry::config::Config;
 
 use crate::config_file::{self, Loaded, Mistake, Problem};
-use crate::table::{Column, Table, count, plural};
+use crate::table::{Column, Table, count, plural, printable};
 
 /// What was found in one file.
 #[derive(Debug, Clone)]
@@ -76,14 +76,14 @@ fn report(file: String, loaded: Result<Loaded, Problem>) -> Report {
 impl Report {
     /// The report for people.
     pub fn to_text(&self) -> String {
-        let file = &self.file;
+        let file = &printable(&self.file);
         let mut out = String::new();
         // Writing to a `String` does not fail.
         let _ = match &self.outcome {
             Outcome::Unreadable(why) => writeln!(out, "{file}: cannot be read: {why}"),
             Outcome::Invalid(mistakes) => {
                 for mistake in mistakes {
-                    let _ = writeln!(out, "{file}: {mistake}");
+                    let _ = writeln!(out, "{file}: {}", printable(&mistake.to_string()));
                 }
                 writeln!(out, "{file}: {}", plural(mistakes.len() as u64, "mistake"))
             }
@@ -97,7 +97,7 @@ impl Report {
                     plural(routes as u64, "route"),
                     count(config.max_endpoints() as u64)
                 );
-                writeln!(out, "\n{}", budget_table(config))
+                write!(out, "\n{}", budget_table(config))
             }
         };
         out
@@ -174,6 +174,12 @@ mod tests {
         assert!(shown.ends_with("bad.yaml: 2 mistakes\n"), "{shown}");
         assert_eq!(exit_code(std::slice::from_ref(&report)), 1);
         assert_eq!(report.to_json()["mistakes"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn a_file_name_cannot_steer_the_terminal() {
+        let shown = text("a\u{1b}[31mb.yaml", b"namespace: Shop\n").to_text();
+        assert!(!shown.contains('\u{1b}'), "{shown}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use edge_observer::replay::{self, ReplayOptions};
 use edge_observer::tools::{Fetch, Tools};
 use edge_observer::up::{self, UpOptions};
-use edge_observer::{check, table};
+use edge_observer::{Usage, check, table};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,9 @@ fn run_check(arguments: &arguments::Check) -> anyhow::Result<u8> {
 }
 
 fn run_up(arguments: arguments::Up) -> anyhow::Result<u8> {
+    if arguments.stage.json && arguments.requests.is_none() {
+        return Err(Usage::error("--json prints the result of a finite run; add --requests N"));
+    }
     let runtime = runtime()?;
     let stop = on_signal(&runtime)?;
     let stage = arguments.stage;
@@ -60,10 +63,10 @@ fn run_up(arguments: arguments::Up) -> anyhow::Result<u8> {
         stop,
     };
     if options.requests.is_none() {
-        runtime.block_on(up::run_live(options))?;
+        finish(runtime, up::run_live(options))?;
         return Ok(0);
     }
-    let accounting = runtime.block_on(up::run(options))?;
+    let accounting = finish(runtime, up::run(options))?;
     if stage.json {
         print_json(&serde_json::to_value(&accounting)?)?;
     } else {
@@ -76,7 +79,7 @@ fn run_replay(arguments: arguments::Replay) -> anyhow::Result<u8> {
     let runtime = runtime()?;
     let stop = on_signal(&runtime)?;
     let stage = arguments.stage;
-    let result = runtime.block_on(replay::run(ReplayOptions {
+    let options = ReplayOptions {
         proxy: stage.proxy,
         access_log: arguments.access_log,
         config: stage.config,
@@ -85,7 +88,8 @@ fn run_replay(arguments: arguments::Replay) -> anyhow::Result<u8> {
         connections: usize::try_from(arguments.connections)?,
         quiet: stage.json,
         stop,
-    }))?;
+    };
+    let result = finish(runtime, replay::run(options))?;
     if stage.json {
         print_json(&serde_json::to_value(&result)?)?;
     } else {
@@ -138,6 +142,14 @@ fn trace(verbose: u8) {
 
 fn runtime() -> anyhow::Result<Runtime> {
     Builder::new_multi_thread().enable_all().build().context("cannot start threads")
+}
+
+/// Runs a command to its end, and does not wait for threads that are still about something that nobody needs any more: after Ctrl-C, a read of
+/// standard input or a download.
+fn finish<T>(runtime: Runtime, command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let result = runtime.block_on(command);
+    runtime.shutdown_background();
+    result
 }
 
 /// Cancelled by Ctrl-C and SIGTERM. A second one ends the process at once, as if nobody had listened.

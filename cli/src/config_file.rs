@@ -131,6 +131,7 @@ mod tests {
             ("namespace: a\nnamespace: b\n", "line 2, column 1: key `namespace` comes twice; keep one"),
             ("namespace: [a\nring: b\n", "line 2"),
             ("\tnamespace: a\n", "line 1"),
+            ("metrics:\n\tmethods: [GET]\n", "line 2, column 1: found a tab; indent with spaces"),
             ("{\"namespace\": \"a\" \"ring\": 1}", "line 1, column 19: "),
             ("{\"namespace\": \"a\", \"namespace\": \"b\"}", "key `namespace` comes twice; keep one"),
             ("{\"a\": 1} x", "line 1, column 10: "),

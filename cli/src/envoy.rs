@@ -79,6 +79,15 @@ impl FromStr for Upstream {
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(wrong("has a path, and requests keep their own"));
         }
+        let authority = uri.authority().map_or("", http::uri::Authority::as_str);
+        if authority.contains('@') {
+            return Err(wrong("has a user, and requests keep their own"));
+        }
+        // A port that is out of range would else be taken for none, and another service be asked.
+        let after_host = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
+        if after_host.contains(':') && uri.port_u16().is_none_or(|port| port == 0) {
+            return Err(wrong("has no port from 1 to 65535"));
+        }
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| wrong("has no host"))?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         Ok(Self { host: host.to_owned(), port: uri.port_u16().unwrap_or(80), http2 })

@@ -88,6 +88,9 @@ impl Proxy {
     pub async fn start(options: ProxyOptions) -> anyhow::Result<Self> {
         free(options.listen, "--listen")?;
         free(options.admin, "--admin")?;
+        if options.listen == options.admin && options.listen.port() != 0 {
+            return Err(Usage::error("--listen and --admin are the same address; choose another one for one of them"));
+        }
         match options.kind {
             ProxyKind::Harness => Self::start_harness(options).await,
             ProxyKind::Envoy => Self::start_envoy(options).await,
@@ -206,6 +209,22 @@ mod tests {
                 .to_string()
                 .starts_with("cannot listen on 192.0.2.1:9")
         );
+    }
+
+    #[tokio::test]
+    async fn clients_and_admin_pages_need_an_address_each() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let options = ProxyOptions {
+            kind: ProxyKind::Harness,
+            module: PathBuf::new(),
+            configuration: String::new(),
+            upstream: free.into(),
+            listen: free,
+            admin: free,
+            workers: 1,
+        };
+        let message = Proxy::start(options).await.unwrap_err().to_string();
+        assert!(message.contains("--listen and --admin are the same address"), "{message}");
     }
 
     #[test]

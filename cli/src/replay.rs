@@ -2,7 +2,7 @@
 //!
 //! The upstream answers each request with the log's own status and size. It knows which request it has before it by a header of this tool's
 //! ([`REPLAY_ID`]) that the filter does not look at; method, target, `Referer` and `User-Agent` go out as the log has them. Requests of HTTP/1.0 are
-//! sent as HTTP/1.1, those of HTTP/2 and 3 as HTTP/2.
+//! sent as HTTP/1.1, those of HTTP/2 and 3 and those with a method of their own as HTTP/2.
 
 mod compare;
 mod request;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use tokio_util::sync::CancellationToken;
 
 pub use compare::{CountRow, Left, Replayed};
@@ -76,7 +76,12 @@ impl ReplayOptions {
 /// # Errors
 /// When the log cannot be read or holds no request, or something cannot be started. Differences are no error but in the result.
 pub async fn run(options: ReplayOptions) -> anyhow::Result<Replayed> {
-    let log = read(&options.access_log)?;
+    let path = options.access_log.clone();
+    let reading = tokio::task::spawn_blocking(move || read(&path));
+    let log = tokio::select! {
+        log = reading => log??,
+        () = options.stop.cancelled() => bail!("stopped"),
+    };
     if log.entries.is_empty() {
         bail!(
             "{} holds no request that could be sent ({} lines, {} skipped)",
@@ -85,7 +90,12 @@ pub async fn run(options: ReplayOptions) -> anyhow::Result<Replayed> {
             log.skipped_lines()
         );
     }
-    let loaded = up::load_config(options.config.as_deref())?;
+    let config = options.config.clone();
+    let reading = tokio::task::spawn_blocking(move || up::load_config(config.as_deref()));
+    let loaded = tokio::select! {
+        loaded = reading => loaded??,
+        () = options.stop.cancelled() => bail!("stopped"),
+    };
     let module = proxy::module_path(options.module.as_deref())?;
     let wires: Vec<(usize, Result<Wire, Unsendable>)> =
         log.entries.iter().map(|(line, entry)| (*line, Wire::new(entry))).collect();
@@ -164,5 +174,6 @@ fn read(path: &Path) -> anyhow::Result<AccessLog> {
     } else {
         Box::new(File::open(path).map_err(|error| Usage::error(format!("cannot read {}: {error}", path.display())))?)
     };
-    AccessLog::read(BufReader::new(reader)).with_context(|| format!("cannot read {}", path.display()))
+    AccessLog::read(BufReader::new(reader))
+        .map_err(|error| Usage::error(format!("cannot read {}: {error}", path.display())))
 }

@@ -90,7 +90,8 @@ pub fn duration(seconds: f64) -> String {
 
 /// A share as a percentage: `0.0 %`, `12.5 %`; a share that is not nothing never reads as nothing.
 pub fn percent(share: f64) -> String {
-    if share > 0.0 && share < 0.0005 { "<0.1 %".to_owned() } else { format!("{:.1} %", share * 100.0) }
+    // `max` makes 0 of the -0 that an empty sum is.
+    if share > 0.0 && share < 0.0005 { "<0.1 %".to_owned() } else { format!("{:.1} %", share.max(0.0) * 100.0) }
 }
 
 /// A number of bytes in binary units: `512 B`, `1.5 KiB`.
@@ -138,7 +139,7 @@ mod tests {
         for (value, expected) in durations {
             assert_eq!(duration(value), expected);
         }
-        let shares = [(0.0, "0.0 %"), (0.0001, "<0.1 %"), (0.125, "12.5 %"), (1.0, "100.0 %")];
+        let shares = [(0.0, "0.0 %"), (-0.0, "0.0 %"), (0.0001, "<0.1 %"), (0.125, "12.5 %"), (1.0, "100.0 %")];
         for (value, expected) in shares {
             assert_eq!(percent(value), expected);
         }

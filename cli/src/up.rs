@@ -102,7 +102,9 @@ struct Stand {
 
 impl Stand {
     async fn start(options: &UpOptions) -> anyhow::Result<Self> {
-        let loaded = load_config(options.config.as_deref())?;
+        // It may wait, on standard input or a pipe: not where Ctrl-C would wait with it.
+        let config = options.config.clone();
+        let loaded = tokio::task::spawn_blocking(move || load_config(config.as_deref())).await??;
         let module = proxy::module_path(options.module.as_deref())?;
         let (api, upstream) = match &options.upstream {
             Some(own) => (None, own.clone()),
@@ -253,7 +255,10 @@ pub async fn run_live(options: UpOptions) -> anyhow::Result<()> {
 
 async fn show(stand: &Stand, options: &UpOptions) -> anyhow::Result<()> {
     if !options.quiet {
-        print!("{}", live::addresses(stand, options));
+        let addresses = live::addresses(stand, options);
+        if !live::written(&addresses)? {
+            return Ok(());
+        }
     }
     let mut steady = options.clone();
     steady.rate = steady.rate.or(Some(200.0));

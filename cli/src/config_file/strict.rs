@@ -26,7 +26,13 @@ fn yaml(text: &str) -> Result<Value, Mistake> {
         Err(error) => {
             let message = error.to_string();
             match error.location() {
-                Some(location) => Err(at(location.line(), location.column(), &message)),
+                Some(location) => {
+                    let line = text.lines().nth(location.line().saturating_sub(1)).unwrap_or_default();
+                    let indent = line.get(..line.len() - line.trim_start().len()).unwrap_or_default();
+                    let tab = message.contains("cannot start any token") && indent.contains('\t');
+                    let message = if tab { "found a tab; indent with spaces" } else { &message };
+                    Err(at(location.line(), location.column(), message))
+                }
                 None => Err(Mistake { path: "configuration".to_owned(), message }),
             }
         }

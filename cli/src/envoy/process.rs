@@ -1,6 +1,7 @@
 //! Envoy as a process: start, watch, change, stop.
 
 use std::{
+    ffi::OsStr,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -13,18 +14,21 @@ use tempfile::TempDir;
 use super::{AccessLog, Delivery, EcdsStats, EnvoyError, EnvoyOptions, Upstream, admin, log, render};
 
 /// Runs Envoy, and kills it as soon as standard input ends: that is when the proxy is dropped, and also when this process dies
-/// without dropping anything. Nothing but a shell can promise the latter without `unsafe`.
+/// without dropping anything. Nothing but a shell can promise the latter without `unsafe`. A private run folder goes with it.
 const GUARD: &str = r#"
 exec 3<&0
 "$@" </dev/null 3<&- &
 envoy=$!
 echo "$envoy" >"$EDGE_OBSERVER_PID_FILE"
-(read -r _ <&3; kill -KILL "$envoy") </dev/null >/dev/null 2>&1 &
+(read -r _ <&3; : >"$EDGE_OBSERVER_PID_FILE.killed"; kill -KILL "$envoy") </dev/null >/dev/null 2>&1 &
 guard=$!
 exec 3<&-
 wait "$envoy"
 status=$?
 kill "$guard" 2>/dev/null
+if [ -n "$EDGE_OBSERVER_PRIVATE_FOLDER" ] && [ -e "$EDGE_OBSERVER_PID_FILE.killed" ]; then
+  rm -rf -- "$EDGE_OBSERVER_PRIVATE_FOLDER"
+fi
 exit "$status"
 "#;
 
@@ -341,6 +345,7 @@ fn spawn(options: &EnvoyOptions, folder: &Path) -> Result<Child, EnvoyError> {
         .args(["--disable-hot-restart", "--drain-time-s", "1", "--file-flush-interval-msec", "100"])
         .args(&options.arguments)
         .env("EDGE_OBSERVER_PID_FILE", folder.join("envoy.pid"))
+        .env("EDGE_OBSERVER_PRIVATE_FOLDER", if options.folder.is_none() { folder.as_os_str() } else { OsStr::new("") })
         .stdin(Stdio::piped())
         .stdout(stdout)
         .stderr(log);

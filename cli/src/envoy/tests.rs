@@ -40,6 +40,17 @@ fn upstreams_are_parsed() {
         "http://api/v1",
         "upstream: `http://api/v1` has a path, and requests keep their own; write it as http://HOST:PORT",
     );
+    for url in ["http://api:99999", "http://api:", "http://[::1]:0", "http://api:http"] {
+        assert!(url.parse::<Upstream>().is_err(), "{url}");
+    }
+    refuse(
+        "http://api:99999",
+        "upstream: `http://api:99999` has no port from 1 to 65535; write it as http://HOST:PORT",
+    );
+    refuse(
+        "http://me:secret@api",
+        "upstream: `http://me:secret@api` has a user, and requests keep their own; write it as http://HOST:PORT",
+    );
     refuse(
         "https://api",
         "upstream: `https://api` uses TLS, which the bundled proxies do not speak to the upstream; write it as http://HOST:PORT",

@@ -6,6 +6,25 @@ use thiserror::Error;
 use crate::access_log::{Entry, Version};
 use crate::client::{self, Protocol};
 
+/// Methods that every HTTP/1 parser knows, those of WebDAV among them.
+const EVERY_PROXY_TAKES: [&str; 15] = [
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "TRACE",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+];
+
 /// A request of the log, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wire {
@@ -68,13 +87,11 @@ impl Wire {
         if !absolute && !target.starts_with('/') {
             return Err(Unsendable::Target);
         }
-        let protocol = match entry.version {
-            // On HTTP/2 there is no absolute form.
-            Version::Http2Or3 if !absolute && client::uri(Protocol::Http2, "localhost", target).is_ok() => {
-                Protocol::Http2
-            }
-            Version::Http1 | Version::Http2Or3 => Protocol::Http1,
-        };
+        // Envoy's HTTP/1 parser refuses a method that it does not know, whatever the log says was answered; on HTTP/2 it takes any.
+        let wants_http2 = entry.version == Version::Http2Or3 || !EVERY_PROXY_TAKES.contains(&method.as_str());
+        // On HTTP/2 there is no absolute form.
+        let can_http2 = !absolute && client::uri(Protocol::Http2, "localhost", target).is_ok();
+        let protocol = if wants_http2 && can_http2 { Protocol::Http2 } else { Protocol::Http1 };
         let mut headers = HeaderMap::new();
         for (name, value) in [(header::REFERER, &entry.referer), (header::USER_AGENT, &entry.user_agent)] {
             if let Some(value) = value.as_deref().and_then(|value| HeaderValue::from_bytes(value).ok()) {
@@ -108,6 +125,9 @@ mod tests {
             assert_eq!(found.headers.len(), 2);
         }
         assert_eq!(wire("PROPFIND /x HTTP/2.0", 405).unwrap().protocol, Protocol::Http2);
+        assert_eq!(wire("PROPFIND /x HTTP/1.1", 405).unwrap().protocol, Protocol::Http1);
+        // HTTP/1 would get the proxy's own 400 for it.
+        assert_eq!(wire("get /x HTTP/1.1", 405).unwrap().protocol, Protocol::Http2);
     }
 
     #[test]

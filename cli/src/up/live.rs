@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -25,6 +25,10 @@ const REFRESH: Duration = Duration::from_secs(1);
 const LINE_EVERY: Duration = Duration::from_secs(5);
 /// The most endpoints that are shown at a time.
 const ROWS: usize = 16;
+/// The widest line of the table: a terminal of 80 columns shows it without a break.
+const WIDTH: usize = 79;
+/// Below this an endpoint is not shortened.
+const LEAST_ENDPOINT: usize = 12;
 /// The most scrapes in a row that may fail before the proxy counts as gone.
 const FAILURES: u32 = 5;
 
@@ -55,7 +59,17 @@ pub(super) fn addresses(stand: &Stand, options: &UpOptions) -> String {
     out
 }
 
-/// Shows the table until the proxy is gone.
+/// Writes to standard output at once. Whether somebody still reads it: a reader that has left (`… | head`) has seen enough, and ends the run.
+pub(super) fn written(text: &str) -> anyhow::Result<bool> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("cannot write to standard output"),
+    }
+}
+
+/// Shows the table until the proxy, or whoever reads it, is gone.
 pub(super) async fn table(proxy: &Proxy, config: &Config, quiet: bool) -> anyhow::Result<()> {
     let terminal = std::io::stdout().is_terminal();
     let screen = if terminal && !quiet {
@@ -93,7 +107,9 @@ pub(super) async fn table(proxy: &Proxy, config: &Config, quiet: bool) -> anyhow
             if terminal {
                 screen.set_message(view.screen());
             } else if !quiet && Instant::now() >= next_line {
-                println!("{:>5} s  {}", started.elapsed().as_secs(), view.summary());
+                if !written(&format!("{:>5} s  {}\n", started.elapsed().as_secs(), view.summary()))? {
+                    return Ok(());
+                }
                 next_line += LINE_EVERY;
             }
         }
@@ -137,14 +153,34 @@ impl View {
     /// The whole table.
     fn screen(&self) -> String {
         let shown = self.rows.get(..ROWS).unwrap_or(&self.rows);
-        let mut out =
-            format!("{}, over {:.0} s\n\n{}", self.summary(), self.seconds, endpoint_table(shown, Some(self.seconds)));
+        let table = fit(shown, self.seconds);
+        let mut out = format!("{}\nover the last {:.0} s\n\n{table}", self.summary(), self.seconds);
         if self.rows.len() > shown.len() {
             let _ = writeln!(out, "and {} more endpoints", count((self.rows.len() - shown.len()) as u64));
         }
         out.truncate(out.trim_end().len());
         out
     }
+}
+
+/// The table of these rows, with the beginnings of long endpoints left out so that no line is wider than [`WIDTH`].
+fn fit(rows: &[super::EndpointRow], seconds: f64) -> String {
+    let table = endpoint_table(rows, Some(seconds));
+    let widest = table.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+    let longest = rows.iter().map(|row| row.endpoint.chars().count()).max().unwrap_or_default();
+    if widest <= WIDTH {
+        return table;
+    }
+    let room = longest.saturating_sub(widest - WIDTH).max(LEAST_ENDPOINT);
+    let mut rows = rows.to_vec();
+    for row in &mut rows {
+        let length = row.endpoint.chars().count();
+        if length > room {
+            // The end of a path tells more than its beginning.
+            row.endpoint = std::iter::once('…').chain(row.endpoint.chars().skip(length - room + 1)).collect();
+        }
+    }
+    endpoint_table(&rows, Some(seconds))
 }
 
 #[cfg(test)]
@@ -167,5 +203,22 @@ mod tests {
         assert_eq!(view.summary(), "10.0 requests/s, 4xx 0.0 %, 5xx 10.0 %, p50 25 ms, p95 48 ms, p99 50 ms");
         let screen = view.screen();
         assert!(screen.contains("/x/             10.0  0.0 %  10.0 %  25 ms  48 ms  50 ms"), "{screen}");
+    }
+
+    #[test]
+    fn the_table_fits_a_terminal_of_80_columns() {
+        let row = |endpoint: &str| crate::up::EndpointRow {
+            endpoint: endpoint.to_owned(),
+            requests: 1_000,
+            client_errors: 1.0,
+            server_errors: 0.5,
+            quantiles: [Some(0.005), Some(0.126), Some(2.5)],
+        };
+        let long = "/api/v1/connectors/{connector}/operations/{id}/cancel/";
+        let table = fit(&[row(long), row("unknown")], 1.0);
+        assert!(table.lines().all(|line| line.chars().count() <= WIDTH), "{table}");
+        assert!(table.lines().nth(1).is_some_and(|line| line.starts_with('…')), "{table}");
+        assert!(table.contains("/operations/{id}/cancel/ ") && table.contains("\nunknown "), "{table}");
+        assert!(!fit(&[row("/health/ready")], 1.0).contains('…'));
     }
 }
