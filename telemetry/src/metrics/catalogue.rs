@@ -108,7 +108,7 @@ pub const HEARTBEAT: Metric = Metric {
     kind: MetricKind::Counter,
     unit: "ticks",
     labels: &["worker"],
-    help: "Ticks of the filter on each of the proxy's threads; a worker whose count stands still has lost its filter",
+    help: "Ticks of the filter on each of the proxy's threads; where fewer counts move than there are threads, one has lost its filter (a new VM may count under another number)",
     native: false,
 };
 
