@@ -10,7 +10,7 @@ mod sender;
 mod upstream;
 
 use std::fs::File;
-use std::io::{BufReader, Read, stdin};
+use std::io::{BufRead as _, BufReader, Read, stdin};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +29,7 @@ use crate::access_log::AccessLog;
 use crate::config_file;
 use crate::proxy::{self, Proxy, ProxyKind, ProxyOptions};
 use crate::scrape;
+use crate::table::plural;
 use crate::up;
 
 /// How long the filter may take to hand over its last counts.
@@ -82,14 +83,6 @@ pub async fn run(options: ReplayOptions) -> anyhow::Result<Replayed> {
         log = reading => log??,
         () = options.stop.cancelled() => bail!("stopped"),
     };
-    if log.entries.is_empty() {
-        bail!(
-            "{} holds no request that could be sent ({} lines, {} skipped)",
-            options.access_log.display(),
-            log.lines,
-            log.skipped_lines()
-        );
-    }
     let config = options.config.clone();
     let reading = tokio::task::spawn_blocking(move || up::load_config(config.as_deref()));
     let loaded = tokio::select! {
@@ -106,6 +99,16 @@ pub async fn run(options: ReplayOptions) -> anyhow::Result<Replayed> {
             Ok(wire) => sendable.push(wire),
             Err(reason) => left.push((line, reason)),
         }
+    }
+    if sendable.is_empty() {
+        let reasons = log.skipped.iter().map(|(reason, skipped)| (skipped.lines, reason.to_string()));
+        let reasons = reasons.chain(left.iter().map(|(_, reason)| (1, reason.to_string())));
+        let why = reasons.max_by_key(|(lines, _)| *lines).map_or_else(String::new, |(_, reason)| format!(": {reason}"));
+        bail!(
+            "{} holds no request that could be sent ({}{why})",
+            options.access_log.display(),
+            plural(log.lines as u64, "line")
+        );
     }
     let sendable = Arc::new(sendable);
     let upstream = ReplayUpstream::start(Arc::clone(&sendable)).await?;
@@ -174,6 +177,35 @@ fn read(path: &Path) -> anyhow::Result<AccessLog> {
     } else {
         Box::new(File::open(path).map_err(|error| Usage::error(format!("cannot read {}: {error}", path.display())))?)
     };
-    AccessLog::read(BufReader::new(reader))
-        .map_err(|error| Usage::error(format!("cannot read {}: {error}", path.display())))
+    let mut reader = BufReader::new(reader);
+    if reader.fill_buf().is_ok_and(|start| start.starts_with(&[0x1f, 0x8b])) {
+        let name = path.display();
+        return Err(Usage::error(format!("{name} is compressed; unpack it, or use `zcat FILE | … --access-log -`")));
+    }
+    AccessLog::read(reader).map_err(|error| Usage::error(format!("cannot read {}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_log_that_cannot_be_replayed_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let module = folder.path().join("module.wasm");
+        std::fs::write(&module, "").unwrap();
+        let tunnel: &[u8] = b"h - - [17/May/2015:10:05:03 +0000] \"CONNECT h:443 HTTP/1.1\" 200 0\n";
+        for (name, content, expected) in [
+            ("empty", &b""[..], "empty holds no request that could be sent (0 lines)"),
+            ("garbage", b"\xff\n", "garbage holds no request that could be sent (1 line: "),
+            ("tunnel", tunnel, "(1 line: CONNECT is a tunnel, not a request)"),
+            ("log.gz", b"\x1f\x8b\x08", "log.gz is compressed"),
+        ] {
+            let log = folder.path().join(name);
+            std::fs::write(&log, content).unwrap();
+            let options = ReplayOptions { module: Some(module.clone()), ..ReplayOptions::new(&log) };
+            let message = run(options).await.unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
 }
