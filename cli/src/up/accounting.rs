@@ -29,8 +29,8 @@ pub struct Accounting {
     pub counted: u64,
     /// The proxy's `downstream_rq_total`.
     pub proxied: u64,
-    /// How correlation IDs came back: kept, generated, replaced, wrong.
-    pub correlation: [u64; 4],
+    /// How correlation IDs came back.
+    pub correlation: CorrelationTotals,
     /// What does not add up; empty when every request is accounted for.
     pub problems: Vec<String>,
 }
@@ -81,6 +81,19 @@ pub(crate) fn metric_name(config: &Config, metric: &Metric) -> String {
     format!("{}_{}", config.namespace(), metric.suffix)
 }
 
+/// How correlation IDs came back, in answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct CorrelationTotals {
+    /// The one that was sent.
+    pub kept: u64,
+    /// None was sent, one came.
+    pub generated: u64,
+    /// One that cannot be kept was sent, another came.
+    pub replaced: u64,
+    /// Anything else: a fault.
+    pub wrong: u64,
+}
+
 impl Accounting {
     /// Compares a ledger with one scrape of a proxy that has served nothing else.
     pub fn new(config: &Config, ledger: &Ledger, scrape: &Scrape) -> Self {
@@ -112,7 +125,12 @@ impl Accounting {
             sent: ledger.total(),
             counted: rows.iter().map(|row| row.filter).sum(),
             proxied,
-            correlation: [correlation.kept, correlation.generated, correlation.replaced, correlation.wrong],
+            correlation: CorrelationTotals {
+                kept: correlation.kept,
+                generated: correlation.generated,
+                replaced: correlation.replaced,
+                wrong: correlation.wrong,
+            },
             endpoints: endpoint_rows(config, scrape, None),
             problems: Vec::new(),
             rows,
@@ -209,7 +227,8 @@ impl Accounting {
         if self.endpoints.len() > SHOWN {
             out.push_str(&format!("and {} more endpoints\n", self.endpoints.len() - SHOWN));
         }
-        let [kept, generated, replaced, wrong] = self.correlation.map(count);
+        let CorrelationTotals { kept, generated, replaced, wrong } = self.correlation;
+        let [kept, generated, replaced, wrong] = [kept, generated, replaced, wrong].map(count);
         out.push_str(&format!(
             "\ncorrelation IDs: {kept} kept, {generated} generated, {replaced} replaced, {wrong} wrong\n"
         ));
