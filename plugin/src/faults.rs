@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_log_hears_of_a_fault_once_a_minute_and_the_metric_of_each() {
-        let mut registry = Registry::new(&Config::default());
+        let mut registry = Registry::new(&Config::from_json(b"").unwrap());
         let mut lines = LineWriter::default();
         let mut faults = Faults::default();
         faults.catch::<()>(Err(FAULT));

@@ -165,20 +165,6 @@ impl Config {
     }
 }
 
-impl Default for Config {
-    /// What an empty configuration means.
-    #[expect(
-        clippy::panic,
-        reason = "the defaults are valid: a test builds them; the module itself reads bytes and never comes here"
-    )]
-    fn default() -> Self {
-        match Self::from_json(b"") {
-            Ok(config) => config,
-            Err(errors) => panic!("the defaults are not valid: {errors}"),
-        }
-    }
-}
-
 impl CorrelationConfig {
     /// The header's name, in lower case.
     pub fn header(&self) -> &str {

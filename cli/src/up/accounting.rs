@@ -416,7 +416,7 @@ envoy_http_downstream_rq_xx{envoy_response_code_class="4",envoy_http_conn_manage
     }
 
     fn accounting(ledger: &Ledger, scrape: &str) -> Accounting {
-        Accounting::new(&Config::default(), ledger, &Scrape::parse(scrape).unwrap())
+        Accounting::new(&Config::from_json(b"").unwrap(), ledger, &Scrape::parse(scrape).unwrap())
     }
 
     #[test]
@@ -477,7 +477,7 @@ envoy_http_downstream_rq_xx{envoy_response_code_class="4",envoy_http_conn_manage
 
     #[test]
     fn a_window_shows_only_what_is_new() {
-        let config = Config::default();
+        let config = Config::from_json(b"").unwrap();
         let earlier = Scrape::parse(
             &SCRAPE
                 .replace("status=\"200\"} 3", "status=\"200\"} 1")

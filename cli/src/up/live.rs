@@ -199,7 +199,8 @@ mod tests {
             ))
             .unwrap()
         };
-        let view = View::new(&Config::default(), &scrape(100, 0), &scrape(190, 10), Duration::from_secs(10));
+        let view =
+            View::new(&Config::from_json(b"").unwrap(), &scrape(100, 0), &scrape(190, 10), Duration::from_secs(10));
         assert_eq!(view.summary(), "10.0 requests/s, 4xx 0.0 %, 5xx 10.0 %, p50 25 ms, p95 48 ms, p99 50 ms");
         let screen = view.screen();
         assert!(screen.contains("/x/             10.0  0.0 %  10.0 %  25 ms  48 ms  50 ms"), "{screen}");

@@ -175,7 +175,7 @@ fn a_heartbeat_is_defined_once_for_each_number() {
 #[test]
 fn a_new_build_clears_the_one_it_replaces() {
     let mut proxy = Proxy::default();
-    let (old, new) = (Registry::new(&Config::default()), Registry::new(&config()));
+    let (old, new) = (Registry::new(&Config::from_json(b"").unwrap()), Registry::new(&config()));
     assert!(old.report_build(None, &mut proxy));
     assert!(old.report_build(Some(old.build_info()), &mut proxy));
     assert_eq!(proxy.value(old.build_info()), 1);
