@@ -116,7 +116,7 @@ fn the_end_of_the_root_context_hands_over_what_is_left() {
 
 #[test]
 fn workers_share_what_they_admit() {
-    let config = r#"{"metrics": {"extra_statuses": 2}, "routes": {"unmatched": "placeholders", "placeholders": {"max_endpoints": 2}}}"#;
+    let config = r#"{"metrics": {"extra_statuses": 2}, "routes": {"unmatched": "placeholders", "placeholders": {"max_endpoints": 2, "min_hits": 1}}}"#;
     let mut host = host().configuration(config).start().unwrap();
     for (worker, path, status) in
         [(0, "/a/1", 700), (1, "/b/1", 701), (0, "/c/1", 702), (1, "/a/2", 700), (0, "/b/2", 701), (1, "/c/2", 703)]
@@ -163,7 +163,7 @@ fn no_failing_hostcall_touches_a_request() {
         Status::Unimplemented,
     ];
     let config = r#"{"correlation": {"expose": true, "traceparent": "start", "trust": {"networks": ["10.0.0.0/8"]}},
-        "metrics": {"histogram": true}, "routes": {"unmatched": "placeholders"}}"#;
+        "metrics": {"histogram": true}, "routes": {"unmatched": "placeholders", "placeholders": {"min_hits": 1}}}"#;
     for hostcall in hostcalls {
         for status in statuses {
             for nth in [Some(1), Some(2), Some(3), None] {

@@ -34,7 +34,7 @@ async fn a_million_hostile_requests_in_envoy() {
 fn configuration() -> String {
     let mut configuration: serde_json::Value = serde_json::from_str(&profile_json()).unwrap();
     configuration["routes"]["unmatched"] = "placeholders".into();
-    configuration["routes"]["placeholders"] = serde_json::json!({"max_endpoints": 20});
+    configuration["routes"]["placeholders"] = serde_json::json!({"max_endpoints": 20, "min_hits": 1});
     configuration["correlation"]["expose"] = true.into();
     configuration["correlation"]["traceparent"] = "start".into();
     configuration["metrics"]["series_budget"] = 200_000.into();

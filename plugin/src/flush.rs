@@ -72,7 +72,7 @@ impl Instance {
     fn sync(&mut self, buffer: &mut HostBuffer) {
         let Self { filter, state, faults, shared: keys, .. } = self;
         for pool in [Pool::Endpoints, Pool::Statuses] {
-            if filter.pool_cap(pool) == 0 || state.is_full(pool) {
+            if filter.pool_limits(pool).items == 0 || state.is_full(pool) {
                 continue;
             }
             let read = faults.catch(host::shared_data(keys.of(pool).as_bytes(), buffer));

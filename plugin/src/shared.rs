@@ -4,7 +4,7 @@
 //! build is the latest, how many label values were admitted) lies in the proxy's shared data and is only ever
 //! changed by compare-and-swap.
 
-use telemetry::admission::{self, Admitted, Proposal};
+use telemetry::admission::{self, Admitted, Limits, Proposal};
 
 pub(crate) use crate::host::Write;
 
@@ -42,12 +42,12 @@ pub(crate) trait SharedData {
 /// How often a value is read again because another VM was faster. Each time one of the others has made progress.
 const ATTEMPTS: usize = 16;
 
-/// Asks the pool under `key`, which takes `cap` items, to take `item`.
-pub(crate) fn admit(key: &str, item: &[u8], cap: usize, shared: &mut dyn SharedData) -> Admitted {
+/// Asks the pool under `key` to take `item`, within its limits.
+pub(crate) fn admit(key: &str, item: &[u8], limits: Limits, shared: &mut dyn SharedData) -> Admitted {
     for _ in 0..ATTEMPTS {
         let (proposal, write) = match shared.read(key) {
-            Read::Value(value, cas) => (admission::propose(Some(value), item, cap), Write::Update(cas)),
-            Read::Absent => (admission::propose(None, item, cap), Write::Create),
+            Read::Value(value, cas) => (admission::propose(Some(value), item, limits), Write::Update(cas)),
+            Read::Absent => (admission::propose(None, item, limits), Write::Create),
             Read::Failed => return Admitted::Unavailable,
         };
         match proposal {
@@ -100,6 +100,10 @@ pub(crate) mod tests {
 
     use super::*;
 
+    fn up_to(items: usize) -> Limits {
+        Limits { items, per_parent: None }
+    }
+
     /// Shared data as Envoy keeps it, and another VM that writes first now and then.
     #[derive(Debug, Default)]
     pub(crate) struct Fake {
@@ -145,25 +149,25 @@ pub(crate) mod tests {
     #[test]
     fn a_pool_takes_items_up_to_its_cap() {
         let mut shared = Fake::default();
-        assert_eq!(admit("k", b"599", 2, &mut shared), Admitted::Yes);
-        assert_eq!(admit("k", b"598", 2, &mut shared), Admitted::Yes);
-        assert_eq!(admit("k", b"599", 2, &mut shared), Admitted::Yes);
-        assert_eq!(admit("k", b"597", 2, &mut shared), Admitted::Full);
+        assert_eq!(admit("k", b"599", up_to(2), &mut shared), Admitted::Yes);
+        assert_eq!(admit("k", b"598", up_to(2), &mut shared), Admitted::Yes);
+        assert_eq!(admit("k", b"599", up_to(2), &mut shared), Admitted::Yes);
+        assert_eq!(admit("k", b"597", up_to(2), &mut shared), Admitted::Full);
     }
 
     #[test]
     fn an_item_that_another_worker_brings_first_counts_too() {
         let mut shared = Fake { rivals: vec![b"\x03598".to_vec()], ..Fake::default() };
-        assert_eq!(admit("k", b"599", 1, &mut shared), Admitted::Full);
+        assert_eq!(admit("k", b"599", up_to(1), &mut shared), Admitted::Full);
         let mut shared = Fake { rivals: vec![b"\x03599".to_vec()], ..Fake::default() };
-        assert_eq!(admit("k", b"599", 1, &mut shared), Admitted::Yes);
+        assert_eq!(admit("k", b"599", up_to(1), &mut shared), Admitted::Yes);
         assert_eq!(shared.values["k"].0, b"\x03599");
     }
 
     #[test]
     fn a_host_that_refuses_admits_nothing_for_now() {
         let mut shared = Fake { refuse: true, ..Fake::default() };
-        assert_eq!(admit("k", b"599", 1, &mut shared), Admitted::Unavailable);
+        assert_eq!(admit("k", b"599", up_to(1), &mut shared), Admitted::Unavailable);
         assert_eq!(replace("k", b"x", &mut shared), Replaced::Failed);
     }
 

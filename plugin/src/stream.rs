@@ -145,7 +145,7 @@ impl Stream {
         let value = &mut tools.value;
         let logged = filter.on_log(state, self.info.as_ref(), &end, &mut |pool, item| {
             let mut shared = HostShared { buffer: &mut *value, faults: &mut *faults };
-            shared::admit(keys.of(pool), item, filter.pool_cap(pool), &mut shared)
+            shared::admit(keys.of(pool), item, filter.pool_limits(pool), &mut shared)
         });
         if self.info.is_none() {
             show(&filter_state.outcome, logged.outcome.filter_state().as_bytes(), faults);

@@ -7,6 +7,8 @@
 //! The format is a run of items, each one length byte and then so many bytes. A value that is not of this form (another version's, another
 //! plugin's) admits nothing, which keeps the cap.
 
+use crate::route;
+
 /// What to do about an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proposal {
@@ -16,6 +18,15 @@ pub enum Proposal {
     Append(Vec<u8>),
     /// The pool is full (or its value unreadable, or the item unstorable): the item is not admitted.
     Full,
+}
+
+/// What bounds a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most items.
+    pub items: usize,
+    /// Where the items are paths: the most different segments in one place.
+    pub per_parent: Option<usize>,
 }
 
 /// A list of items that other workers may append to.
@@ -32,31 +43,32 @@ pub enum Pool {
 pub enum Admitted {
     /// It is in the pool, for every worker and for good.
     Yes,
-    /// It is not in the pool and never will be.
+    /// It is not in the pool, for which there is no room.
     Full,
     /// The pool could not be read or written this time; ask again with the next request.
     Unavailable,
 }
 
-/// Decides about `item`, given the pool's `current` value (`None` before the first item) and its cap.
+/// Decides about `item`, given the pool's `current` value (`None` before the first item) and its limits.
 ///
 /// Items past the cap count as absent, so lowering the cap is honoured although the proxy keeps the old value.
 ///
 /// ```
-/// use telemetry::admission::{Proposal, propose};
+/// use telemetry::admission::{Limits, Proposal, propose};
 ///
-/// let Proposal::Append(value) = propose(None, b"599", 1) else { panic!("room for one") };
-/// assert_eq!(propose(Some(&value), b"599", 1), Proposal::AlreadyIn);
-/// assert_eq!(propose(Some(&value), b"598", 1), Proposal::Full);
+/// let limits = Limits { items: 1, per_parent: None };
+/// let Proposal::Append(value) = propose(None, b"599", limits) else { panic!("room for one") };
+/// assert_eq!(propose(Some(&value), b"599", limits), Proposal::AlreadyIn);
+/// assert_eq!(propose(Some(&value), b"598", limits), Proposal::Full);
 /// ```
 #[must_use]
-pub fn propose(current: Option<&[u8]>, item: &[u8], cap: usize) -> Proposal {
+pub fn propose(current: Option<&[u8]>, item: &[u8], limits: Limits) -> Proposal {
     let Ok(length) = u8::try_from(item.len()) else { return Proposal::Full };
     let current = current.unwrap_or_default();
     let mut walk = items(current);
     let mut count = 0;
     for known in walk.by_ref() {
-        if count >= cap {
+        if count >= limits.items {
             return Proposal::Full;
         }
         if known == item {
@@ -64,7 +76,8 @@ pub fn propose(current: Option<&[u8]>, item: &[u8], cap: usize) -> Proposal {
         }
         count += 1;
     }
-    if count >= cap || !walk.rest.is_empty() {
+    let has_room = |most| route::has_room(items(current), item, most);
+    if count >= limits.items || !walk.rest.is_empty() || !limits.per_parent.is_none_or(has_room) {
         return Proposal::Full;
     }
     let mut value = Vec::with_capacity(current.len() + 1 + item.len());
@@ -102,8 +115,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn admit(value: &mut Option<Vec<u8>>, item: &[u8], cap: usize) -> bool {
-        match propose(value.as_deref(), item, cap) {
+    fn up_to(items: usize) -> Limits {
+        Limits { items, per_parent: None }
+    }
+
+    fn admit(value: &mut Option<Vec<u8>>, item: &[u8], limits: Limits) -> bool {
+        match propose(value.as_deref(), item, limits) {
             Proposal::AlreadyIn => true,
             Proposal::Append(next) => {
                 *value = Some(next);
@@ -115,31 +132,42 @@ mod tests {
 
     #[test]
     fn a_cap_of_nothing_admits_nothing() {
-        assert_eq!(propose(None, b"599", 0), Proposal::Full);
+        assert_eq!(propose(None, b"599", up_to(0)), Proposal::Full);
     }
 
     #[test]
     fn a_lowered_cap_is_honoured() {
         let mut value = None;
         for item in [&b"a"[..], b"b", b"c"] {
-            assert!(admit(&mut value, item, 3));
+            assert!(admit(&mut value, item, up_to(3)));
         }
-        assert!(admit(&mut value, b"a", 2));
-        assert!(admit(&mut value, b"b", 2));
-        assert!(!admit(&mut value, b"c", 2));
+        assert!(admit(&mut value, b"a", up_to(2)));
+        assert!(admit(&mut value, b"b", up_to(2)));
+        assert!(!admit(&mut value, b"c", up_to(2)));
+    }
+
+    #[test]
+    fn paths_have_a_cap_in_each_place_too() {
+        let limits = Limits { items: 10, per_parent: Some(2) };
+        let mut value = None;
+        for (item, expected) in
+            [("/a/x", true), ("/a/y", true), ("/a/z", false), ("/b", true), ("/c", false), ("/a/x/1", true), ("/a/x", true)]
+        {
+            assert_eq!(admit(&mut value, item.as_bytes(), limits), expected, "{item}");
+        }
     }
 
     #[test]
     fn an_unreadable_value_admits_nothing_new() {
-        assert_eq!(propose(Some(b"\x05ab"), b"x", 10), Proposal::Full);
-        assert_eq!(propose(Some(b"\x01a\xff"), b"x", 10), Proposal::Full);
-        assert_eq!(propose(Some(b"\x01a\xff"), b"a", 10), Proposal::AlreadyIn);
+        assert_eq!(propose(Some(b"\x05ab"), b"x", up_to(10)), Proposal::Full);
+        assert_eq!(propose(Some(b"\x01a\xff"), b"x", up_to(10)), Proposal::Full);
+        assert_eq!(propose(Some(b"\x01a\xff"), b"a", up_to(10)), Proposal::AlreadyIn);
     }
 
     #[test]
     fn an_item_too_long_for_its_length_byte_is_refused() {
-        assert!(matches!(propose(None, &[b'x'; 255], 10), Proposal::Append(_)));
-        assert_eq!(propose(None, &[b'x'; 256], 10), Proposal::Full);
+        assert!(matches!(propose(None, &[b'x'; 255], up_to(10)), Proposal::Append(_)));
+        assert_eq!(propose(None, &[b'x'; 256], up_to(10)), Proposal::Full);
     }
 
     proptest! {
@@ -155,7 +183,7 @@ mod tests {
                 if !expected.contains(item) && expected.len() < cap {
                     expected.push(item.clone());
                 }
-                prop_assert_eq!(admit(&mut value, item, cap), expected.contains(item));
+                prop_assert_eq!(admit(&mut value, item, up_to(cap)), expected.contains(item));
             }
             let stored: Vec<Vec<u8>> = items(value.as_deref().unwrap_or_default()).map(<[u8]>::to_vec).collect();
             prop_assert_eq!(stored, expected);
@@ -163,7 +191,7 @@ mod tests {
 
         #[test]
         fn any_value_is_read_without_harm(value in prop::collection::vec(any::<u8>(), 0..200), item in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = propose(Some(&value), &item, 8);
+            let _ = propose(Some(&value), &item, up_to(8));
             prop_assert!(items(&value).count() <= value.len());
         }
     }

@@ -210,7 +210,7 @@ impl RoutesConfig {
 
     /// How many placeholder labels may be learned; 0 without `unmatched: placeholders`.
     pub fn max_learned(&self) -> usize {
-        meaning::max_learned(&self.options)
+        self.table.max_learned()
     }
 }
 

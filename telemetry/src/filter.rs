@@ -16,7 +16,7 @@ mod state;
 pub use edits::{CorsHead, Expose, RequestEdits, ResponseEdits};
 pub use state::State;
 
-use crate::admission::{Admitted, Pool};
+use crate::admission::{Admitted, Limits, Pool};
 use crate::config::Config;
 use crate::correlation::traceparent::TraceParent;
 use crate::correlation::{self, Generator, Header, Outcome, Sender, TraceMode};
@@ -162,17 +162,23 @@ impl Filter {
         }
     }
 
-    /// How many items a pool may have, proxy-wide.
+    /// What bounds a pool, proxy-wide.
     #[must_use]
-    pub fn pool_cap(&self, pool: Pool) -> usize {
+    pub fn pool_limits(&self, pool: Pool) -> Limits {
         match pool {
-            Pool::Endpoints => self.config.routes().table().max_learned(),
-            Pool::Statuses => usize::from(self.config.metrics().extra_statuses()),
+            Pool::Endpoints => {
+                let limits = self.config.routes().table().limits();
+                let per_parent = limits.map(|limits| limits.max_per_parent);
+                Limits { items: limits.map_or(0, |limits| limits.max_endpoints), per_parent }
+            }
+            Pool::Statuses => {
+                Limits { items: usize::from(self.config.metrics().extra_statuses()), per_parent: None }
+            }
         }
     }
 
     /// Counts a stream that has ended: one request, one duration, one correlation outcome. `info` is what [`Filter::on_request`] gave, if the
-    /// stream came that far; `admit` asks for an item's admission proxy-wide, within [`Filter::pool_cap`].
+    /// stream came that far; `admit` asks for an item's admission proxy-wide, within [`Filter::pool_limits`].
     pub fn on_log(
         &self,
         state: &mut State,
@@ -207,7 +213,7 @@ impl Filter {
     }
 
     /// The endpoint of a stream whose status is known. A placeholder label is not admitted from a 404 or 405, which say that the upstream has no
-    /// such endpoint: a scanner's paths take up no room, and are `unknown`.
+    /// such endpoint, and not before it was asked for several times: a scanner's paths take up no room, and are `unknown`.
     fn resolve(
         &self,
         state: &mut State,
@@ -223,8 +229,11 @@ impl Filter {
         if matches!(status, 404 | 405) {
             return EndpointId::UNKNOWN;
         }
-        if state.is_full(Pool::Endpoints) {
+        if !state.has_room(text) {
             return EndpointId::OVERFLOW;
+        }
+        if !state.hit(text) {
+            return EndpointId::UNKNOWN;
         }
         match admit(Pool::Endpoints, text) {
             Admitted::Yes => state.learn_endpoint(self, text).unwrap_or(EndpointId::OVERFLOW),

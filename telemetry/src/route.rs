@@ -4,17 +4,26 @@
 //! end, `{name...}` (the rest of the path, if that is not empty). The rules of the match:
 //!
 //! - **Path.** The request target up to `?` or `#`; an absolute-form target is reduced to its path. `*` and a CONNECT authority have no path and
-//!   are `unknown`, as are paths over 8 KiB or 64 segments, without work beyond those bounds.
-//! - **Comparison.** `%XX` is decoded where it stands for an unreserved character, in path and template alike; ASCII case by configuration.
+//!   are `unknown`, as are paths over 8 KiB or 64 segments as they came, without work beyond those bounds.
+//! - **Comparison.** `%XX` is decoded where it stands for an unreserved character, in path and template alike. What else is the same by
+//!   configuration: ASCII case, slashes in a row, dot segments, encoded slashes, segments but for their matrix parameters; in the order that
+//!   [`RouteOptions`] and its fields say. A template that no path could match under these rules is refused.
 //! - **Order.** Static before partial before `{name}` before `{name...}`, segment by segment, going back where a branch leads nowhere. Among the
 //!   partial segments of one place the longest literal prefix wins, then the longest suffix.
 //! - **Method.** Among the templates that cover the path, one that declares the method comes first. If none does, the first in order gives its
 //!   label: the template, or with names the name that all routes of that template share, else the template. (Of templates that differ in their
-//!   parameters' names alone, which only routes for different methods may, the first in the table.)
-//! - **Slash at the end.** With `ignore`, the form with or without it is tried where no template has the path's own form.
+//!   parameters' names alone, which only routes for different methods may, the first in the table.) With `undeclared_methods: unknown` such a
+//!   request is `unknown`.
+//! - **Slash at the end.** With `ignore`, the form with or without it counts where no template has the path's own form.
 //!
-//! Nothing else depends on the order of the table: two routes that claim one path and method are refused.
+//! Nothing else depends on the order of the table: two routes that claim one path and method are refused. Nor does anything depend on requests
+//! seen before: a path that a template covers has its label from the first request on, whatever endpoints were learned.
+//!
+//! A match costs at most one visit of each node of the compiled table, whatever the path; [`RouteTable::find`] allocates nothing.
 
+mod candidates;
+#[cfg(feature = "tools")]
+mod explain;
 mod labels;
 mod learned;
 mod normalise;
@@ -25,15 +34,21 @@ mod split;
 mod template;
 mod trie;
 
-pub use learned::Learned;
-pub use options::{Case, LabelStyle, RouteOptions, RouteSpec, TrailingSlash, Unmatched};
+pub use candidates::Candidates;
+#[cfg(feature = "tools")]
+pub use explain::{Decision, Explanation, Step, TableSize, Tried};
+pub use learned::{Learned, has_room};
+pub use options::{
+    Case, DotSegments, DuplicateSlashes, LabelStyle, MatrixParameters, PercentEncoding, PlaceholderLimits,
+    RouteOptions, RouteSpec, TrailingSlash, UndeclaredMethods, Unmatched,
+};
 pub use placeholder::PlaceholderBuffer;
 pub use problem::{RouteField, RouteProblem};
 
 use crate::method::Method;
 use placeholder::Written;
 use split::Split;
-use trie::Trie;
+use trie::{Found, Trie};
 
 /// The longest path that is matched.
 pub const MAX_PATH: usize = 8192;
@@ -117,13 +132,32 @@ impl RouteTable {
         &self.options
     }
 
+    /// What bounds the endpoints that can be learned beside the table's own; `None` where none can.
+    #[must_use]
+    pub fn limits(&self) -> Option<&PlaceholderLimits> {
+        match &self.options.unmatched {
+            Unmatched::Unknown => None,
+            Unmatched::Placeholders(limits) => Some(limits),
+        }
+    }
+
     /// The most endpoints that can be learned beside the table's own.
     #[must_use]
     pub fn max_learned(&self) -> usize {
-        match self.options.unmatched {
-            Unmatched::Unknown => 0,
-            Unmatched::Placeholders { max_endpoints } => max_endpoints,
+        self.limits().map_or(0, |limits| limits.max_endpoints)
+    }
+
+    /// How many pairs of endpoint and method can have series, given the methods with a label of their own (every other shares `OTHER`).
+    #[must_use]
+    pub fn pairs(&self, methods: &[Method]) -> u64 {
+        let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let every = wide(methods.len()) + 1;
+        if self.options.undeclared_methods == UndeclaredMethods::Template {
+            return wide(self.labels.len()).saturating_add(wide(self.max_learned())).saturating_mul(every);
         }
+        // A path may be `unknown` or `_overflow` with any method, and learned with any.
+        let open = 2_u64.saturating_add(wide(self.max_learned())).saturating_mul(every);
+        open.saturating_add(self.trie.pairs(self.labels.len(), methods))
     }
 
     /// The endpoint of a request: its `:method` and its `:path` as they came. Allocates nothing; `buffer` is written to for
@@ -136,12 +170,11 @@ impl RouteTable {
         if split.fill(path).is_none() {
             return unknown;
         }
-        if split.percent || self.options.case == Case::Insensitive {
-            self.find_normalised(method, path, &split, buffer)
-        } else {
-            self.find_template(method, path, &split)
-                .map_or_else(|| self.unmatched(path, &split, buffer), RouteMatch::Endpoint)
+        if normalise::concerns(path, &split, &self.options) {
+            return self.find_normalised(method, path, &split, buffer);
         }
+        let found = self.search(method, path, &split);
+        found.endpoint.map_or_else(|| self.unmatched(path, &split, found.known, buffer), RouteMatch::Endpoint)
     }
 
     /// The same for a path that has to be rewritten first.
@@ -153,39 +186,39 @@ impl RouteTable {
         split: &Split,
         buffer: &mut PlaceholderBuffer,
     ) -> RouteMatch {
-        let unknown = RouteMatch::Endpoint(EndpointId::UNKNOWN);
         let path = path.get(..split.length).unwrap_or_default();
         let mut normal = [0; MAX_PATH];
-        let text = normalise::path(path, self.options.case, &mut normal);
-        // Decoding makes no slash, so the segments are the same, only shorter.
+        let text = normalise::path(path, &self.options, &mut normal);
         let mut split = Split::empty();
         if split.fill(text).is_none() {
-            return unknown;
+            return RouteMatch::Endpoint(EndpointId::UNKNOWN);
         }
-        if let Some(endpoint) = self.find_template(method, text, &split) {
+        let found = self.search(method, text, &split);
+        if let Some(endpoint) = found.endpoint {
             return RouteMatch::Endpoint(endpoint);
         }
-        // Placeholders are told apart by case, so they look at the text before it was folded.
-        let text = normalise::path(path, Case::Sensitive, &mut normal);
-        self.unmatched(text, &split, buffer)
+        // Placeholders are told apart by case, so they look at the text before it was folded; its segments are in the same places.
+        let unfolded = RouteOptions { case: Case::Sensitive, ..self.options };
+        let text = normalise::path(path, &unfolded, &mut normal);
+        self.unmatched(text, &split, found.known, buffer)
     }
 
-    fn find_template(&self, method: Method, path: &[u8], split: &Split) -> Option<EndpointId> {
-        self.trie.find(method, path, split, split.segments).or_else(|| match self.options.trailing_slash {
-            TrailingSlash::Strict => None,
-            TrailingSlash::Ignore => self.trie.find(method, path, split, split.toggle_slash()?),
-        })
+    #[inline]
+    fn search(&self, method: Method, path: &[u8], split: &Split) -> Found {
+        self.trie.find(method, path, split, self.options.trailing_slash, &mut ())
     }
 
     #[cold]
-    fn unmatched(&self, path: &[u8], split: &Split, buffer: &mut PlaceholderBuffer) -> RouteMatch {
+    fn unmatched(&self, path: &[u8], split: &Split, known: u64, buffer: &mut PlaceholderBuffer) -> RouteMatch {
         match self.options.unmatched {
             Unmatched::Unknown => RouteMatch::Endpoint(EndpointId::UNKNOWN),
-            Unmatched::Placeholders { .. } => match placeholder::write(path, split, self.options.case, buffer) {
-                Written::Label => RouteMatch::Placeholder,
-                Written::TooLong => RouteMatch::Endpoint(EndpointId::OVERFLOW),
-                Written::NotPrintable => RouteMatch::Endpoint(EndpointId::UNKNOWN),
-            },
+            Unmatched::Placeholders(_) => {
+                match placeholder::write(path, split, known, self.options.case, buffer) {
+                    Written::Label => RouteMatch::Placeholder,
+                    Written::TooLong => RouteMatch::Endpoint(EndpointId::OVERFLOW),
+                    Written::NotPrintable => RouteMatch::Endpoint(EndpointId::UNKNOWN),
+                }
+            }
         }
     }
 }

@@ -107,13 +107,12 @@ impl Driver for Native {
             duration_ns: step.log_only.then_some(step.duration_us * 1000),
         };
         let shared = &mut self.shared;
-        let caps = [Pool::Endpoints, Pool::Statuses].map(|pool| filter.pool_cap(pool));
         let mut admit = |pool: Pool, item: &[u8]| {
-            let (name, cap) = match pool {
-                Pool::Endpoints => ("endpoints", caps[0]),
-                Pool::Statuses => ("statuses", caps[1]),
+            let name = match pool {
+                Pool::Endpoints => "endpoints",
+                Pool::Statuses => "statuses",
             };
-            match admission::propose(shared.get(name).map(Vec::as_slice), item, cap) {
+            match admission::propose(shared.get(name).map(Vec::as_slice), item, filter.pool_limits(pool)) {
                 Proposal::AlreadyIn => Admitted::Yes,
                 Proposal::Append(value) => {
                     shared.insert(name, value);

@@ -382,7 +382,7 @@ fn whatever_the_host_refuses_the_stream_is_counted_in_the_end() {
     for refused in HOSTCALLS {
         for status in [1, 2, 6, 10, 12] {
             let mut vm = started(
-                r#"{"correlation": {"expose": true, "traceparent": "start", "trust": {"networks": ["10.0.0.0/8"], "mtls": true}}, "metrics": {"histogram": true}, "routes": {"unmatched": "placeholders"}}"#,
+                r#"{"correlation": {"expose": true, "traceparent": "start", "trust": {"networks": ["10.0.0.0/8"], "mtls": true}}, "metrics": {"histogram": true}, "routes": {"unmatched": "placeholders", "placeholders": {"min_hits": 1}}}"#,
             );
             host(|fake| fake.refuse = Some((refused, status)));
             exchange(&mut vm, ROOT, 2);

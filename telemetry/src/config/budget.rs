@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::metrics::catalogue::{MAX_BUILDS, MAX_HOSTCALLS, MAX_WORKERS};
+use crate::correlation::Outcome;
+use crate::metrics::catalogue::{self, MAX_BUILDS, MAX_HOSTCALLS, MAX_WORKERS, Metric};
 
 /// The series of one group of metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Term {
     pub how: String,
     /// The series at worst.
     pub series: u64,
+    /// The same for each metric of the group: its name without the namespace, and its series. They sum to `series`.
+    pub metrics: Vec<(&'static str, u64)>,
 }
 
 /// How many series a configuration can lead to at worst, and how the number comes about.
@@ -26,49 +29,56 @@ pub struct Budget {
 
 /// The numbers that decide.
 pub(super) struct Sizes {
-    pub(super) labels: usize,
-    pub(super) learned: usize,
+    /// The labels of endpoints, those that may be learned included.
+    pub(super) endpoints: usize,
+    /// The methods with a label of their own.
     pub(super) methods: usize,
+    /// The pairs of endpoint and method that may have series.
+    pub(super) pairs: u64,
     pub(super) statuses: usize,
     pub(super) extra_statuses: u16,
     pub(super) bounds: usize,
     pub(super) histogram: bool,
-    pub(super) correlation: usize,
 }
 
 impl Budget {
     pub(super) fn new(sizes: &Sizes, limit: u64) -> Self {
-        let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        let endpoints = wide(sizes.labels).saturating_add(wide(sizes.learned));
+        let endpoints = wide(sizes.endpoints);
         let methods = wide(sizes.methods) + 1;
-        let pairs = endpoints.saturating_mul(methods);
+        let pairs = if sizes.pairs == endpoints.saturating_mul(methods) {
+            format!("{endpoints} endpoints × {methods} methods")
+        } else {
+            format!("{} pairs of endpoint and method", sizes.pairs)
+        };
         let statuses = wide(sizes.statuses) + u64::from(sizes.extra_statuses) + 1;
-        let durations = wide(sizes.bounds) + 3;
-        let own = wide(MAX_BUILDS) + u64::from(MAX_WORKERS) + 1 + wide(sizes.correlation) + 1 + wide(MAX_HOSTCALLS) + 1;
+        let each = |of: u64| sizes.pairs.saturating_mul(of);
+        let buckets = wide(sizes.bounds) + 1;
         let mut terms = vec![
-            Term {
-                what: "requests",
-                how: format!("{endpoints} endpoints × {methods} methods × {statuses} statuses"),
-                series: pairs.saturating_mul(statuses),
-            },
-            Term {
-                what: "durations",
-                how: format!("{endpoints} endpoints × {methods} methods × {durations} (buckets, +Inf, count, sum)"),
-                series: pairs.saturating_mul(durations),
-            },
+            term("requests", format!("{pairs} × {statuses} statuses"), &[(catalogue::REQUESTS, each(statuses))]),
+            term(
+                "durations",
+                format!("{pairs} × {} (buckets, +Inf, count, sum)", buckets + 2),
+                &[
+                    (catalogue::DURATION_BUCKET, each(buckets)),
+                    (catalogue::DURATION_COUNT, each(1)),
+                    (catalogue::DURATION_SUM, each(1)),
+                ],
+            ),
         ];
         if sizes.histogram {
-            terms.push(Term {
-                what: "histogram",
-                how: format!("{endpoints} endpoints × {methods} methods"),
-                series: pairs,
-            });
+            terms.push(term("histogram", pairs, &[(catalogue::DURATION_HISTOGRAM, each(1))]));
         }
-        terms.push(Term {
-            what: "own metrics",
-            how: "builds, workers, correlation outcomes, hostcalls".to_owned(),
-            series: own,
-        });
+        terms.push(term(
+            "own metrics",
+            "builds, workers, correlation outcomes, hostcalls".to_owned(),
+            &[
+                (catalogue::BUILD_INFO, wide(MAX_BUILDS)),
+                (catalogue::HEARTBEAT, u64::from(MAX_WORKERS) + 1),
+                (catalogue::CORRELATION, wide(Outcome::ALL.len())),
+                (catalogue::ENDPOINT_OVERFLOW, 1),
+                (catalogue::HOSTCALL_FAULTS, wide(MAX_HOSTCALLS) + 1),
+            ],
+        ));
         Self { terms, limit }
     }
 
@@ -92,6 +102,15 @@ impl Budget {
         let terms: Vec<String> = self.terms.iter().map(|term| format!("{} {}", term.series, term.what)).collect();
         terms.join(" + ")
     }
+}
+
+fn term(what: &'static str, how: String, metrics: &[(Metric, u64)]) -> Term {
+    let series = metrics.iter().fold(0, |sum: u64, (_, series)| sum.saturating_add(*series));
+    Term { what, how, series, metrics: metrics.iter().map(|(metric, series)| (metric.suffix, *series)).collect() }
+}
+
+fn wide(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 impl fmt::Display for Budget {

@@ -153,6 +153,36 @@ const ROUTES: &[Field] = &[
         doc: "whether a path with a slash at the end also matches the template without, and the other way round, where no template has exactly its form",
     },
     Field {
+        name: "duplicate_slashes",
+        kind: Kind::Choice(&["keep", "merge"]),
+        default: Some("\"keep\""),
+        doc: "whether slashes with nothing between them are one, in the path that is matched; the upstream gets it as it came (Envoy's `merge_slashes` rewrites it for both)",
+    },
+    Field {
+        name: "dot_segments",
+        kind: Kind::Choice(&["keep", "remove"]),
+        default: Some("\"keep\""),
+        doc: "whether `.` and `..` are resolved (RFC 3986 section 5.2.4), in the path that is matched (Envoy's `normalize_path` rewrites it for both)",
+    },
+    Field {
+        name: "percent_encoding",
+        kind: Kind::Choice(&["unreserved", "slashes", "keep"]),
+        default: Some("\"unreserved\""),
+        doc: "what is the same as the character it stands for: `%XX` of unreserved characters (RFC 3986 section 6.2.2.2), these and `%2F`, or nothing",
+    },
+    Field {
+        name: "matrix_parameters",
+        kind: Kind::Choice(&["keep", "strip"]),
+        default: Some("\"keep\""),
+        doc: "whether a segment is matched without `;` and what follows it (`/a;v=1/b` as `/a/b`)",
+    },
+    Field {
+        name: "undeclared_methods",
+        kind: Kind::Choice(&["template", "unknown"]),
+        default: Some("\"template\""),
+        doc: "the endpoint of a request whose path has a template, but not for its method: the template, or `unknown`, which takes fewer series",
+    },
+    Field {
         name: "unmatched",
         kind: Kind::Choice(&["unknown", "placeholders"]),
         default: Some("\"unknown\""),
@@ -172,12 +202,26 @@ const ROUTES: &[Field] = &[
     },
 ];
 
-const PLACEHOLDERS: &[Field] = &[Field {
-    name: "max_endpoints",
-    kind: Kind::Whole { min: 1, max: 10_000 },
-    default: Some("40"),
-    doc: "how many such labels may come into being in one proxy; paths past that are `_overflow`",
-}];
+const PLACEHOLDERS: &[Field] = &[
+    Field {
+        name: "max_endpoints",
+        kind: Kind::Whole { min: 1, max: 10_000 },
+        default: Some("40"),
+        doc: "how many such labels may come into being in one proxy; paths past that are `_overflow`",
+    },
+    Field {
+        name: "max_per_parent",
+        kind: Kind::Whole { min: 1, max: 10_000 },
+        default: Some("20"),
+        doc: "how many different segments such labels may have after one and the same beginning; paths past that are `_overflow`",
+    },
+    Field {
+        name: "min_hits",
+        kind: Kind::Whole { min: 1, max: 65_535 },
+        default: Some("3"),
+        doc: "how often one worker must see such a label, answered with anything but 404 and 405, before it comes into being; until then the path is `unknown`",
+    },
+];
 
 const ROUTE: &[Field] = &[
     Field {

@@ -5,14 +5,15 @@ use super::check::quoted;
 use super::error::ConfigErrors;
 use super::fields::{Field, Kind, ROOT};
 use super::shape::{
-    self, CorrelationShape, MetricsShape, RoutesShape, Shape, StatusesShape, TrustShape, TrustWord, UnmatchedWord,
+    self, CorrelationShape, MetricsShape, PlaceholdersShape, RoutesShape, Shape, StatusesShape, TrustShape, TrustWord, UnmatchedWord,
 };
 use super::{Config, CorrelationConfig, MetricsConfig, RoutesConfig};
-use crate::correlation::{Generator, Outcome, Policy, TraceMode, Trust};
+use crate::correlation::{Generator, Policy, TraceMode, Trust};
 use crate::method::Method;
 use crate::metrics::{BucketError, Buckets, StatusSet};
 use crate::route::{
-    Case, LabelStyle, RouteField, RouteOptions, RouteProblem, RouteSpec, RouteTable, TrailingSlash, Unmatched,
+    Case, DotSegments, DuplicateSlashes, LabelStyle, MatrixParameters, PercentEncoding, PlaceholderLimits, RouteField,
+    RouteOptions, RouteProblem, RouteSpec, RouteTable, TrailingSlash, UndeclaredMethods, Unmatched,
 };
 
 const MAX_RING: usize = 64;
@@ -61,23 +62,29 @@ pub(super) fn build(shape: Shape, digest: String, mut errors: ConfigErrors) -> R
         return Err(errors);
     };
 
+    let table = &routes.table;
     let budget = Budget::new(
         &Sizes {
-            labels: routes.table.labels().len(),
-            learned: max_learned(&routes.options),
+            endpoints: table.labels().len() + table.max_learned(),
             methods: metrics.methods.len(),
+            pairs: table.pairs(&metrics.methods),
             statuses: metrics.statuses.len(),
             extra_statuses: metrics.extra_statuses,
             bounds: metrics.buckets.micros().len(),
             histogram: metrics.histogram,
-            correlation: Outcome::ALL.len(),
         },
         metrics.series_budget,
     );
     if budget.total() > budget.limit() {
-        let mend = if max_learned(&routes.options) > 0 { ", `routes.placeholders.max_endpoints`" } else { "" };
+        let learned = if table.max_learned() > 0 { ", `routes.placeholders.max_endpoints`" } else { "" };
+        let methods = match routes.options.undeclared_methods {
+            UndeclaredMethods::Template if routes.specs.iter().any(|route| route.methods.is_some()) => {
+                ", set `routes.undeclared_methods: unknown`"
+            }
+            UndeclaredMethods::Template | UndeclaredMethods::Unknown => "",
+        };
         let message = format!(
-            "found {}, but this configuration can lead to {} series ({}); raise it, or shorten `routes.table`{mend}, `metrics.methods`, `metrics.statuses` or `metrics.buckets_seconds`",
+            "found {}, but this configuration can lead to {} series ({}); raise it{methods}, or shorten `routes.table`{learned}, `metrics.methods`, `metrics.statuses` or `metrics.buckets_seconds`",
             budget.limit(),
             budget.total(),
             budget.in_words(),
@@ -88,14 +95,6 @@ pub(super) fn build(shape: Shape, digest: String, mut errors: ConfigErrors) -> R
         Ok(Config { namespace, ring: shape.ring, correlation, routes, metrics, budget, digest })
     } else {
         Err(errors)
-    }
-}
-
-/// How many placeholder labels may be learned.
-pub(super) fn max_learned(options: &RouteOptions) -> usize {
-    match options.unmatched {
-        Unmatched::Unknown => 0,
-        Unmatched::Placeholders { max_endpoints } => max_endpoints,
     }
 }
 
@@ -188,7 +187,8 @@ fn routes(shape: RoutesShape, errors: &mut ConfigErrors) -> Option<RoutesConfig>
     let unmatched = match shape.unmatched {
         UnmatchedWord::Unknown => Unmatched::Unknown,
         UnmatchedWord::Placeholders => {
-            Unmatched::Placeholders { max_endpoints: shape.placeholders.unwrap_or_default().max_endpoints }
+            let PlaceholdersShape { max_endpoints, max_per_parent, min_hits } = shape.placeholders.unwrap_or_default();
+            Unmatched::Placeholders(PlaceholderLimits { max_endpoints, max_per_parent, min_hits })
         }
     };
     if shape.placeholders.is_some() && shape.unmatched == UnmatchedWord::Unknown {
@@ -207,6 +207,27 @@ fn routes(shape: RoutesShape, errors: &mut ConfigErrors) -> Option<RoutesConfig>
         trailing_slash: match shape.trailing_slash {
             shape::Slash::Ignore => TrailingSlash::Ignore,
             shape::Slash::Strict => TrailingSlash::Strict,
+        },
+        duplicate_slashes: match shape.duplicate_slashes {
+            shape::DuplicateSlashesWord::Keep => DuplicateSlashes::Keep,
+            shape::DuplicateSlashesWord::Merge => DuplicateSlashes::Merge,
+        },
+        dot_segments: match shape.dot_segments {
+            shape::DotSegmentsWord::Keep => DotSegments::Keep,
+            shape::DotSegmentsWord::Remove => DotSegments::Remove,
+        },
+        percent_encoding: match shape.percent_encoding {
+            shape::PercentEncodingWord::Unreserved => PercentEncoding::Unreserved,
+            shape::PercentEncodingWord::Slashes => PercentEncoding::Slashes,
+            shape::PercentEncodingWord::Keep => PercentEncoding::Keep,
+        },
+        matrix_parameters: match shape.matrix_parameters {
+            shape::MatrixParametersWord::Keep => MatrixParameters::Keep,
+            shape::MatrixParametersWord::Strip => MatrixParameters::Strip,
+        },
+        undeclared_methods: match shape.undeclared_methods {
+            shape::UndeclaredMethodsWord::Template => UndeclaredMethods::Template,
+            shape::UndeclaredMethodsWord::Unknown => UndeclaredMethods::Unknown,
         },
         unmatched,
     };

@@ -5,6 +5,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::route::PlaceholderLimits;
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Shape {
@@ -89,6 +91,11 @@ pub(super) struct RoutesShape {
     pub(super) label: Label,
     pub(super) case: CaseWord,
     pub(super) trailing_slash: Slash,
+    pub(super) duplicate_slashes: DuplicateSlashesWord,
+    pub(super) dot_segments: DotSegmentsWord,
+    pub(super) percent_encoding: PercentEncodingWord,
+    pub(super) matrix_parameters: MatrixParametersWord,
+    pub(super) undeclared_methods: UndeclaredMethodsWord,
     pub(super) unmatched: UnmatchedWord,
     pub(super) placeholders: Option<PlaceholdersShape>,
     pub(super) table: Vec<Option<RouteShape>>,
@@ -118,6 +125,47 @@ pub(super) enum Slash {
     Strict,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DuplicateSlashesWord {
+    #[default]
+    Keep,
+    Merge,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DotSegmentsWord {
+    #[default]
+    Keep,
+    Remove,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum PercentEncodingWord {
+    #[default]
+    Unreserved,
+    Slashes,
+    Keep,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum MatrixParametersWord {
+    #[default]
+    Keep,
+    Strip,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum UndeclaredMethodsWord {
+    #[default]
+    Template,
+    Unknown,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum UnmatchedWord {
@@ -130,11 +178,14 @@ pub(super) enum UnmatchedWord {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct PlaceholdersShape {
     pub(super) max_endpoints: usize,
+    pub(super) max_per_parent: usize,
+    pub(super) min_hits: u16,
 }
 
 impl Default for PlaceholdersShape {
     fn default() -> Self {
-        Self { max_endpoints: 40 }
+        let PlaceholderLimits { max_endpoints, max_per_parent, min_hits } = PlaceholderLimits::default();
+        Self { max_endpoints, max_per_parent, min_hits }
     }
 }
 

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use super::fields::{Field, Kind, ROOT};
 use super::*;
 use crate::correlation::{Generator, Trust};
-use crate::route::{Case, LabelStyle, TrailingSlash, Unmatched};
+use crate::route::{
+    Case, DotSegments, DuplicateSlashes, LabelStyle, MatrixParameters, PercentEncoding, PlaceholderLimits, TrailingSlash,
+    UndeclaredMethods, Unmatched,
+};
 
 /// The messages for this configuration, which must be refused.
 fn messages(value: Value) -> Vec<String> {
@@ -72,7 +75,8 @@ fn every_field_arrives() {
         "namespace": "shop_2", "ring": "canary 0",
         "correlation": {"header": "X-Request-Id", "trust": {"networks": ["10.0.0.0/8", "::1"], "mtls": true}, "generate": "traceparent",
                         "respond": true, "expose": true, "traceparent": "start"},
-        "routes": {"label": "name", "case": "insensitive", "trailing_slash": "strict", "unmatched": "placeholders", "placeholders": {"max_endpoints": 7},
+        "routes": {"label": "name", "case": "insensitive", "trailing_slash": "strict", "unmatched": "placeholders", "placeholders": {"max_endpoints": 7, "max_per_parent": 5, "min_hits": 2},
+                   "duplicate_slashes": "merge", "dot_segments": "remove", "percent_encoding": "slashes", "matrix_parameters": "strip", "undeclared_methods": "unknown",
                    "table": [{"methods": ["GET", "POST"], "template": "/a/{id}", "name": "a"}, {"template": "/b"}]},
         "metrics": {"series_budget": 60000, "buckets_seconds": [0.5, 2], "methods": ["GET"], "statuses": [200, 404], "extra_statuses": 3,
                     "histogram": true, "flush_interval_ms": 250},
@@ -94,7 +98,12 @@ fn every_field_arrives() {
             label: LabelStyle::Name,
             case: Case::Insensitive,
             trailing_slash: TrailingSlash::Strict,
-            unmatched: Unmatched::Placeholders { max_endpoints: 7 }
+            duplicate_slashes: DuplicateSlashes::Merge,
+            dot_segments: DotSegments::Remove,
+            percent_encoding: PercentEncoding::Slashes,
+            matrix_parameters: MatrixParameters::Strip,
+            undeclared_methods: UndeclaredMethods::Unknown,
+            unmatched: Unmatched::Placeholders(PlaceholderLimits { max_endpoints: 7, max_per_parent: 5, min_hits: 2 })
         }
     );
     assert_eq!(routes.specs()[0].methods, Some(vec![Method::Get, Method::Post]));
@@ -276,6 +285,50 @@ total        776  of 50000 allowed by metrics.series_budget"
 }
 
 #[test]
+fn the_budget_counts_each_metric() {
+    let config = Config::from_value(json!({
+        "routes": {"undeclared_methods": "unknown", "table": [
+            {"methods": ["GET", "POST"], "template": "/a"}, {"methods": ["GET"], "template": "/b"}, {"methods": ["PUT"], "template": "/b"}]},
+        "metrics": {"methods": ["GET"], "statuses": [200], "extra_statuses": 0, "buckets_seconds": [1]},
+    }))
+    .unwrap();
+    // `unknown` and `_overflow` may have GET and OTHER; `/a` has both, `/b` too: PUT is OTHER. 0, 200, `other`; one bound and +Inf.
+    let terms: Vec<(u64, &str)> = config.budget().terms().iter().map(|term| (term.series, &*term.how)).take(2).collect();
+    assert_eq!(terms, [(24, "4 endpoints × 2 methods × 3 statuses"), (32, "4 endpoints × 2 methods × 4 (buckets, +Inf, count, sum)")]);
+    let metrics: Vec<(&str, u64)> =
+        config.budget().terms().iter().flat_map(|term| term.metrics.iter().copied()).collect();
+    assert_eq!(
+        metrics[..4],
+        [
+            ("http_requests_total", 24),
+            ("http_request_duration_seconds_bucket", 16),
+            ("http_request_duration_seconds_count", 8),
+            ("http_request_duration_microseconds_total", 8)
+        ]
+    );
+    assert_eq!(metrics.iter().map(|(_, series)| series).sum::<u64>(), config.budget().total());
+}
+
+#[test]
+fn methods_that_are_not_declared_may_cost_no_series() {
+    let config = |undeclared: &str| {
+        Config::from_value(json!({
+            "routes": {"undeclared_methods": undeclared, "unmatched": "placeholders", "placeholders": {"max_endpoints": 1}, "label": "name",
+                       "table": [{"methods": ["GET"], "template": "/a", "name": "x"}, {"methods": ["GET", "PUT"], "template": "/b", "name": "x"},
+                                 {"methods": ["DELETE"], "template": "/b", "name": "y"}, {"template": "/c"}]},
+            "metrics": {"methods": ["GET", "PUT", "DELETE"]},
+        }))
+        .unwrap()
+    };
+    // 2 of its own, 1 learned, x, y, /c, and /b for methods that neither x nor y declares; 3 methods and OTHER.
+    assert_eq!(config("template").routes().table().pairs(config("template").metrics().methods()), 7 * 4);
+    // Any method for the first three and /c; x has GET and PUT, y has DELETE.
+    let closed = config("unknown");
+    assert_eq!(closed.routes().table().pairs(closed.metrics().methods()), 3 * 4 + 4 + 2 + 1);
+    assert_eq!(closed.budget().terms()[0].how, "19 pairs of endpoint and method × 83 statuses");
+}
+
+#[test]
 fn a_configuration_over_its_budget_is_refused_with_the_number() {
     check(
         json!({"metrics": {"series_budget": 2000}}),
@@ -321,7 +374,7 @@ fn all(fields: &'static [Field], prefix: &str, out: &mut Vec<(String, &'static F
 fn every_field_is_documented_and_in_the_reference() {
     let mut fields = Vec::new();
     all(ROOT, "", &mut fields);
-    assert_eq!(fields.len(), 30);
+    assert_eq!(fields.len(), 37);
     let reference = reference_markdown();
     for (path, field) in &fields {
         assert!(!field.doc.is_empty() && !field.doc.ends_with('.') && !field.doc.contains('|'), "{path}");

@@ -3,13 +3,14 @@
 use super::{Filter, Logged};
 use crate::admission::{self, Pool};
 use crate::metrics::{MetricSink, Registry};
-use crate::route::{EndpointId, Learned};
+use crate::route::{Candidates, EndpointId, Learned};
 
 /// What one worker remembers between streams: counts, and what was admitted proxy-wide as far as it knows. One per root context.
 #[derive(Debug)]
 pub struct State {
     registry: Registry,
     learned: Learned,
+    candidates: Candidates,
     /// Status codes outside the configured ones that were admitted.
     statuses: Vec<u16>,
     max_statuses: usize,
@@ -19,10 +20,12 @@ impl State {
     /// Nothing counted, nothing learned. A replaced configuration needs a new state: endpoints are numbered by the configuration.
     #[must_use]
     pub fn new(filter: &Filter) -> Self {
-        let max_statuses = filter.pool_cap(Pool::Statuses);
+        let max_statuses = filter.pool_limits(Pool::Statuses).items;
+        let table = filter.config().routes().table();
         Self {
             registry: Registry::new(filter.config()),
-            learned: Learned::new(filter.config().routes().table(), filter.pool_cap(Pool::Endpoints)),
+            learned: Learned::new(table),
+            candidates: Candidates::new(table.limits().map_or(1, |limits| limits.min_hits)),
             statuses: Vec::with_capacity(max_statuses),
             max_statuses,
         }
@@ -68,7 +71,7 @@ impl State {
     /// Learns what other workers had admitted, from a pool's value as it was read. Once the pool is full and read, this worker needs to ask no
     /// more; see [`State::is_full`].
     pub fn sync(&mut self, filter: &Filter, pool: Pool, value: &[u8]) {
-        for item in admission::items(value).take(filter.pool_cap(pool)) {
+        for item in admission::items(value).take(filter.pool_limits(pool).items) {
             match pool {
                 Pool::Endpoints => {
                     self.learn_endpoint(filter, item);
@@ -93,6 +96,16 @@ impl State {
 
     pub(super) fn learned(&self, text: &[u8]) -> Option<EndpointId> {
         self.learned.get(text)
+    }
+
+    /// Whether there is room for a placeholder label, as far as this worker knows.
+    pub(super) fn has_room(&self, text: &[u8]) -> bool {
+        self.learned.has_room(text)
+    }
+
+    /// Counts a hit of a placeholder label; true when it has enough of them to be admitted.
+    pub(super) fn hit(&mut self, text: &[u8]) -> bool {
+        self.candidates.hit(text)
     }
 
     pub(super) fn learn_endpoint(&mut self, filter: &Filter, text: &[u8]) -> Option<EndpointId> {

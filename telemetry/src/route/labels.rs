@@ -6,6 +6,7 @@ use super::template::{self, Segment};
 use super::trie::Terminal;
 use super::{
     Case, EndpointId, LabelStyle, OVERFLOW_LABEL, RouteField, RouteOptions, RouteProblem, RouteSpec, UNKNOWN_LABEL,
+    UndeclaredMethods,
 };
 use crate::method::Method;
 
@@ -27,7 +28,7 @@ pub(super) fn compile(routes: &[RouteSpec], options: &RouteOptions) -> Result<Co
         let mut report = |field, message| problems.push(RouteProblem { index, field, message });
         check_methods(route, &mut report);
         check_name(route, &mut report);
-        match template::parse(&route.template, options.case) {
+        match template::parse(&route.template, options) {
             Err(messages) => messages.into_iter().for_each(|message| report(RouteField::Template, message)),
             Ok(segments) => {
                 let here = places.entry(segments).or_default();
@@ -54,7 +55,7 @@ pub(super) fn compile(routes: &[RouteSpec], options: &RouteOptions) -> Result<Co
         .into_iter()
         .map(|(segments, here)| {
             let here: Vec<&RouteSpec> = here.iter().filter_map(|index| routes.get(*index)).collect();
-            (segments, terminal(&here, options.label, &mut labels))
+            (segments, terminal(&here, options, &mut labels))
         })
         .collect();
     Ok(Compiled { labels: labels.texts, places })
@@ -156,29 +157,25 @@ impl Labels {
 }
 
 /// What the routes of one place say about each method.
-fn terminal(here: &[&RouteSpec], style: LabelStyle, labels: &mut Labels) -> Terminal {
-    let label = |route: &RouteSpec| match (style, &route.name) {
+fn terminal(here: &[&RouteSpec], options: &RouteOptions, labels: &mut Labels) -> Terminal {
+    let label = |route: &RouteSpec| match (options.label, &route.name) {
         (LabelStyle::Name, Some(name)) => name.clone(),
         (LabelStyle::Name, None) | (LabelStyle::Template, _) => route.template.clone(),
     };
-    let mut declared = [None; Method::COUNT];
-    for route in here {
-        let number = labels.number(&label(route));
-        for method in route.methods.iter().flatten() {
-            if let Some(slot) = declared.get_mut(method.index()) {
-                *slot = Some(number);
-            }
-        }
-    }
-    let any = here.iter().find(|route| route.methods.is_none()).map(|route| labels.number(&label(route)));
+    // Numbered as the table has them, whichever of them is looked at first below.
+    let numbers: Vec<EndpointId> = here.iter().map(|route| labels.number(&label(route))).collect();
+    let any = here.iter().zip(&numbers).find(|(route, _)| route.methods.is_none()).map(|(_, number)| *number);
+    let mut terminal = Terminal::new(any.unwrap_or(EndpointId::UNKNOWN));
     if let Some(any) = any {
-        for slot in &mut declared {
-            slot.get_or_insert(any);
-        }
-        return Terminal { declared, undeclared: any };
+        Method::ALL.iter().for_each(|method| terminal.declare(*method, any));
     }
-    let first = here.first().map(|route| (label(route), route.template.clone())).unwrap_or_default();
-    let shared = here.iter().all(|route| label(route) == first.0);
-    let undeclared = labels.number(if shared { &first.0 } else { &first.1 });
-    Terminal { declared, undeclared }
+    for (route, number) in here.iter().zip(numbers) {
+        route.methods.iter().flatten().for_each(|method| terminal.declare(*method, number));
+    }
+    if any.is_none() && options.undeclared_methods == UndeclaredMethods::Template {
+        let first = here.first().map(|route| (label(route), route.template.clone())).unwrap_or_default();
+        let shared = here.iter().all(|route| label(route) == first.0);
+        terminal.undeclared = labels.number(if shared { &first.0 } else { &first.1 });
+    }
+    terminal
 }

@@ -1,28 +1,34 @@
 //! Endpoints that no configuration names: placeholder labels that were admitted while the filter ran.
 
-use super::{EndpointId, RouteTable};
+use std::collections::BTreeMap;
+
+use super::{EndpointId, PlaceholderLimits, RouteTable};
 
 /// The admitted placeholder labels of one worker. A lookup allocates nothing; entries are never removed, because their series are never removed.
 #[derive(Clone, Debug)]
 pub struct Learned {
     /// The identifier of the first entry of `labels`.
     base: u32,
-    capacity: usize,
+    limits: PlaceholderLimits,
     /// In the order of their identifiers.
     labels: Vec<Box<str>>,
     /// Sorted by text. May hold texts that are labels of the table, with those identifiers.
     by_text: Vec<(Box<str>, EndpointId)>,
+    /// Each beginning of an admitted label that ends before a slash or with the label, and how many different segments follow it.
+    children: BTreeMap<Box<[u8]>, usize>,
 }
 
 impl Learned {
-    /// Room for `capacity` labels beside those of the table.
+    /// Room for as many labels as the table allows beside its own.
     #[must_use]
-    pub fn new(table: &RouteTable, capacity: usize) -> Self {
+    pub fn new(table: &RouteTable) -> Self {
+        let none = PlaceholderLimits { max_endpoints: 0, ..PlaceholderLimits::default() };
         Self {
             base: u32::try_from(table.labels().len()).unwrap_or(u32::MAX),
-            capacity,
+            limits: table.limits().copied().unwrap_or(none),
             labels: Vec::new(),
             by_text: Vec::new(),
+            children: BTreeMap::new(),
         }
     }
 
@@ -54,7 +60,31 @@ impl Learned {
             }
         };
         self.by_text.insert(position, (text.into(), id));
+        let mut before: &[u8] = &[];
+        for here in beginnings(text.as_bytes()) {
+            if !self.children.contains_key(here) {
+                self.children.insert(here.into(), 0);
+                *self.children.entry(before.into()).or_default() += 1;
+            }
+            before = here;
+        }
         Some(id)
+    }
+
+    /// Whether one more label with this text is within the caps, as far as this worker knows.
+    #[must_use]
+    pub fn has_room(&self, text: &[u8]) -> bool {
+        if self.is_full() {
+            return false;
+        }
+        let mut parent: &[u8] = &[];
+        for here in beginnings(text) {
+            if !self.children.contains_key(here) {
+                return self.children.get(parent).is_none_or(|children| *children < self.limits.max_per_parent);
+            }
+            parent = here;
+        }
+        true
     }
 
     /// The text of a learned endpoint.
@@ -76,9 +106,44 @@ impl Learned {
         self.by_text.is_empty()
     }
 
-    /// Whether there is no room for another.
+    /// Whether there is no room for any other.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.by_text.len() >= self.capacity
+        self.by_text.len() >= self.limits.max_endpoints
     }
 }
+
+/// The beginnings of a label that end before a slash, the shortest first, and the label itself; without the empty one.
+fn beginnings(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = text.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
+    ends.chain([text.len()]).filter_map(|end| text.get(..end))
+}
+
+/// Whether one more label with this text leaves every place with at most `max_per_parent` different segments, beside the labels admitted before.
+///
+/// Slower than [`Learned::has_room`], for the list that all workers share.
+#[must_use]
+pub fn has_room<'a>(admitted: impl Iterator<Item = &'a [u8]> + Clone, text: &[u8], max_per_parent: usize) -> bool {
+    let is_beginning =
+        |of: &[u8], text: &[u8]| of.strip_prefix(text).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')));
+    let mut parent: &[u8] = &[];
+    for here in beginnings(text) {
+        if !admitted.clone().any(|known| is_beginning(known, here)) {
+            let below = admitted.filter(|known| is_beginning(known, parent) && known.len() > parent.len());
+            let mut segments: Vec<&[u8]> = below.filter_map(|known| segment_at(known, parent.len())).collect();
+            segments.sort_unstable();
+            segments.dedup();
+            return segments.len() < max_per_parent;
+        }
+        parent = here;
+    }
+    true
+}
+
+/// The segment whose slash is at this position.
+fn segment_at(text: &[u8], slash: usize) -> Option<&[u8]> {
+    text.get(slash + 1..)?.split(|byte| *byte == b'/').next()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,46 +1,115 @@
-//! The form in which paths and literals are compared: RFC 3986 section 6.2.2, as far as it cannot change what a path means.
+//! The form in which paths and literals are compared, by the configured rules.
 //!
-//! `%41` becomes `A` where that is an unreserved character (letters, digits, `-`, `.`, `_`, `~`); every other `%2f` becomes `%2F`; a `%`
-//! without two hex digits stays. One pass, so `%2541` stays `%2541`. Duplicate slashes and dot segments stay: the proxy normalises those
-//! before the filter when it is told to, and a filter that saw another path than the upstream would lie.
+//! In this order, which is Envoy's (and Tomcat's for matrix parameters):
+//!
+//! 1. `percent_encoding`: `%41` becomes `A` where that is an unreserved character (letters, digits, `-`, `.`, `_`, `~`; RFC 3986 section 6.2.2),
+//!    with `slashes` `%2F` becomes `/`; every other `%2f` becomes `%2F`; a `%` without two hex digits stays. One pass, so `%2541` stays `%2541`.
+//! 2. `case`: ASCII letters become lower-case.
+//! 3. `matrix_parameters`: a segment ends before `;`.
+//! 4. `dot_segments`: `.` and `..` are resolved (RFC 3986 section 5.2.4).
+//! 5. `duplicate_slashes`: runs of slashes become one.
+//!
+//! By default only the first step is on, and without slashes: it cannot change what a path means. The others are for upstreams that read paths
+//! so, and for proxies that rewrite paths behind the filter; a filter that saw another path than the upstream would lie.
 
-use super::Case;
+use super::split::Split;
+use super::{Case, DotSegments, DuplicateSlashes, MatrixParameters, PercentEncoding, RouteOptions};
 
 /// Whether the text begins with `%` and two hex digits.
 pub(super) fn is_triplet(text: &[u8]) -> bool {
     matches!(text, [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
 }
 
-/// The normal form of a template's literal.
-pub(super) fn literal(text: &[u8], case: Case) -> Vec<u8> {
+/// The normal form of a template's literal. What the rules about segments would change is no literal; see [`never`].
+pub(super) fn literal(text: &[u8], options: &RouteOptions) -> Vec<u8> {
     let mut normal = Vec::with_capacity(text.len());
-    each_byte(text, case, |byte| normal.push(byte));
+    each_byte(text, options, |byte| normal.push(byte));
     normal
 }
 
-/// Writes the normal form of a path, which is never longer than the path, and gives back what was written.
-pub(super) fn path<'a>(text: &[u8], case: Case, to: &'a mut [u8]) -> &'a [u8] {
+/// Why no path in normal form has a segment in this place of a template, and the cure. `literal` is the segment's text in normal form, or of a
+/// segment with parameters one of its literals.
+pub(super) fn never(literal: &[u8], alone: bool, last: bool, options: &RouteOptions) -> Option<&'static str> {
+    if literal.contains(&b'/') {
+        return Some("a slash, which `percent_encoding: slashes` makes of `%2F`; write `/`");
+    }
+    if options.matrix_parameters == MatrixParameters::Strip && literal.contains(&b';') {
+        return Some("`;`, which `matrix_parameters: strip` takes away with what follows; end the segment before it");
+    }
+    if options.dot_segments == DotSegments::Remove && alone && matches!(literal, b"." | b"..") {
+        return Some("a dot segment, which `dot_segments: remove` resolves; write the path that it stands for");
+    }
+    if options.duplicate_slashes == DuplicateSlashes::Merge && alone && literal.is_empty() && !last {
+        return Some("two slashes in a row, which `duplicate_slashes: merge` makes one; write one");
+    }
+    None
+}
+
+/// Whether a path may be written otherwise in normal form.
+#[inline]
+pub(super) fn concerns(path: &[u8], split: &Split, options: &RouteOptions) -> bool {
+    (split.percent && options.percent_encoding != PercentEncoding::Keep)
+        || options.case == Case::Insensitive
+        || (options.rewrites_segments() && concerns_segments(path, split, options))
+}
+
+fn concerns_segments(path: &[u8], split: &Split, options: &RouteOptions) -> bool {
+    let path = path.get(..split.length).unwrap_or_default();
+    let mut segments = (0..split.segments).map(|index| {
+        let (start, end) = split.range(index);
+        path.get(start..end).unwrap_or_default()
+    });
+    (options.matrix_parameters == MatrixParameters::Strip && path.contains(&b';'))
+        || (options.dot_segments == DotSegments::Remove && segments.any(|segment| matches!(segment, b"." | b"..")))
+        || (options.duplicate_slashes == DuplicateSlashes::Merge && path.windows(2).any(|pair| pair == b"//"))
+}
+
+impl RouteOptions {
+    /// Whether a rule is on that changes which segments a path has.
+    const fn rewrites_segments(&self) -> bool {
+        matches!(self.duplicate_slashes, DuplicateSlashes::Merge)
+            || matches!(self.dot_segments, DotSegments::Remove)
+            || matches!(self.matrix_parameters, MatrixParameters::Strip)
+    }
+}
+
+/// Writes the normal form of a path, which begins with `/` and is never longer than the path, and gives back what was written.
+pub(super) fn path<'a>(text: &[u8], options: &RouteOptions, to: &'a mut [u8]) -> &'a [u8] {
     let mut length = 0;
-    each_byte(text, case, |byte| {
+    each_byte(text, options, |byte| {
         if let Some(slot) = to.get_mut(length) {
             *slot = byte;
             length += 1;
         }
     });
+    let mut pass = |on: bool, rewrite: fn(&mut [u8]) -> usize| {
+        if on {
+            length = rewrite(to.get_mut(..length).unwrap_or_default());
+        }
+    };
+    pass(options.matrix_parameters == MatrixParameters::Strip, strip_matrix_parameters);
+    pass(options.dot_segments == DotSegments::Remove, remove_dot_segments);
+    pass(options.duplicate_slashes == DuplicateSlashes::Merge, merge_slashes);
     to.get(..length).unwrap_or_default()
 }
 
-fn each_byte(text: &[u8], case: Case, mut put: impl FnMut(u8)) {
-    let mut put = |byte: u8| match case {
+fn each_byte(text: &[u8], options: &RouteOptions, mut put: impl FnMut(u8)) {
+    let mut put = |byte: u8| match options.case {
         Case::Sensitive => put(byte),
         Case::Insensitive => put(byte.to_ascii_lowercase()),
     };
+    if options.percent_encoding == PercentEncoding::Keep {
+        text.iter().for_each(|byte| put(*byte));
+        return;
+    }
+    let slashes = options.percent_encoding == PercentEncoding::Slashes;
     let mut rest = text;
     while let Some((first, after)) = rest.split_first() {
         rest = match rest {
             [b'%', high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 let byte = hex_value(*high) << 4 | hex_value(*low);
-                if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+                let unreserved = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+                if unreserved || (slashes && byte == b'/') {
                     put(byte);
                 } else {
                     put(b'%');
@@ -57,6 +126,71 @@ fn each_byte(text: &[u8], case: Case, mut put: impl FnMut(u8)) {
     }
 }
 
+/// Shortens each segment to what stands before `;`; gives back the new length.
+fn strip_matrix_parameters(path: &mut [u8]) -> usize {
+    let mut skipping = false;
+    compact(path, |byte, _| {
+        skipping = byte == b';' || (skipping && byte != b'/');
+        !skipping
+    })
+}
+
+/// Makes one slash of each run; gives back the new length.
+fn merge_slashes(path: &mut [u8]) -> usize {
+    compact(path, |byte, before| byte != b'/' || before != Some(b'/'))
+}
+
+/// Keeps the bytes for which `keep` says so, given the byte and the one kept before it.
+fn compact(path: &mut [u8], mut keep: impl FnMut(u8, Option<u8>) -> bool) -> usize {
+    let mut length = 0;
+    let mut before = None;
+    for index in 0..path.len() {
+        let Some(byte) = path.get(index).copied() else { break };
+        if keep(byte, before)
+            && let Some(slot) = path.get_mut(length)
+        {
+            *slot = byte;
+            before = Some(byte);
+            length += 1;
+        }
+    }
+    length
+}
+
+/// Resolves `.` and `..` in a path that begins with `/`; gives back the new length.
+fn remove_dot_segments(path: &mut [u8]) -> usize {
+    let mut length = 0;
+    let mut start = 0;
+    while start < path.len() {
+        // One segment, with the slash before it.
+        let after = path.get(start + 1..).unwrap_or_default();
+        let end = after.iter().position(|byte| *byte == b'/').map_or(path.len(), |position| start + 1 + position);
+        let dots = match path.get(start + 1..end).unwrap_or_default() {
+            b"." => 1,
+            b".." => 2,
+            _ => 0,
+        };
+        if dots == 0 {
+            path.copy_within(start..end, length);
+            length += end - start;
+        } else {
+            if dots == 2 {
+                let kept = path.get(..length).unwrap_or_default();
+                length = kept.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+            }
+            // At the end, what was named is a folder: its slash stays.
+            if end == path.len()
+                && let Some(slot) = path.get_mut(length)
+            {
+                *slot = b'/';
+                length += 1;
+            }
+        }
+        start = end;
+    }
+    length
+}
+
 /// The value of a hex digit.
 const fn hex_value(digit: u8) -> u8 {
     match digit {
@@ -68,37 +202,4 @@ const fn hex_value(digit: u8) -> u8 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn only_unreserved_characters_are_decoded() {
-        let check = |text: &str, expected: &str| {
-            assert_eq!(literal(text.as_bytes(), Case::Sensitive), expected.as_bytes(), "{text}");
-        };
-        check("%41%7a%30%2D%2e%5F%7E", "Az0-._~");
-        check("%2f%2F%3a%20%25%00", "%2F%2F%3A%20%25%00");
-        check("%c3%9f", "%C3%9F");
-        check("%2541", "%2541");
-        check("%%41", "%A");
-        check("%4", "%4");
-        check("%", "%");
-        check("%zz%4g", "%zz%4g");
-    }
-
-    #[test]
-    fn insensitive_folds_after_decoding() {
-        assert_eq!(literal(b"/API/%41%2f", Case::Insensitive), b"/api/a%2f");
-    }
-
-    proptest! {
-        #[test]
-        fn a_path_never_grows_and_both_writers_agree(text in prop::collection::vec(prop_oneof![Just(b'%'), Just(b'4'), Just(b'1'), any::<u8>()], 0..80)) {
-            let mut buffer = [0; 80];
-            let normal = path(&text, Case::Sensitive, &mut buffer).to_vec();
-            prop_assert!(normal.len() <= text.len());
-            prop_assert_eq!(literal(&text, Case::Sensitive), normal);
-        }
-    }
-}
+mod tests;

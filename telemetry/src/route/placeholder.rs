@@ -1,7 +1,8 @@
 //! Typed placeholders: a label for a path that no template covers, made from the shape of its segments.
 //!
-//! Each segment is looked at alone, byte by byte, and the first class that fits it takes its place; a segment that fits none is a word and stays
-//! as it is. In this order:
+//! Each segment is looked at alone, byte by byte, and the first class that fits it takes its place. A segment that fits none is a word and stays
+//! as it is, and so does one that the table has as static text in its place: below a template `/reports/2024/summary`, the path
+//! `/reports/2024/other` does not become `/reports/{int}/other`. In this order:
 //!
 //! | placeholder | a segment that is |
 //! |---|---|
@@ -71,8 +72,14 @@ pub(super) enum Written {
     NotPrintable,
 }
 
-/// Writes the label of a path in normal form.
-pub(super) fn write(path: &[u8], split: &Split, case: Case, buffer: &mut PlaceholderBuffer) -> Written {
+/// Writes the label of a path in normal form but for its case. `known` has a bit for each segment that the table has as static text.
+pub(super) fn write(
+    path: &[u8],
+    split: &Split,
+    known: u64,
+    case: Case,
+    buffer: &mut PlaceholderBuffer,
+) -> Written {
     buffer.length = 0;
     let text = path.get(..split.length).unwrap_or_default();
     if !text.iter().all(u8::is_ascii_graphic) {
@@ -81,9 +88,10 @@ pub(super) fn write(path: &[u8], split: &Split, case: Case, buffer: &mut Placeho
     for index in 0..split.segments {
         let (start, end) = split.range(index);
         let segment = path.get(start..end).unwrap_or_default();
+        let is_known = known >> index & 1 == 1;
         let pushed = buffer.push(b"/", case).and_then(|()| match classify(segment) {
-            Some(placeholder) => buffer.push(placeholder.as_bytes(), case),
-            None => buffer.push(segment, case),
+            Some(placeholder) if !is_known => buffer.push(placeholder.as_bytes(), case),
+            _ => buffer.push(segment, case),
         });
         if pushed.is_none() {
             buffer.length = 0;
@@ -191,7 +199,7 @@ mod tests {
         let mut buffer = PlaceholderBuffer::default();
         let mut split = Split::empty();
         split.fill(path.as_bytes()).unwrap();
-        let written = write(path.as_bytes(), &split, case, &mut buffer);
+        let written = write(path.as_bytes(), &split, 0, case, &mut buffer);
         (written, String::from_utf8(buffer.as_bytes().to_vec()).unwrap())
     }
 

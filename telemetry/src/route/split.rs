@@ -108,14 +108,9 @@ impl Split {
         self.range(index).0 < self.length
     }
 
-    /// The path with its slash at the end taken away, or one put there where it has none. `None` for the root, which has no other form.
-    pub(super) fn toggle_slash(&self) -> Option<usize> {
-        let (start, end) = self.range(self.segments - 1);
-        match (start == end, self.segments) {
-            (true, 1) => None,
-            (true, segments) => Some(segments - 1),
-            (false, segments) => Some(segments + 1),
-        }
+    /// Whether the path has another form, with or without a slash at its end: every path but the root.
+    pub(super) fn has_other_form(&self) -> bool {
+        self.length > 1
     }
 }
 

@@ -1,7 +1,7 @@
 //! Path templates: text to segments, with every mistake named.
 
 use super::normalise::{self, is_triplet};
-use super::{Case, MAX_SEGMENTS};
+use super::{MAX_SEGMENTS, RouteOptions};
 
 /// The longest template. It is a label value, and every series carries it.
 const MAX_TEMPLATE: usize = 512;
@@ -51,7 +51,7 @@ enum Piece<'a> {
 }
 
 /// Reads a template into its segments.
-pub(super) fn parse(text: &str, case: Case) -> Result<Vec<Segment>, Vec<String>> {
+pub(super) fn parse(text: &str, options: &RouteOptions) -> Result<Vec<Segment>, Vec<String>> {
     let mut problems = Vec::new();
     let Some(path) = text.strip_prefix('/') else {
         let cure = if text.is_empty() { "write a path such as `/` or `/users/{id}`" } else { "start it with `/`" };
@@ -74,7 +74,7 @@ pub(super) fn parse(text: &str, case: Case) -> Result<Vec<Segment>, Vec<String>>
     let mut names: Vec<&str> = Vec::new();
     let mut segments = Vec::with_capacity(count);
     for (position, segment) in path.split('/').enumerate() {
-        match pieces(segment).and_then(|pieces| compile(segment, &pieces, position + 1 == count, case, &mut names)) {
+        match pieces(segment).and_then(|pieces| compile(segment, &pieces, position + 1 == count, options, &mut names)) {
             Ok(segment) => segments.push(segment),
             Err(problem) => problems.push(format!("`{text}`: {problem}")),
         }
@@ -113,7 +113,7 @@ fn compile<'a>(
     segment: &str,
     pieces: &[Piece<'a>],
     last: bool,
-    case: Case,
+    options: &RouteOptions,
     names: &mut Vec<&'a str>,
 ) -> Result<Segment, String> {
     for piece in pieces {
@@ -129,7 +129,16 @@ fn compile<'a>(
             }
         }
     }
-    let literal = |text: &str| normalise::literal(text.as_bytes(), case);
+    let literal = |text: &str| normalise::literal(text.as_bytes(), options);
+    let alone = pieces.iter().all(|piece| matches!(piece, Piece::Literal(_)));
+    let mut literals = pieces.iter().filter_map(|piece| match piece {
+        Piece::Literal(text) => Some(literal(text)),
+        Piece::Parameter(_) => None,
+    });
+    let empty = pieces.is_empty().then(Vec::new);
+    if let Some(why) = literals.by_ref().chain(empty).find_map(|text| normalise::never(&text, alone, last, options)) {
+        return Err(format!("`{segment}` has {why}"));
+    }
     match pieces {
         [] => return Ok(Segment::Static(Vec::new())),
         [Piece::Literal(text)] => return Ok(Segment::Static(literal(text))),

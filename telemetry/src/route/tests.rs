@@ -207,6 +207,79 @@ fn case_and_percent_encoding() {
 }
 
 #[test]
+fn rules_about_segments() {
+    let lines = ["ANY /a/b", "ANY /a/b/{c}", "ANY /d/"];
+    let with = |options: RouteOptions| table_with(options, &lines);
+    check(
+        &with(RouteOptions::default()),
+        &[("/a//b", "unknown"), ("/a/./b", "unknown"), ("/a;v=1/b", "unknown"), ("/a%2Fb", "unknown"), ("/%61/b", "/a/b")],
+    );
+    let merging = with(RouteOptions { duplicate_slashes: DuplicateSlashes::Merge, ..RouteOptions::default() });
+    check(&merging, &[("//a///b", "/a/b"), ("/a/b//", "/a/b"), ("/d//", "/d/"), ("/a/b//7", "/a/b/{c}"), ("//", "unknown")]);
+    let resolving = with(RouteOptions { dot_segments: DotSegments::Remove, ..RouteOptions::default() });
+    check(
+        &resolving,
+        &[
+            ("/x/../a/b", "/a/b"),
+            ("/a/b/.", "/a/b"),
+            ("/a/b/c/..", "/a/b"),
+            ("/a/%2e%2E/a/b", "/a/b"),
+            ("/../../d", "/d/"),
+            ("/a/b/..%2F..%2Fetc", "/a/b/{c}"),
+        ],
+    );
+    let stripping = with(RouteOptions { matrix_parameters: MatrixParameters::Strip, ..RouteOptions::default() });
+    check(&stripping, &[("/a;v=1/b;w", "/a/b"), ("/a/b;/7", "/a/b/{c}"), ("/a/b/;x", "/a/b"), ("/a;/b;?;", "/a/b")]);
+    let decoding = with(RouteOptions { percent_encoding: PercentEncoding::Slashes, ..RouteOptions::default() });
+    check(&decoding, &[("/a%2fb%2F7", "/a/b/{c}"), ("/a%252fb", "unknown"), ("%2Fa/b", "unknown")]);
+    let bytewise = with(RouteOptions { percent_encoding: PercentEncoding::Keep, ..RouteOptions::default() });
+    check(&bytewise, &[("/%61/b", "unknown"), ("/a/b/%zz", "/a/b/{c}")]);
+    // The bounds are those of the path as it came.
+    assert_eq!(find(&merging, Method::Get, format!("/a{}b", "/".repeat(80)).as_bytes()), "unknown");
+    let decoded = format!("/a/b{}", "%2Fx".repeat(70));
+    assert_eq!(find(&decoding, Method::Get, decoded.as_bytes()), "unknown");
+}
+
+#[test]
+fn an_undeclared_method_may_be_unknown() {
+    let options = RouteOptions {
+        undeclared_methods: UndeclaredMethods::Unknown,
+        unmatched: Unmatched::Placeholders(PlaceholderLimits::default()),
+        ..RouteOptions::default()
+    };
+    let table = table_with(options, &["GET /a/{id}", "POST /a/me", "PUT /b/", "ANY /c"]);
+    assert_eq!(find(&table, Method::Get, b"/a/me"), "/a/{id}");
+    assert_eq!(find(&table, Method::Patch, b"/a/me"), "unknown");
+    assert_eq!(find(&table, Method::Patch, b"/b"), "unknown");
+    assert_eq!(find(&table, Method::Put, b"/b"), "/b/");
+    assert_eq!(find(&table, Method::Other, b"/c"), "/c");
+    assert_eq!(find(&table, Method::Patch, b"/x/7"), "? /x/{int}");
+}
+
+#[test]
+fn a_static_segment_that_the_table_knows_is_never_replaced() {
+    let options =
+        RouteOptions { unmatched: Unmatched::Placeholders(PlaceholderLimits::default()), ..RouteOptions::default() };
+    let table = table_with(
+        options,
+        &["ANY /api/2024-01-31/users", "ANY /api/{version}/7/x", "ANY /v{n}/42/x", "ANY /deadbeef01/", "ANY /{x}/99/{y}/z"],
+    );
+    check(
+        &table,
+        &[
+            ("/api/2024-01-31/orders/7", "? /api/2024-01-31/orders/{int}"),
+            ("/api/2024-02-01/orders", "? /api/{date}/orders"),
+            ("/api/2024-02-01/7/y", "? /api/{date}/7/y"),
+            ("/api/2024-01-31/7/y", "? /api/2024-01-31/7/y"),
+            ("/v1/42/y", "? /v1/42/y"),
+            ("/w1/42/y", "? /w1/{int}/y"),
+            ("/deadbeef01/deadbeef01", "? /deadbeef01/{hex}"),
+            ("/8/99/8", "? /{int}/99/{int}"),
+        ],
+    );
+}
+
+#[test]
 fn targets_without_a_path_are_unknown() {
     let table = table(&["ANY /", "ANY /a", "ANY /{rest...}"]);
     check(
@@ -242,7 +315,7 @@ fn past_the_bounds_is_unknown() {
 
 #[test]
 fn unmatched_paths_become_placeholders_where_that_is_on() {
-    let options = RouteOptions { unmatched: Unmatched::Placeholders { max_endpoints: 5 }, ..RouteOptions::default() };
+    let options = RouteOptions { unmatched: Unmatched::Placeholders(PlaceholderLimits::default()), ..RouteOptions::default() };
     let table = table_with(options, &["ANY /a"]);
     check(
         &table,
@@ -258,27 +331,6 @@ fn unmatched_paths_become_placeholders_where_that_is_on() {
     assert_eq!(find(&table, Method::Get, format!("/{}", "w".repeat(200)).as_bytes()), "_overflow");
     let folding = table_with(RouteOptions { case: Case::Insensitive, ..options }, &[]);
     check(&folding, &[("/Users/dGhpcyBpcyAxIHRva2Vu9", "? /users/{base64url}")]);
-}
-
-#[test]
-fn learned_labels_are_bounded_and_never_name_an_endpoint_twice() {
-    let options = RouteOptions { unmatched: Unmatched::Placeholders { max_endpoints: 3 }, ..RouteOptions::default() };
-    let table = table_with(options, &["GET /a/{int}"]);
-    let mut learned = Learned::new(&table, table.max_learned());
-    assert_eq!(learned.get(b"/b"), None);
-    assert_eq!(learned.learn(&table, b"/b"), Some(EndpointId(3)));
-    assert_eq!(learned.learn(&table, b"/b"), Some(EndpointId(3)));
-    assert_eq!(learned.learn(&table, b"/a/{int}"), Some(EndpointId(2)));
-    assert_eq!(learned.learn(&table, b"\xff"), None);
-    assert_eq!(learned.learn(&table, b""), None);
-    assert_eq!(learned.learn(&table, b"/0"), Some(EndpointId(4)));
-    assert!(learned.is_full());
-    assert_eq!(learned.learn(&table, b"/c"), None);
-    assert_eq!(learned.get(b"/0"), Some(EndpointId(4)));
-    assert_eq!(learned.label(EndpointId(3)), Some("/b"));
-    assert_eq!(learned.label(EndpointId(4)), Some("/0"));
-    assert_eq!(learned.label(EndpointId(5)), None);
-    assert_eq!(learned.label(EndpointId(2)), None);
 }
 
 #[test]

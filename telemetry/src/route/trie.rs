@@ -2,13 +2,14 @@
 //!
 //! At each node the candidates for the next segment are tried in this order: its static text, partial segments, `{name}`, `{name...}`; where a
 //! branch leads nowhere the next one is tried. Every edge but the last kind takes exactly one segment and every node has one parent, so a search
-//! visits a node at most once: its cost is bounded by the size of the table, whatever the path.
+//! visits a node at most once: its cost is bounded by the size of the table, whatever the path. The form of the path with the other slash at
+//! its end is looked at on the way, where the search passes it anyhow.
 
 use std::collections::BTreeMap;
 
-use super::EndpointId;
 use super::split::Split;
 use super::template::{Partial, Segment};
+use super::{EndpointId, TrailingSlash};
 use crate::method::Method;
 
 /// So many static children are looked through one by one; more are found by hash.
@@ -20,10 +21,31 @@ const NONE: u32 = u32::MAX;
 /// What a place in the trie stands for: an endpoint for each method, and one for the methods that are not declared there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Terminal {
-    /// By [`Method::index`].
-    pub(super) declared: [Option<EndpointId>; Method::COUNT],
+    /// By [`Method::index`]; [`Terminal::NOT_DECLARED`] for a method that is not declared.
+    declared: [EndpointId; Method::COUNT],
     /// For every other method.
     pub(super) undeclared: EndpointId,
+}
+
+impl Terminal {
+    const NOT_DECLARED: EndpointId = EndpointId(u32::MAX);
+
+    /// A place where no method is declared yet.
+    pub(super) fn new(undeclared: EndpointId) -> Self {
+        Self { declared: [Self::NOT_DECLARED; Method::COUNT], undeclared }
+    }
+
+    /// Declares a method, in the place of what was declared for it.
+    pub(super) fn declare(&mut self, method: Method, endpoint: EndpointId) {
+        if let Some(slot) = self.declared.get_mut(method.index()) {
+            *slot = endpoint;
+        }
+    }
+
+    /// The endpoint of a method that is declared.
+    pub(super) fn declared(&self, method: Method) -> Option<EndpointId> {
+        self.declared.get(method.index()).copied().filter(|endpoint| *endpoint != Self::NOT_DECLARED)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -40,6 +62,8 @@ struct Node {
     tail: u32,
     /// The terminal of a path that ends here.
     terminal: u32,
+    /// The terminal of a path that ends here with one more slash.
+    slash: u32,
 }
 
 /// A static child. Its key in `keys` decides nearly always; the text is only compared past the key's 8 bytes.
@@ -110,6 +134,7 @@ impl Trie {
             parameter: NONE,
             tail: NONE,
             terminal,
+            slash: NONE,
         });
         let (mut statics, mut partials, mut parameter, mut tail) = (Vec::new(), Vec::new(), NONE, NONE);
         for (segment, child) in from.children {
@@ -150,7 +175,9 @@ impl Trie {
                 entry.node = node;
             }
         }
+        let slash = self.end_of_empty_child(first_static..statics_end);
         if let Some(node) = self.nodes.get_mut(at(number)) {
+            node.slash = slash;
             node.statics = (index(first_static), index(statics_end));
             node.slots = slots;
             node.partials = (index(first_partial), index(partials_end));
@@ -158,6 +185,13 @@ impl Trie {
             node.tail = tail;
         }
         number
+    }
+
+    /// The terminal of the static child without text, if these children have one.
+    fn end_of_empty_child(&self, children: std::ops::Range<usize>) -> u32 {
+        let children = self.statics.get(children).unwrap_or_default();
+        let empty = children.iter().find(|child| child.length == 0);
+        empty.and_then(|child| self.nodes.get(at(child.node))).map_or(NONE, |node| node.terminal)
     }
 
     /// Appends the slots of the node whose static children are the last ones, from `first` on.
@@ -188,22 +222,116 @@ impl Trie {
         index(self.terminals.len() - 1)
     }
 
-    /// The endpoint of a path in normal form, of which the first `segments` count. A template that declares the method is preferred to one
-    /// that does not, wherever it comes in the order.
-    pub(super) fn find(&self, method: Method, path: &[u8], split: &Split, segments: usize) -> Option<EndpointId> {
-        let mut search = Search { method: method.index(), path, split, segments, undeclared: None };
-        self.walk(&mut search, 0, 0).or(search.undeclared)
+    /// How many pairs of label and method its terminals declare, where `methods` have a column of their own and the rest share one.
+    pub(super) fn pairs(&self, labels: usize, methods: &[Method]) -> u64 {
+        let mut columns = vec![0_u32; labels];
+        for terminal in &self.terminals {
+            for method in Method::ALL {
+                let column = methods.iter().position(|own| *own == method).unwrap_or(methods.len());
+                if let Some(endpoint) = terminal.declared(method)
+                    && let Some(columns) = columns.get_mut(endpoint.index())
+                {
+                    *columns |= 1 << column;
+                }
+            }
+        }
+        columns.iter().map(|columns| u64::from(columns.count_ones())).sum()
     }
 
-    fn walk(&self, search: &mut Search<'_>, mut number: u32, mut depth: usize) -> Option<EndpointId> {
+    /// How many nodes there are.
+    #[cfg(feature = "tools")]
+    pub(super) fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Bytes on the heap.
+    #[cfg(feature = "tools")]
+    pub(super) fn bytes(&self) -> usize {
+        let patterns = self.partials.iter().map(|child| {
+            let pattern = &child.pattern;
+            let middle = pattern.middle.iter().map(|literal| literal.len() + size_of::<Vec<u8>>()).sum::<usize>();
+            pattern.prefix.len() + middle + pattern.suffix.len()
+        });
+        self.nodes.len() * size_of::<Node>()
+            + self.keys.len() * size_of::<u64>()
+            + self.statics.len() * size_of::<Static>()
+            + self.slots.len() * size_of::<u32>()
+            + self.texts.len()
+            + self.partials.len() * size_of::<PartialChild>()
+            + patterns.sum::<usize>()
+            + self.terminals.len() * size_of::<Terminal>()
+    }
+
+    /// A bound on the nodes that a search looks at: each place taken with its costliest text, as if one path could have them all.
+    #[cfg(feature = "tools")]
+    pub(super) fn worst_visits(&self) -> usize {
+        self.worst_visits_below(0)
+    }
+
+    /// The depth of the recursion is that of a template, which is bounded.
+    #[cfg(feature = "tools")]
+    fn worst_visits_below(&self, number: u32) -> usize {
+        let Some(node) = self.nodes.get(at(number)) else { return 0 };
+        let statics = self.statics.get(at(node.statics.0)..at(node.statics.1)).unwrap_or_default();
+        let partials = self.partials.get(at(node.partials.0)..at(node.partials.1)).unwrap_or_default();
+        let costliest = statics.iter().map(|child| self.worst_visits_below(child.node)).max().unwrap_or(0);
+        let others: usize = partials.iter().map(|child| self.worst_visits_below(child.node)).sum();
+        let parameter = if node.parameter == NONE { 0 } else { self.worst_visits_below(node.parameter) };
+        1 + costliest + others + parameter
+    }
+
+    /// Looks for a path in normal form. A template that declares the method is preferred to one that does not, wherever it comes in the order;
+    /// the path's own form to the one with the other slash at its end.
+    pub(super) fn find<W: Watch>(
+        &self,
+        method: Method,
+        path: &[u8],
+        split: &Split,
+        slash: TrailingSlash,
+        watch: &mut W,
+    ) -> Found {
+        let other_form = slash == TrailingSlash::Ignore && split.has_other_form();
+        let mut search = Search {
+            method,
+            path,
+            split,
+            other_form,
+            undeclared: None,
+            other: None,
+            other_undeclared: None,
+            known: 0,
+            watch,
+        };
+        let endpoint = self.walk(&mut search, 0, 0);
+        let endpoint = endpoint.or(search.undeclared).or(search.other).or(search.other_undeclared);
+        Found { endpoint, known: search.known }
+    }
+
+    fn walk<W: Watch>(
+        &self,
+        search: &mut Search<'_, W>,
+        mut number: u32,
+        mut depth: usize,
+    ) -> Option<EndpointId> {
         loop {
             let node = self.nodes.get(at(number))?;
-            if depth == search.segments {
-                return self.arrive(search, node.terminal);
+            search.watch.visit();
+            if depth == search.split.segments {
+                return self.arrive(search, node.terminal).or_else(|| {
+                    self.pass_other_form(search, node.slash);
+                    None
+                });
             }
             let (start, end) = search.split.range(depth);
             let segment = search.path.get(start..end).unwrap_or_default();
+            if segment.is_empty() && depth + 1 == search.split.segments {
+                self.pass_other_form(search, node.terminal);
+            }
             let next = self.static_child(node, search.path, start, segment);
+            if next.is_some() {
+                search.known |= 1 << depth;
+            }
+            search.watch.step(depth, segment, Edge::Static, next.is_some());
             let only_static = node.partials.0 == node.partials.1 && node.parameter == NONE && node.tail == NONE;
             if only_static {
                 number = next?;
@@ -214,23 +342,32 @@ impl Trie {
                 return Some(found);
             }
             for child in self.partials.get(at(node.partials.0)..at(node.partials.1)).unwrap_or_default() {
-                if child.pattern.matches(segment)
-                    && let Some(found) = self.walk(search, child.node, depth + 1)
-                {
+                let fits = child.pattern.matches(segment);
+                search.watch.step(depth, segment, Edge::Partial(&child.pattern), fits);
+                if fits && let Some(found) = self.walk(search, child.node, depth + 1) {
                     return Some(found);
                 }
             }
-            if node.parameter != NONE && !segment.is_empty() {
-                if node.tail == NONE {
-                    number = node.parameter;
-                    depth += 1;
-                    continue;
-                }
-                if let Some(found) = self.walk(search, node.parameter, depth + 1) {
-                    return Some(found);
+            if node.parameter != NONE {
+                search.watch.step(depth, segment, Edge::Parameter, !segment.is_empty());
+                if !segment.is_empty() {
+                    if node.tail == NONE {
+                        number = node.parameter;
+                        depth += 1;
+                        continue;
+                    }
+                    if let Some(found) = self.walk(search, node.parameter, depth + 1) {
+                        return Some(found);
+                    }
                 }
             }
-            return if search.split.has_text_from(depth) { self.arrive(search, node.tail) } else { None };
+            if node.tail == NONE {
+                return None;
+            }
+            let fits = search.split.has_text_from(depth);
+            let rest = search.path.get(start..search.split.length).unwrap_or_default();
+            search.watch.step(depth, rest, Edge::Tail, fits);
+            return if fits { self.arrive(search, node.tail) } else { None };
         }
     }
 
@@ -271,23 +408,78 @@ impl Trie {
         (rest.is_empty() || self.texts.get(text..text + rest.len()) == Some(rest)).then_some(child.node)
     }
 
-    fn arrive(&self, search: &mut Search<'_>, terminal: u32) -> Option<EndpointId> {
+    /// The path ends at this terminal.
+    fn arrive<W: Watch>(&self, search: &mut Search<'_, W>, terminal: u32) -> Option<EndpointId> {
         let terminal = self.terminals.get(at(terminal))?;
-        let declared = terminal.declared.get(search.method).copied().flatten();
+        let declared = terminal.declared(search.method);
+        search.watch.arrive(terminal, declared.is_some(), false);
         if declared.is_none() && search.undeclared.is_none() {
             search.undeclared = Some(terminal.undeclared);
         }
         declared
     }
+
+    /// With the other slash at its end, the path would end at this terminal.
+    #[inline]
+    fn pass_other_form<W: Watch>(&self, search: &mut Search<'_, W>, terminal: u32) {
+        if !search.other_form || terminal == NONE {
+            return;
+        }
+        let Some(terminal) = self.terminals.get(at(terminal)) else { return };
+        let declared = terminal.declared(search.method);
+        search.watch.arrive(terminal, declared.is_some(), true);
+        search.other = search.other.or(declared);
+        search.other_undeclared = search.other_undeclared.or(Some(terminal.undeclared));
+    }
 }
 
-struct Search<'a> {
-    method: usize,
+/// What [`Trie::find`] found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub(super) endpoint: Option<EndpointId>,
+    /// Where nothing was found: a bit for each segment that the table has as static text in that place. **Invariant:** a path has at most 64.
+    pub(super) known: u64,
+}
+
+/// The kinds of edges, in the order in which they are tried.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Edge<'a> {
+    Static,
+    Partial(
+        #[cfg_attr(not(feature = "tools"), allow(dead_code, reason = "only an explanation shows the pattern"))]
+        &'a Partial,
+    ),
+    Parameter,
+    Tail,
+}
+
+/// Sees a search as it goes: what explains a decision is the decision's own code. `()` sees nothing and costs nothing.
+pub(super) trait Watch {
+    /// A node is looked at.
+    fn visit(&mut self) {}
+    /// An edge was tried for a segment.
+    fn step(&mut self, _depth: usize, _segment: &[u8], _edge: Edge<'_>, _fits: bool) {}
+    /// The path ends at a terminal, or would with the other slash at its end.
+    fn arrive(&mut self, _terminal: &Terminal, _declared: bool, _other_form: bool) {}
+}
+
+impl Watch for () {}
+
+struct Search<'a, W> {
+    method: Method,
     path: &'a [u8],
     split: &'a Split,
-    segments: usize,
+    /// The form with the other slash at its end counts as well.
+    other_form: bool,
     /// What the first template without this method says.
     undeclared: Option<EndpointId>,
+    /// What the first template with this method says of the other form.
+    other: Option<EndpointId>,
+    /// What the first template of any method says of the other form.
+    other_undeclared: Option<EndpointId>,
+    /// See [`Found::known`].
+    known: u64,
+    watch: &'a mut W,
 }
 
 impl Partial {

@@ -52,7 +52,8 @@ fn full() -> Value {
     json!({
         "namespace": "shop", "ring": "0",
         "correlation": {"header": "x-id", "trust": {"networks": ["10.0.0.0/8"], "mtls": true}, "generate": "uuidv4", "respond": true, "expose": false, "traceparent": "start"},
-        "routes": {"label": "name", "case": "sensitive", "trailing_slash": "strict", "unmatched": "placeholders", "placeholders": {"max_endpoints": 7},
+        "routes": {"label": "name", "case": "sensitive", "trailing_slash": "strict", "unmatched": "placeholders", "placeholders": {"max_endpoints": 7, "max_per_parent": 3, "min_hits": 1},
+                   "duplicate_slashes": "merge", "dot_segments": "remove", "percent_encoding": "keep", "matrix_parameters": "strip", "undeclared_methods": "unknown",
                    "table": [{"methods": ["GET"], "template": "/a", "name": "a"}]},
         "metrics": {"series_budget": 60000.0, "buckets_seconds": [0.5, 2], "methods": ["GET"], "statuses": [200], "extra_statuses": 3, "histogram": true, "flush_interval_ms": 250},
     })
@@ -80,7 +81,7 @@ fn the_schema_documents_every_property_and_its_default() {
     }
     let mut seen = 0;
     walk(&schema(), "", &mut seen);
-    assert_eq!(seen, 30);
+    assert_eq!(seen, 37);
     assert_eq!(schema()["properties"]["metrics"]["properties"]["flush_interval_ms"]["maximum"], 60_000);
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 fn segments(text: &str) -> Vec<Segment> {
-    parse(text, Case::Sensitive).unwrap_or_else(|problems| panic!("{text}: {problems:?}"))
+    parse(text, &RouteOptions::default()).unwrap_or_else(|problems| panic!("{text}: {problems:?}"))
 }
 
 fn fixed(text: &str) -> Segment {
@@ -40,7 +40,7 @@ fn every_notation_is_read() {
 #[test]
 fn mistakes_are_named_with_their_cure() {
     let check =
-        |text: &str, expected: &str| assert_eq!(parse(text, Case::Sensitive).unwrap_err(), [expected], "{text}");
+        |text: &str, expected: &str| assert_eq!(parse(text, &RouteOptions::default()).unwrap_err(), [expected], "{text}");
     check("", "found ``; write a path such as `/` or `/users/{id}`");
     check("users/{id}", "found `users/{id}`; start it with `/`");
     check("/users/{id", "`/users/{id`: `{id` has `{` without `}`; close the parameter");
@@ -77,5 +77,36 @@ fn mistakes_are_named_with_their_cure() {
 
 #[test]
 fn all_mistakes_of_a_template_are_reported() {
-    assert_eq!(parse("/{a/{b:int}/*", Case::Sensitive).unwrap_err().len(), 3);
+    assert_eq!(parse("/{a/{b:int}/*", &RouteOptions::default()).unwrap_err().len(), 3);
+}
+
+#[test]
+fn a_template_that_no_path_could_match_is_refused() {
+    use super::super::{DotSegments, DuplicateSlashes, MatrixParameters, PercentEncoding};
+    let options = RouteOptions {
+        duplicate_slashes: DuplicateSlashes::Merge,
+        dot_segments: DotSegments::Remove,
+        percent_encoding: PercentEncoding::Slashes,
+        matrix_parameters: MatrixParameters::Strip,
+        ..RouteOptions::default()
+    };
+    let check = |text: &str, expected: &str| assert_eq!(parse(text, &options).unwrap_err(), [expected], "{text}");
+    check("/a//b", "`/a//b`: `` has two slashes in a row, which `duplicate_slashes: merge` makes one; write one");
+    check("//", "`//`: `` has two slashes in a row, which `duplicate_slashes: merge` makes one; write one");
+    check(
+        "/a/../b",
+        "`/a/../b`: `..` has a dot segment, which `dot_segments: remove` resolves; write the path that it stands for",
+    );
+    check(
+        "/a/%2e",
+        "`/a/%2e`: `%2e` has a dot segment, which `dot_segments: remove` resolves; write the path that it stands for",
+    );
+    check("/a%2fb", "`/a%2fb`: `a%2fb` has a slash, which `percent_encoding: slashes` makes of `%2F`; write `/`");
+    check(
+        "/{a};v={b}",
+        "`/{a};v={b}`: `{a};v={b}` has `;`, which `matrix_parameters: strip` takes away with what follows; end the segment before it",
+    );
+    for text in ["/", "/a/", "/.well-known/..{x}", "/{a}.{b}", "/a%3Bb"] {
+        assert!(parse(text, &options).is_ok(), "{text}");
+    }
 }

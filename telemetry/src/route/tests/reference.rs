@@ -254,7 +254,7 @@ proptest! {
         placeholders in any::<bool>(),
     ) {
         let case = if insensitive { Case::Insensitive } else { Case::Sensitive };
-        let unmatched = if placeholders { Unmatched::Placeholders { max_endpoints: 3 } } else { Unmatched::Unknown };
+        let unmatched = if placeholders { Unmatched::Placeholders(PlaceholderLimits::default()) } else { Unmatched::Unknown };
         let (_, table) = without_conflicts(routes, &RouteOptions { case, unmatched, ..RouteOptions::default() });
         let mut buffer = PlaceholderBuffer::default();
         match table.find(Method::Get, &path, &mut buffer) {
