@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use serde_json::Value;
 use telemetry::config::{Config, ConfigError};
 
 use crate::Usage;
@@ -31,6 +32,21 @@ pub enum Problem {
     Unreadable(io::Error),
     /// Its mistakes, in the order of the file; at least one.
     Mistakes(Vec<Mistake>),
+}
+
+impl Problem {
+    /// One message that names the file and has all of its mistakes.
+    pub fn into_error(self, file: &Path) -> anyhow::Error {
+        let name = file.display();
+        match self {
+            Problem::Unreadable(error) => Usage::error(format!("cannot read {name}: {error}")),
+            Problem::Mistakes(mistakes) => {
+                let lines: Vec<String> = mistakes.iter().map(|mistake| format!("{name}: {mistake}")).collect();
+                let number = plural(mistakes.len() as u64, "mistake");
+                anyhow::anyhow!("the configuration has {number}:\n{}", lines.join("\n"))
+            }
+        }
+    }
 }
 
 /// One mistake.
@@ -60,13 +76,21 @@ impl From<&ConfigError> for Mistake {
 /// # Errors
 /// That the file cannot be read, or all of its mistakes.
 pub fn load(path: &Path) -> Result<Loaded, Problem> {
+    validate(value(path)?).map_err(Problem::Mistakes)
+}
+
+/// Reads a file without validating it as a configuration; `-` is standard input.
+///
+/// # Errors
+/// That the file cannot be read, or is no YAML or JSON.
+pub fn value(path: &Path) -> Result<Value, Problem> {
     let bytes = if path.as_os_str() == STDIN {
         let mut bytes = Vec::new();
         io::stdin().read_to_end(&mut bytes).map(|_| bytes)
     } else {
         fs::read(path)
     };
-    parse(&bytes.map_err(Problem::Unreadable)?).map_err(Problem::Mistakes)
+    parse_value(&bytes.map_err(Problem::Unreadable)?).map_err(|mistake| Problem::Mistakes(vec![mistake]))
 }
 
 /// The same for one that a command needs: the error is one message that names the file and has all of its mistakes.
@@ -74,14 +98,7 @@ pub fn load(path: &Path) -> Result<Loaded, Problem> {
 /// # Errors
 /// As [`load`].
 pub fn require(path: &Path) -> anyhow::Result<Loaded> {
-    let name = path.display();
-    load(path).map_err(|problem| match problem {
-        Problem::Unreadable(error) => Usage::error(format!("cannot read {name}: {error}")),
-        Problem::Mistakes(mistakes) => {
-            let lines: Vec<String> = mistakes.iter().map(|mistake| format!("{name}: {mistake}")).collect();
-            anyhow::anyhow!("the configuration has {}:\n{}", plural(mistakes.len() as u64, "mistake"), lines.join("\n"))
-        }
-    })
+    load(path).map_err(|problem| problem.into_error(path))
 }
 
 /// Parses and validates YAML or JSON (which is read as JSON when its first character is `{`). An empty text is the default configuration.
@@ -89,12 +106,19 @@ pub fn require(path: &Path) -> anyhow::Result<Loaded> {
 /// # Errors
 /// All mistakes: first those that make it no YAML or JSON, else those of the configuration.
 pub fn parse(bytes: &[u8]) -> Result<Loaded, Vec<Mistake>> {
+    validate(parse_value(bytes).map_err(|mistake| vec![mistake])?)
+}
+
+fn parse_value(bytes: &[u8]) -> Result<Value, Mistake> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        vec![Mistake { path: format!("line {line}"), message: "not UTF-8; save the file as UTF-8".to_owned() }]
+        Mistake { path: format!("line {line}"), message: "not UTF-8; save the file as UTF-8".to_owned() }
     })?;
-    let value = strict::value(text).map_err(|mistake| vec![mistake])?;
+    strict::value(text)
+}
+
+fn validate(value: Value) -> Result<Loaded, Vec<Mistake>> {
     let json = value.to_string();
     match Config::from_value(value) {
         Ok(config) => Ok(Loaded { config, json }),

@@ -150,9 +150,15 @@ mod tests {
     fn paths_have_a_cap_in_each_place_too() {
         let limits = Limits { items: 10, per_parent: Some(2) };
         let mut value = None;
-        for (item, expected) in
-            [("/a/x", true), ("/a/y", true), ("/a/z", false), ("/b", true), ("/c", false), ("/a/x/1", true), ("/a/x", true)]
-        {
+        for (item, expected) in [
+            ("/a/x", true),
+            ("/a/y", true),
+            ("/a/z", false),
+            ("/b", true),
+            ("/c", false),
+            ("/a/x/1", true),
+            ("/a/x", true),
+        ] {
             assert_eq!(admit(&mut value, item.as_bytes(), limits), expected, "{item}");
         }
     }

@@ -171,9 +171,7 @@ impl Filter {
                 let per_parent = limits.map(|limits| limits.max_per_parent);
                 Limits { items: limits.map_or(0, |limits| limits.max_endpoints), per_parent }
             }
-            Pool::Statuses => {
-                Limits { items: usize::from(self.config.metrics().extra_statuses()), per_parent: None }
-            }
+            Pool::Statuses => Limits { items: usize::from(self.config.metrics().extra_statuses()), per_parent: None },
         }
     }
 

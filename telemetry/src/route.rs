@@ -212,13 +212,11 @@ impl RouteTable {
     fn unmatched(&self, path: &[u8], split: &Split, known: u64, buffer: &mut PlaceholderBuffer) -> RouteMatch {
         match self.options.unmatched {
             Unmatched::Unknown => RouteMatch::Endpoint(EndpointId::UNKNOWN),
-            Unmatched::Placeholders(_) => {
-                match placeholder::write(path, split, known, self.options.case, buffer) {
-                    Written::Label => RouteMatch::Placeholder,
-                    Written::TooLong => RouteMatch::Endpoint(EndpointId::OVERFLOW),
-                    Written::NotPrintable => RouteMatch::Endpoint(EndpointId::UNKNOWN),
-                }
-            }
+            Unmatched::Placeholders(_) => match placeholder::write(path, split, known, self.options.case, buffer) {
+                Written::Label => RouteMatch::Placeholder,
+                Written::TooLong => RouteMatch::Endpoint(EndpointId::OVERFLOW),
+                Written::NotPrintable => RouteMatch::Endpoint(EndpointId::UNKNOWN),
+            },
         }
     }
 }

@@ -5,7 +5,8 @@ use super::check::quoted;
 use super::error::ConfigErrors;
 use super::fields::{Field, Kind, ROOT};
 use super::shape::{
-    self, CorrelationShape, MetricsShape, PlaceholdersShape, RoutesShape, Shape, StatusesShape, TrustShape, TrustWord, UnmatchedWord,
+    self, CorrelationShape, MetricsShape, PlaceholdersShape, RoutesShape, Shape, StatusesShape, TrustShape, TrustWord,
+    UnmatchedWord,
 };
 use super::{Config, CorrelationConfig, MetricsConfig, RoutesConfig};
 use crate::correlation::{Generator, Policy, TraceMode, Trust};

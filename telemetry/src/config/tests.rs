@@ -6,8 +6,8 @@ use super::fields::{Field, Kind, ROOT};
 use super::*;
 use crate::correlation::{Generator, Trust};
 use crate::route::{
-    Case, DotSegments, DuplicateSlashes, LabelStyle, MatrixParameters, PercentEncoding, PlaceholderLimits, TrailingSlash,
-    UndeclaredMethods, Unmatched,
+    Case, DotSegments, DuplicateSlashes, LabelStyle, MatrixParameters, PercentEncoding, PlaceholderLimits,
+    TrailingSlash, UndeclaredMethods, Unmatched,
 };
 
 /// The messages for this configuration, which must be refused.
@@ -293,8 +293,12 @@ fn the_budget_counts_each_metric() {
     }))
     .unwrap();
     // `unknown` and `_overflow` may have GET and OTHER; `/a` has both, `/b` too: PUT is OTHER. 0, 200, `other`; one bound and +Inf.
-    let terms: Vec<(u64, &str)> = config.budget().terms().iter().map(|term| (term.series, &*term.how)).take(2).collect();
-    assert_eq!(terms, [(24, "4 endpoints × 2 methods × 3 statuses"), (32, "4 endpoints × 2 methods × 4 (buckets, +Inf, count, sum)")]);
+    let terms: Vec<(u64, &str)> =
+        config.budget().terms().iter().map(|term| (term.series, &*term.how)).take(2).collect();
+    assert_eq!(
+        terms,
+        [(24, "4 endpoints × 2 methods × 3 statuses"), (32, "4 endpoints × 2 methods × 4 (buckets, +Inf, count, sum)")]
+    );
     let metrics: Vec<(&str, u64)> =
         config.budget().terms().iter().flat_map(|term| term.metrics.iter().copied()).collect();
     assert_eq!(

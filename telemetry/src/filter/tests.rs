@@ -278,7 +278,8 @@ fn the_response_exposes_the_header_where_cors_needs_it() {
 
 #[test]
 fn placeholder_endpoints_are_admitted_by_their_answers() {
-    let filter = filter(r#"{"routes": {"unmatched": "placeholders", "placeholders": {"max_endpoints": 2, "min_hits": 1}}}"#);
+    let filter =
+        filter(r#"{"routes": {"unmatched": "placeholders", "placeholders": {"max_endpoints": 2, "min_hits": 1}}}"#);
     let (mut one, mut two) = (State::new(&filter), State::new(&filter));
     let mut pools = Pools::default();
     assert_eq!(exchange(&filter, &mut one, &mut pools, "/a/1", 404), "unknown");
@@ -306,7 +307,8 @@ fn placeholder_endpoints_are_admitted_by_their_answers() {
 
 #[test]
 fn an_endpoint_that_cannot_be_asked_about_overflows_and_is_asked_about_again() {
-    let filter = filter(r#"{"routes": {"unmatched": "placeholders", "placeholders": {"max_endpoints": 9, "min_hits": 1}}}"#);
+    let filter =
+        filter(r#"{"routes": {"unmatched": "placeholders", "placeholders": {"max_endpoints": 9, "min_hits": 1}}}"#);
     let mut state = State::new(&filter);
     let info = filter.on_request(&state, &head("GET", "/a"), &Sender::default(), [1; 16], 0);
     let logged = filter.on_log(&mut state, Some(&info), &ended(200, 0), &mut |_, _| Admitted::Unavailable);
@@ -341,7 +343,8 @@ fn status_codes_past_the_configured_ones_are_admitted_up_to_the_cap() {
 /// A pool's value is another party's data: whatever is in it, the caps hold.
 #[test]
 fn a_strange_pool_is_read_without_harm() {
-    let filter = filter(r#"{"routes": {"unmatched": "placeholders", "placeholders": {"max_endpoints": 2, "min_hits": 1}}}"#);
+    let filter =
+        filter(r#"{"routes": {"unmatched": "placeholders", "placeholders": {"max_endpoints": 2, "min_hits": 1}}}"#);
     let mut state = State::new(&filter);
     for value in [&b"\xff"[..], b"\x01\xff\x00\x01a", b"\x05abc", b"\x03abc\x03def\x03ghi"] {
         state.sync(&filter, Pool::Endpoints, value);

@@ -261,7 +261,10 @@ mod tests {
         check(&closed, Method::Get, &"/a".repeat(65), Decision::TooManySegments);
         check(&closed, Method::Get, &format!("/{}?x", "a".repeat(9000)), Decision::TooLong);
         let open = table(
-            RouteOptions { unmatched: Unmatched::Placeholders(PlaceholderLimits::default()), ..RouteOptions::default() },
+            RouteOptions {
+                unmatched: Unmatched::Placeholders(PlaceholderLimits::default()),
+                ..RouteOptions::default()
+            },
             &[("ANY", "/reports/2024/summary")],
         );
         check(&open, Method::Get, "/reports/2024/7", Decision::Placeholder("/reports/2024/{int}".into()));
@@ -289,7 +292,13 @@ mod tests {
     fn no_path_costs_more_than_the_stated_worst_case() {
         let table = table(
             RouteOptions::default(),
-            &[("ANY", "/a/a/x"), ("ANY", "/a/{b}/y"), ("ANY", "/{a}/a/z"), ("ANY", "/{a}/{b}/w"), ("ANY", "/c/d/e/f/g")],
+            &[
+                ("ANY", "/a/a/x"),
+                ("ANY", "/a/{b}/y"),
+                ("ANY", "/{a}/a/z"),
+                ("ANY", "/{a}/{b}/w"),
+                ("ANY", "/c/d/e/f/g"),
+            ],
         );
         let worst = table.size().worst_visits;
         assert_eq!(worst, 11);

@@ -73,13 +73,7 @@ pub(super) enum Written {
 }
 
 /// Writes the label of a path in normal form but for its case. `known` has a bit for each segment that the table has as static text.
-pub(super) fn write(
-    path: &[u8],
-    split: &Split,
-    known: u64,
-    case: Case,
-    buffer: &mut PlaceholderBuffer,
-) -> Written {
+pub(super) fn write(path: &[u8], split: &Split, known: u64, case: Case, buffer: &mut PlaceholderBuffer) -> Written {
     buffer.length = 0;
     let text = path.get(..split.length).unwrap_or_default();
     if !text.iter().all(u8::is_ascii_graphic) {

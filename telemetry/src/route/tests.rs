@@ -212,10 +212,19 @@ fn rules_about_segments() {
     let with = |options: RouteOptions| table_with(options, &lines);
     check(
         &with(RouteOptions::default()),
-        &[("/a//b", "unknown"), ("/a/./b", "unknown"), ("/a;v=1/b", "unknown"), ("/a%2Fb", "unknown"), ("/%61/b", "/a/b")],
+        &[
+            ("/a//b", "unknown"),
+            ("/a/./b", "unknown"),
+            ("/a;v=1/b", "unknown"),
+            ("/a%2Fb", "unknown"),
+            ("/%61/b", "/a/b"),
+        ],
     );
     let merging = with(RouteOptions { duplicate_slashes: DuplicateSlashes::Merge, ..RouteOptions::default() });
-    check(&merging, &[("//a///b", "/a/b"), ("/a/b//", "/a/b"), ("/d//", "/d/"), ("/a/b//7", "/a/b/{c}"), ("//", "unknown")]);
+    check(
+        &merging,
+        &[("//a///b", "/a/b"), ("/a/b//", "/a/b"), ("/d//", "/d/"), ("/a/b//7", "/a/b/{c}"), ("//", "unknown")],
+    );
     let resolving = with(RouteOptions { dot_segments: DotSegments::Remove, ..RouteOptions::default() });
     check(
         &resolving,
@@ -262,7 +271,13 @@ fn a_static_segment_that_the_table_knows_is_never_replaced() {
         RouteOptions { unmatched: Unmatched::Placeholders(PlaceholderLimits::default()), ..RouteOptions::default() };
     let table = table_with(
         options,
-        &["ANY /api/2024-01-31/users", "ANY /api/{version}/7/x", "ANY /v{n}/42/x", "ANY /deadbeef01/", "ANY /{x}/99/{y}/z"],
+        &[
+            "ANY /api/2024-01-31/users",
+            "ANY /api/{version}/7/x",
+            "ANY /v{n}/42/x",
+            "ANY /deadbeef01/",
+            "ANY /{x}/99/{y}/z",
+        ],
     );
     check(
         &table,
@@ -315,7 +330,8 @@ fn past_the_bounds_is_unknown() {
 
 #[test]
 fn unmatched_paths_become_placeholders_where_that_is_on() {
-    let options = RouteOptions { unmatched: Unmatched::Placeholders(PlaceholderLimits::default()), ..RouteOptions::default() };
+    let options =
+        RouteOptions { unmatched: Unmatched::Placeholders(PlaceholderLimits::default()), ..RouteOptions::default() };
     let table = table_with(options, &["ANY /a"]);
     check(
         &table,

@@ -307,12 +307,7 @@ impl Trie {
         Found { endpoint, known: search.known }
     }
 
-    fn walk<W: Watch>(
-        &self,
-        search: &mut Search<'_, W>,
-        mut number: u32,
-        mut depth: usize,
-    ) -> Option<EndpointId> {
+    fn walk<W: Watch>(&self, search: &mut Search<'_, W>, mut number: u32, mut depth: usize) -> Option<EndpointId> {
         loop {
             let node = self.nodes.get(at(number))?;
             search.watch.visit();

@@ -133,11 +133,8 @@ fn slowly(text: &[u8], options: &RouteOptions) -> Vec<u8> {
 }
 
 fn options() -> impl Strategy<Value = RouteOptions> {
-    let percent = prop_oneof![
-        Just(PercentEncoding::Unreserved),
-        Just(PercentEncoding::Slashes),
-        Just(PercentEncoding::Keep)
-    ];
+    let percent =
+        prop_oneof![Just(PercentEncoding::Unreserved), Just(PercentEncoding::Slashes), Just(PercentEncoding::Keep)];
     (any::<[bool; 4]>(), percent).prop_map(|([fold, merge, dots, matrix], percent_encoding)| RouteOptions {
         case: if fold { Case::Insensitive } else { Case::Sensitive },
         duplicate_slashes: if merge { DuplicateSlashes::Merge } else { DuplicateSlashes::Keep },

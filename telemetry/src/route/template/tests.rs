@@ -39,8 +39,9 @@ fn every_notation_is_read() {
 
 #[test]
 fn mistakes_are_named_with_their_cure() {
-    let check =
-        |text: &str, expected: &str| assert_eq!(parse(text, &RouteOptions::default()).unwrap_err(), [expected], "{text}");
+    let check = |text: &str, expected: &str| {
+        assert_eq!(parse(text, &RouteOptions::default()).unwrap_err(), [expected], "{text}")
+    };
     check("", "found ``; write a path such as `/` or `/users/{id}`");
     check("users/{id}", "found `users/{id}`; start it with `/`");
     check("/users/{id", "`/users/{id`: `{id` has `{` without `}`; close the parameter");

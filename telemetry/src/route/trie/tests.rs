@@ -62,12 +62,7 @@ proptest! {
 
 #[test]
 fn texts_that_share_a_key_are_told_apart() {
-    let place = |text: &[u8], id: u32| {
-        (
-            vec![Segment::Static(text.to_vec())],
-            terminal(id),
-        )
-    };
+    let place = |text: &[u8], id: u32| (vec![Segment::Static(text.to_vec())], terminal(id));
     let texts: [&[u8]; 7] = [b"", b"a", b"a\0", b"deployment", b"deployments", b"deploymentz", b"deploymen"];
     let places: Vec<_> = texts.iter().zip(10..).map(|(text, id)| place(text, id)).collect();
     let trie = Trie::build(places.iter().map(|(segments, terminal)| (&**segments, *terminal)));

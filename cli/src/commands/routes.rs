@@ -1,0 +1,37 @@
+//! `edge-observer routes …`: from arguments to the library and to an exit code.
+
+use edge_observer::config_file;
+use edge_observer::routes::{budget, decision};
+
+use super::{print_json, print_text};
+use crate::arguments::routes::{Budget, Match, Routes, RoutesCommand};
+
+/// Runs one of the commands about routes; the result is the exit code.
+pub(super) fn run(routes: Routes) -> anyhow::Result<u8> {
+    match routes.command {
+        RoutesCommand::Match(arguments) => run_match(&arguments),
+        RoutesCommand::Budget(arguments) => run_budget(&arguments),
+    }
+}
+
+fn run_match(arguments: &Match) -> anyhow::Result<u8> {
+    let loaded = config_file::require(&arguments.config)?;
+    let explained =
+        decision::explain(&loaded.config, arguments.method.as_encoded_bytes(), arguments.path.as_encoded_bytes());
+    if arguments.json {
+        print_json(&explained.to_json())?;
+    } else {
+        print_text(explained.to_text().trim_end())?;
+    }
+    Ok(u8::from(arguments.expect.as_deref().is_some_and(|expected| expected != explained.endpoint())))
+}
+
+fn run_budget(arguments: &Budget) -> anyhow::Result<u8> {
+    let report = budget::report(&arguments.config).map_err(|problem| problem.into_error(&arguments.config))?;
+    if arguments.json {
+        print_json(&report.to_json())?;
+    } else {
+        print_text(report.to_text().trim_end())?;
+    }
+    Ok(u8::from(!report.is_within()))
+}
