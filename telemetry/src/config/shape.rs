@@ -239,6 +239,6 @@ pub(super) enum RegisteredWord {
 }
 
 /// Reads a value that the checker found sound.
-pub(super) fn read(value: Value) -> Result<Shape, serde_path_to_error::Error<serde_json::Error>> {
-    serde_path_to_error::deserialize(value)
+pub(super) fn read(value: Value) -> Result<Shape, serde_json::Error> {
+    serde_json::from_value(value)
 }

@@ -23,7 +23,10 @@ pub(super) struct Compiled {
 /// Reads the table.
 pub(super) fn compile(routes: &[RouteSpec], options: &RouteOptions) -> Result<Compiled, Vec<RouteProblem>> {
     let mut problems = Vec::new();
-    let mut places: BTreeMap<Vec<Segment>, Vec<usize>> = BTreeMap::new();
+    let mut places: BTreeMap<Vec<Segment>, usize> = BTreeMap::new();
+    // The routes of each place, in the order in which the table first names the places: endpoints are numbered so, which makes lists of labels
+    // pleasant to read.
+    let mut routes_of: Vec<Vec<(usize, &RouteSpec)>> = Vec::new();
     for (index, route) in routes.iter().enumerate() {
         let mut report = |field, message| problems.push(RouteProblem { index, field, message });
         check_methods(route, &mut report);
@@ -31,16 +34,16 @@ pub(super) fn compile(routes: &[RouteSpec], options: &RouteOptions) -> Result<Co
         match template::parse(&route.template, options) {
             Err(messages) => messages.into_iter().for_each(|message| report(RouteField::Template, message)),
             Ok(segments) => {
-                let here = places.entry(segments).or_default();
-                for other in here.iter() {
-                    if let Some(message) =
-                        routes.get(*other).and_then(|earlier| conflict(route, *other, earlier, options))
-                    {
-                        report(RouteField::Template, message);
-                        break;
-                    }
+                let place = *places.entry(segments).or_insert(routes_of.len());
+                if place == routes_of.len() {
+                    routes_of.push(Vec::new());
                 }
-                here.push(index);
+                let Some(here) = routes_of.get_mut(place) else { continue };
+                let conflicts = here.iter().find_map(|(other, earlier)| conflict(route, *other, earlier, options));
+                if let Some(message) = conflicts {
+                    report(RouteField::Template, message);
+                }
+                here.push((index, route));
             }
         }
     }
@@ -48,16 +51,8 @@ pub(super) fn compile(routes: &[RouteSpec], options: &RouteOptions) -> Result<Co
         return Err(problems);
     }
     let mut labels = Labels::default();
-    let mut order: Vec<(Vec<Segment>, Vec<usize>)> = places.into_iter().collect();
-    // Endpoints are numbered as the table has them, which makes lists of labels pleasant to read.
-    order.sort_by_key(|(_, here)| here.first().copied());
-    let places = order
-        .into_iter()
-        .map(|(segments, here)| {
-            let here: Vec<&RouteSpec> = here.iter().filter_map(|index| routes.get(*index)).collect();
-            (segments, terminal(&here, options, &mut labels))
-        })
-        .collect();
+    let terminals: Vec<Terminal> = routes_of.iter().map(|here| terminal(here, options, &mut labels)).collect();
+    let places = places.into_iter().filter_map(|(segments, place)| Some((segments, *terminals.get(place)?))).collect();
     Ok(Compiled { labels: labels.texts, places })
 }
 
@@ -157,24 +152,24 @@ impl Labels {
 }
 
 /// What the routes of one place say about each method.
-fn terminal(here: &[&RouteSpec], options: &RouteOptions, labels: &mut Labels) -> Terminal {
+fn terminal(here: &[(usize, &RouteSpec)], options: &RouteOptions, labels: &mut Labels) -> Terminal {
     let label = |route: &RouteSpec| match (options.label, &route.name) {
         (LabelStyle::Name, Some(name)) => name.clone(),
         (LabelStyle::Name, None) | (LabelStyle::Template, _) => route.template.clone(),
     };
     // Numbered as the table has them, whichever of them is looked at first below.
-    let numbers: Vec<EndpointId> = here.iter().map(|route| labels.number(&label(route))).collect();
-    let any = here.iter().zip(&numbers).find(|(route, _)| route.methods.is_none()).map(|(_, number)| *number);
+    let numbers: Vec<EndpointId> = here.iter().map(|(_, route)| labels.number(&label(route))).collect();
+    let any = here.iter().zip(&numbers).find(|((_, route), _)| route.methods.is_none()).map(|(_, number)| *number);
     let mut terminal = Terminal::new(any.unwrap_or(EndpointId::UNKNOWN));
     if let Some(any) = any {
         Method::ALL.iter().for_each(|method| terminal.declare(*method, any));
     }
-    for (route, number) in here.iter().zip(numbers) {
+    for ((_, route), number) in here.iter().zip(numbers) {
         route.methods.iter().flatten().for_each(|method| terminal.declare(*method, number));
     }
     if any.is_none() && options.undeclared_methods == UndeclaredMethods::Template {
-        let first = here.first().map(|route| (label(route), route.template.clone())).unwrap_or_default();
-        let shared = here.iter().all(|route| label(route) == first.0);
+        let first = here.first().map(|(_, route)| (label(route), route.template.clone())).unwrap_or_default();
+        let shared = here.iter().all(|(_, route)| label(route) == first.0);
         terminal.undeclared = labels.number(if shared { &first.0 } else { &first.1 });
     }
     terminal

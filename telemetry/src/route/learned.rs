@@ -129,10 +129,13 @@ pub fn has_room<'a>(admitted: impl Iterator<Item = &'a [u8]> + Clone, text: &[u8
     let mut parent: &[u8] = &[];
     for here in beginnings(text) {
         if !admitted.clone().any(|known| is_beginning(known, here)) {
-            let below = admitted.filter(|known| is_beginning(known, parent) && known.len() > parent.len());
-            let mut segments: Vec<&[u8]> = below.filter_map(|known| segment_at(known, parent.len())).collect();
-            segments.sort_unstable();
-            segments.dedup();
+            let mut segments: Vec<&[u8]> = Vec::new();
+            for known in admitted.filter(|known| is_beginning(known, parent)) {
+                let Some(segment) = segment_at(known, parent.len()) else { continue };
+                if !segments.contains(&segment) {
+                    segments.push(segment);
+                }
+            }
             return segments.len() < max_per_parent;
         }
         parent = here;

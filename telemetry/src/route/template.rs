@@ -1,5 +1,7 @@
 //! Path templates: text to segments, with every mistake named.
 
+use std::cmp::Ordering;
+
 use super::normalise::{self, is_triplet};
 use super::{MAX_SEGMENTS, RouteOptions};
 
@@ -25,7 +27,9 @@ pub(super) enum Segment {
 /// A segment of literals and parameters: `{base}...{head}`, `v{n}.json`.
 ///
 /// **Invariant:** every literal in `middle` is non-empty, and `prefix`, `middle` and `suffix` are not all empty.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// They are ordered as the partial segments of one place are tried: the most telling literals first, then by text, so that the order of the table
+/// does not matter.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Partial {
     /// Before the first parameter; may be empty.
     pub(super) prefix: Vec<u8>,
@@ -36,11 +40,26 @@ pub(super) struct Partial {
 }
 
 impl Partial {
-    /// The order in which the partial segments of one place are tried: the most telling literals first, then by text, so that the order
-    /// of the table does not matter.
-    pub(super) fn rank(&self) -> impl Ord + '_ {
-        let total = self.prefix.len() + self.suffix.len() + self.middle.iter().map(Vec::len).sum::<usize>();
-        std::cmp::Reverse((self.prefix.len(), self.suffix.len(), total, self))
+    fn total(&self) -> usize {
+        self.prefix.len() + self.suffix.len() + self.middle.iter().map(Vec::len).sum::<usize>()
+    }
+}
+
+impl Ord for Partial {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let longer = |a: usize, b: usize| b.cmp(&a);
+        longer(self.prefix.len(), other.prefix.len())
+            .then_with(|| longer(self.suffix.len(), other.suffix.len()))
+            .then_with(|| longer(self.total(), other.total()))
+            .then_with(|| other.prefix.cmp(&self.prefix))
+            .then_with(|| other.middle.cmp(&self.middle))
+            .then_with(|| other.suffix.cmp(&self.suffix))
+    }
+}
+
+impl PartialOrd for Partial {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

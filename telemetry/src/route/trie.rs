@@ -145,9 +145,7 @@ impl Trie {
                 Segment::Tail => tail = self.add_terminal(child.terminal),
             }
         }
-        // A node's children have to be neighbours, so they come before what is below them.
-        statics.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        partials.sort_by(|a, b| a.0.rank().cmp(&b.0.rank()));
+        // A node's children have to be neighbours, so they come before what is below them. Those with patterns are in their order already.
         let first_static = self.statics.len();
         for (key, text, _) in &statics {
             self.keys.push(*key);
