@@ -116,8 +116,7 @@ impl RouteTable {
     /// Every mistake in the table, each with the entry, the field and the cure.
     pub fn build(routes: &[RouteSpec], options: &RouteOptions) -> Result<Self, Vec<RouteProblem>> {
         let compiled = labels::compile(routes, options)?;
-        let trie = Trie::build(compiled.places.iter().map(|(segments, terminal)| (&**segments, *terminal)));
-        Ok(Self { labels: compiled.labels, trie, options: *options })
+        Ok(Self { trie: Trie::build(&compiled.places), labels: compiled.labels, options: *options })
     }
 
     /// The labels: `unknown`, `_overflow`, then one per distinct route label. The position is the [`EndpointId`].

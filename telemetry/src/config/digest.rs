@@ -3,16 +3,17 @@
 //! SHA-256 (FIPS 180-4) is written out here because it is needed once a configuration and a crate for it would be a good
 //! part of the module's size.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write};
 
 use serde_json::{Number, Value};
 
 /// The digest of a parsed configuration.
 pub(super) fn of(value: &Value) -> String {
-    let mut canonical = String::new();
-    write_canonical(value, &mut canonical);
+    let mut sha256 = Sha256::new();
+    // Hashing does not fail.
+    let _ = write_canonical(value, &mut sha256);
     let mut hex = String::new();
-    for byte in sha256(canonical.as_bytes()).iter().take(6) {
+    for byte in sha256.finish().iter().take(6) {
         let _ = write!(hex, "{byte:02x}");
     }
     hex
@@ -20,39 +21,37 @@ pub(super) fn of(value: &Value) -> String {
 
 /// Keys sorted, no white space, whole numbers without a fraction: a `Struct` of the proxy's API carries every number as a
 /// double, and must not change the digest.
-fn write_canonical(value: &Value, out: &mut String) {
+fn write_canonical(value: &Value, out: &mut impl Write) -> fmt::Result {
     match value {
-        Value::Null | Value::Bool(_) | Value::String(_) => {
-            let _ = write!(out, "{value}");
-        }
+        Value::Null | Value::Bool(_) | Value::String(_) => write!(out, "{value}"),
         Value::Number(number) => write_number(number, out),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                out.push(if index == 0 { '[' } else { ',' });
-                write_canonical(item, out);
+                out.write_char(if index == 0 { '[' } else { ',' })?;
+                write_canonical(item, out)?;
             }
-            out.push_str(if items.is_empty() { "[]" } else { "]" });
+            out.write_str(if items.is_empty() { "[]" } else { "]" })
         }
         Value::Object(map) => {
             // The map keeps its order when some crate in the build asks for that.
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_unstable_by_key(|(key, _)| *key);
             for (index, (key, item)) in entries.into_iter().enumerate() {
-                out.push(if index == 0 { '{' } else { ',' });
-                let _ = write!(out, "{}:", Value::from(key.as_str()));
-                write_canonical(item, out);
+                out.write_char(if index == 0 { '{' } else { ',' })?;
+                write!(out, "{}:", Value::from(key.as_str()))?;
+                write_canonical(item, out)?;
             }
-            out.push_str(if map.is_empty() { "{}" } else { "}" });
+            out.write_str(if map.is_empty() { "{}" } else { "}" })
         }
     }
 }
 
-fn write_number(number: &Number, out: &mut String) {
-    let _ = match number.as_f64() {
+fn write_number(number: &Number, out: &mut impl Write) -> fmt::Result {
+    match number.as_f64() {
         // Display of a float has no exponent and no `.0`; whole numbers below 2^53 are the same either way.
         Some(float) if number.is_f64() => write!(out, "{float}"),
         _ => write!(out, "{number}"),
-    };
+    }
 }
 
 const ROUNDS: [u32; 64] = [
@@ -122,22 +121,51 @@ const ROUNDS: [u32; 64] = [
     0xc671_78f2,
 ];
 
-fn sha256(message: &[u8]) -> [u8; 32] {
-    let mut state: [u32; 8] =
-        [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
-    let mut padded = message.to_vec();
-    padded.push(0x80);
-    padded.resize((message.len() + 9).next_multiple_of(64) - 8, 0);
-    let bits = (message.len() as u64).wrapping_mul(8);
-    padded.extend_from_slice(&bits.to_be_bytes());
-    for block in padded.chunks_exact(64) {
-        compress(&mut state, block);
+/// A hash of what is written to it, in the room of one block.
+struct Sha256 {
+    state: [u32; 8],
+    block: [u8; 64],
+    bytes: u64,
+}
+
+impl Sha256 {
+    const fn new() -> Self {
+        let state =
+            [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+        Self { state, block: [0; 64], bytes: 0 }
     }
-    let mut digest = [0; 32];
-    for (bytes, word) in digest.chunks_exact_mut(4).zip(state) {
-        bytes.copy_from_slice(&word.to_be_bytes());
+
+    fn push(&mut self, byte: u8) {
+        let at = (self.bytes % 64) as usize;
+        if let Some(slot) = self.block.get_mut(at) {
+            *slot = byte;
+        }
+        self.bytes = self.bytes.wrapping_add(1);
+        if at == 63 {
+            compress(&mut self.state, &self.block);
+        }
     }
-    digest
+
+    fn finish(mut self) -> [u8; 32] {
+        let bits = self.bytes.wrapping_mul(8);
+        self.push(0x80);
+        while self.bytes % 64 != 56 {
+            self.push(0);
+        }
+        bits.to_be_bytes().into_iter().for_each(|byte| self.push(byte));
+        let mut digest = [0; 32];
+        for (bytes, word) in digest.chunks_exact_mut(4).zip(self.state) {
+            bytes.copy_from_slice(&word.to_be_bytes());
+        }
+        digest
+    }
+}
+
+impl Write for Sha256 {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.bytes().for_each(|byte| self.push(byte));
+        Ok(())
+    }
 }
 
 fn compress(state: &mut [u32; 8], block: &[u8]) {
@@ -168,6 +196,12 @@ fn compress(state: &mut [u32; 8], block: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn sha256(message: &[u8]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        message.iter().for_each(|byte| hash.push(*byte));
+        hash.finish()
+    }
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -200,7 +234,7 @@ mod tests {
             serde_json::from_str(r#"{"b": [1.0, 2.5, 1e3, -0.01, []], "a": {"z": null, "y": "\u00e9\n\""}, "c": {}}"#)
                 .unwrap();
         let mut out = String::new();
-        write_canonical(&value, &mut out);
+        write_canonical(&value, &mut out).unwrap();
         assert_eq!(out, "{\"a\":{\"y\":\"é\\n\\\"\",\"z\":null},\"b\":[1,2.5,1000,-0.01,[]],\"c\":{}}");
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::template::{self, Segment};
-use super::trie::Terminal;
+use super::trie::{Place, Terminal};
 use super::{
     Case, EndpointId, LabelStyle, OVERFLOW_LABEL, RouteField, RouteOptions, RouteProblem, RouteSpec, UNKNOWN_LABEL,
     UndeclaredMethods,
@@ -17,7 +17,8 @@ const MAX_NAME: usize = 200;
 #[derive(Debug)]
 pub(super) struct Compiled {
     pub(super) labels: Vec<Box<str>>,
-    pub(super) places: Vec<(Vec<Segment>, Terminal)>,
+    /// **Invariant:** sorted by their segments, no two the same.
+    pub(super) places: Vec<Place>,
 }
 
 /// Reads the table.

@@ -5,8 +5,6 @@
 //! visits a node at most once: its cost is bounded by the size of the table, whatever the path. The form of the path with the other slash at
 //! its end is looked at on the way, where the search passes it anyhow.
 
-use std::collections::BTreeMap;
-
 use super::split::Split;
 use super::template::{Partial, Segment};
 use super::{EndpointId, TrailingSlash};
@@ -93,23 +91,12 @@ pub(super) struct Trie {
     terminals: Vec<Terminal>,
 }
 
-/// The trie while it is built.
-#[derive(Default)]
-struct Builder {
-    children: BTreeMap<Segment, Builder>,
-    terminal: Option<Terminal>,
-}
+/// A template's segments, and what stands at their end.
+pub(super) type Place = (Vec<Segment>, Terminal);
 
 impl Trie {
-    pub(super) fn build<'a>(templates: impl Iterator<Item = (&'a [Segment], Terminal)>) -> Self {
-        let mut root = Builder::default();
-        for (segments, terminal) in templates {
-            let mut place = &mut root;
-            for segment in segments {
-                place = place.children.entry(segment.clone()).or_default();
-            }
-            place.terminal = Some(terminal);
-        }
+    /// Builds the trie of places that are sorted by their segments, no two of them the same.
+    pub(super) fn build(places: &[Place]) -> Self {
         let mut trie = Trie {
             nodes: Vec::new(),
             keys: Vec::new(),
@@ -119,14 +106,20 @@ impl Trie {
             partials: Vec::new(),
             terminals: Vec::new(),
         };
-        trie.flatten(root);
+        trie.add_node(places, 0);
         trie
     }
 
-    /// Appends a node and everything below it; gives back its number. The depth is that of a template, which is bounded.
-    fn flatten(&mut self, from: Builder) -> u32 {
+    /// Appends the node that these places share after `depth` segments, and everything below it; gives back its number. The depth is that of a
+    /// template, which is bounded.
+    fn add_node(&mut self, places: &[Place], depth: usize) -> u32 {
         let number = index(self.nodes.len());
-        let terminal = self.add_terminal(from.terminal);
+        // A place that ends here is sorted before those that go on.
+        let (here, below) = match places.split_first() {
+            Some((first, rest)) if first.0.len() == depth => (Some(first.1), rest),
+            _ => (None, places),
+        };
+        let terminal = self.add_terminal(here);
         self.nodes.push(Node {
             statics: (0, 0),
             slots: (0, 0),
@@ -136,41 +129,47 @@ impl Trie {
             terminal,
             slash: NONE,
         });
-        let (mut statics, mut partials, mut parameter, mut tail) = (Vec::new(), Vec::new(), NONE, NONE);
-        for (segment, child) in from.children {
-            match segment {
-                Segment::Static(text) => statics.push((key(&text), text, child)),
-                Segment::Partial(pattern) => partials.push((pattern, child)),
-                Segment::Parameter => parameter = self.flatten(child),
-                Segment::Tail => tail = self.add_terminal(child.terminal),
-            }
-        }
-        // A node's children have to be neighbours, so they come before what is below them. Those with patterns are in their order already.
+        // A node's children have to be neighbours, so they come before what is below them. Partial segments are sorted as they are tried.
         let first_static = self.statics.len();
-        for (key, text, _) in &statics {
-            self.keys.push(*key);
-            self.statics.push(Static { length: index(text.len()), rest: index(self.texts.len()), node: NONE });
-            self.texts.extend_from_slice(text.get(8..).unwrap_or_default());
-        }
-        let slots = self.add_slots(first_static);
         let first_partial = self.partials.len();
-        let statics_end = self.statics.len();
-        let mut below = Vec::with_capacity(partials.len());
-        for (pattern, child) in partials {
-            self.partials.push(PartialChild { pattern, node: NONE });
-            below.push(child);
-        }
-        let partials_end = self.partials.len();
-        for (offset, (_, _, child)) in statics.into_iter().enumerate() {
-            let node = self.flatten(child);
-            if let Some(entry) = self.statics.get_mut(first_static + offset) {
-                entry.node = node;
+        for group in children(below, depth) {
+            match group.first().and_then(|place| place.0.get(depth)) {
+                Some(Segment::Static(text)) => {
+                    self.keys.push(key(text));
+                    self.statics.push(Static { length: index(text.len()), rest: index(self.texts.len()), node: NONE });
+                    self.texts.extend_from_slice(text.get(8..).unwrap_or_default());
+                }
+                Some(Segment::Partial(pattern)) => {
+                    self.partials.push(PartialChild { pattern: pattern.clone(), node: NONE });
+                }
+                Some(Segment::Parameter | Segment::Tail) | None => {}
             }
         }
-        for (offset, child) in below.into_iter().enumerate() {
-            let node = self.flatten(child);
-            if let Some(entry) = self.partials.get_mut(first_partial + offset) {
-                entry.node = node;
+        let (statics_end, partials_end) = (self.statics.len(), self.partials.len());
+        let slots = self.add_slots(first_static);
+        let (mut next_static, mut next_partial, mut parameter, mut tail) = (first_static, first_partial, NONE, NONE);
+        for group in children(below, depth) {
+            let Some(segment) = group.first().and_then(|place| place.0.get(depth)) else { continue };
+            if *segment == Segment::Tail {
+                tail = self.add_terminal(group.first().map(|place| place.1));
+                continue;
+            }
+            let child = self.add_node(group, depth + 1);
+            match segment {
+                Segment::Static(_) => {
+                    if let Some(entry) = self.statics.get_mut(next_static) {
+                        entry.node = child;
+                    }
+                    next_static += 1;
+                }
+                Segment::Partial(_) => {
+                    if let Some(entry) = self.partials.get_mut(next_partial) {
+                        entry.node = child;
+                    }
+                    next_partial += 1;
+                }
+                Segment::Parameter => parameter = child,
+                Segment::Tail => {}
             }
         }
         let slash = self.end_of_empty_child(first_static..statics_end);
@@ -424,6 +423,11 @@ impl Trie {
         search.other = search.other.or(declared);
         search.other_undeclared = search.other_undeclared.or(Some(terminal.undeclared));
     }
+}
+
+/// The runs of places that have the same segment at `depth`.
+fn children(places: &[Place], depth: usize) -> impl Iterator<Item = &[Place]> {
+    places.chunk_by(move |a, b| a.0.get(depth) == b.0.get(depth))
 }
 
 /// What [`Trie::find`] found.
