@@ -1,5 +1,7 @@
 //! What can be asked for on the command line.
 
+pub(crate) mod routes;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -28,6 +30,8 @@ pub(crate) enum Command {
     Up(Up),
     /// Check plugin configurations: every mistake at once, or what they amount to.
     Check(Check),
+    /// See what a route table does with real paths.
+    Routes(routes::Routes),
     /// Send the requests of an access log through the filter and compare its counts with the log.
     ///
     /// The log is in the common or combined format. The upstream answers each request with the log's own status and size.

@@ -1,5 +1,7 @@
 //! The commands: from arguments to the library and to an exit code.
 
+mod routes;
+
 use std::io::Write as _;
 
 use anyhow::Context as _;
@@ -20,6 +22,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<u8> {
     match arguments.command {
         Command::Up(up) => run_up(up),
         Command::Check(check) => run_check(&check),
+        Command::Routes(routes) => routes::run(routes),
         Command::Replay(replay) => run_replay(replay),
         Command::Tools(tools) => run_tools(&tools),
     }

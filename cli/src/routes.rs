@@ -1,0 +1,3 @@
+//! `edge-observer routes`: what a route table does with real paths.
+
+pub mod coverage;
