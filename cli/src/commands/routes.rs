@@ -13,8 +13,7 @@ pub(super) fn run(routes: Routes) -> anyhow::Result<u8> {
 }
 
 fn run_try(arguments: Try) -> anyhow::Result<u8> {
-    let options =
-        CoverageOptions { config: arguments.config, access_log: arguments.access_log, quiet: arguments.json };
+    let options = CoverageOptions { config: arguments.config, access_log: arguments.access_log, quiet: arguments.json };
     let coverage = coverage::run(&options)?;
     if arguments.json {
         print_json(&serde_json::to_value(&coverage)?)?;

@@ -236,7 +236,8 @@ struct Pass {
 
 impl Pass {
     fn new(loaded: &Loaded, keep_covered: bool) -> anyhow::Result<Self> {
-        let probe = Probe::new().map_err(|problems| anyhow!("{}", problems.first().map_or(String::new(), ToString::to_string)))?;
+        let probe = Probe::new()
+            .map_err(|problems| anyhow!("{}", problems.first().map_or(String::new(), ToString::to_string)))?;
         Ok(Self {
             runner: Runner::new(loaded.config.clone()),
             probe,
@@ -266,8 +267,7 @@ impl Pass {
             self.reasons.entry((endpoint, reason)).or_insert_with(|| (0, shown())).0 += 1;
         }
         if reach == Reach::Path {
-            let store =
-                if matches!(request.status, 404 | 405) { &mut self.refused } else { &mut self.paths };
+            let store = if matches!(request.status, 404 | 405) { &mut self.refused } else { &mut self.paths };
             store.add(&self.probe, method, path_of(&request.target), request.status);
         }
     }
@@ -288,11 +288,8 @@ impl Pass {
         for store in self.covered.iter().chain([&self.paths, &self.refused]) {
             for (path, answers) in store.replay() {
                 for (method, status, requests) in answers.iter() {
-                    let request = Request {
-                        method: method.as_str().as_bytes().into(),
-                        target: path.as_slice().into(),
-                        status,
-                    };
+                    let request =
+                        Request { method: method.as_str().as_bytes().into(), target: path.as_slice().into(), status };
                     each(&request, requests);
                 }
             }
@@ -309,9 +306,11 @@ impl Pass {
         });
         let labels = config.routes().table().labels();
         let seen: BTreeMap<EndpointId, u64> = self.runner.counts().map(|(id, count)| (id, count.requests)).collect();
-        let idle = labels.iter().enumerate().skip(2).filter(|(index, _)| {
-            !u32::try_from(*index).is_ok_and(|index| seen.contains_key(&EndpointId(index)))
-        });
+        let idle = labels
+            .iter()
+            .enumerate()
+            .skip(2)
+            .filter(|(index, _)| !u32::try_from(*index).is_ok_and(|index| seen.contains_key(&EndpointId(index))));
         let mut endpoints: Vec<EndpointRow> = self
             .runner
             .counts()

@@ -24,7 +24,7 @@ mod tree;
 use std::collections::BTreeMap;
 
 use telemetry::method::Method;
-use telemetry::route::{RouteOptions, RouteSpec, TrailingSlash};
+use telemetry::route::{Case, RouteOptions, RouteSpec, TrailingSlash};
 
 use self::known::Known;
 use self::names::Names;
@@ -38,6 +38,8 @@ const MIN_REQUESTS: u64 = 3;
 const MIN_PATHS: u64 = 2;
 /// Rare words that make a parameter below another one.
 const MIN_RARE: usize = 5;
+/// So many values of the parameters above tell words and values apart; that words are many says nothing more then.
+const WELL_SEEN: u64 = 8;
 /// Words that make a parameter where nothing else speaks for it but that they are alike.
 const MIN_WORDS: usize = 16;
 /// The same where most of them have digits or hyphens.
@@ -64,13 +66,23 @@ pub(super) fn templates<'a>(
 ) -> Vec<Found> {
     let mut root = Node::default();
     for path in paths {
-        if let Some(evidence) = Ends::of(path) {
-            root.insert(&path.segments, &evidence);
+        let Some(evidence) = Ends::of(path) else { continue };
+        match options.case {
+            Case::Sensitive => root.insert(&path.segments, &evidence),
+            Case::Insensitive => {
+                let folded: Vec<Segment> = path.segments.iter().map(folded).collect();
+                root.insert(&folded, &evidence);
+            }
         }
     }
     let mut walk = Walk { strict: options.trailing_slash == TrailingSlash::Strict, found: BTreeMap::new() };
-    walk.node(root, &mut Names::default(), &Known::new(specs));
+    walk.node(root, &mut Names::default(), &Known::new(specs, options.case));
     walk.found.into_iter().map(|(template, mask)| Found { template, methods: tree::methods(mask) }).collect()
+}
+
+/// A segment whose case says nothing.
+fn folded(segment: &Segment) -> Segment {
+    Segment { class: segment.class, text: segment.text.to_ascii_lowercase().into() }
 }
 
 struct Walk {
@@ -134,8 +146,7 @@ impl Walk {
     /// The template of the paths that end here, in the form that more of the requests have, or both where they are two paths.
     fn ends(&mut self, plain: &Ends, slash: &Ends, names: &Names) {
         let mut put = |ends: &Ends, slash: bool| {
-            let enough =
-                if names.has_parameter() { ends.paths >= MIN_PATHS } else { ends.requests >= MIN_REQUESTS };
+            let enough = if names.has_parameter() { ends.paths >= MIN_PATHS } else { ends.requests >= MIN_REQUESTS };
             if enough && ends.methods != 0 {
                 *self.found.entry(names.template(slash)).or_insert(0) |= ends.methods;
             }
@@ -162,6 +173,8 @@ fn part(node: &mut Node, depth: usize, known: &Known<'_>) -> Parts {
         match segment.class {
             Class::Word if known.is_literal(&segment.text) => parts.statics.push((segment, child)),
             Class::Word => words.push((segment, child)),
+            // A parameter at the root takes every page that a scanner can think of; odd bytes are no reason for one.
+            Class::Opaque if depth == 0 => {}
             Class::Typed(_) | Class::Opaque => typed.push((segment, child)),
         }
     }
@@ -242,9 +255,16 @@ fn values(words: &[(Segment, Node)], depth: usize, contexts: u64, configured: bo
         }
     }
     let inner = select(&|_, child| !child.children.is_empty());
-    let group = similar::group(words, &inner);
+    // A value is followed by a word, a collection by a value. So plain words have to share what comes next; what comes later collections share
+    // as well: `/pods/7/status`, `/jobs/7/status`.
+    let well_seen = contexts >= WELL_SEEN;
+    let levels = if slugs(&inner) && !well_seen { similar::LEVELS } else { 1 };
+    let group = similar::group(words, &inner, levels);
     if enough(&group) && 2 * group.len() >= inner.len() && (depth > 0 || group.len() >= MIN_WORDS) {
         return Some(group);
+    }
+    if well_seen {
+        return None;
     }
     if inner.len() >= MANY_WORDS {
         return Some(inner);

@@ -80,7 +80,9 @@ impl Log {
             reader.fill_buf().map_err(|error| Usage::error(format!("cannot read {}: {error}", path.display())))?;
         if start.starts_with(&[0x1f, 0x8b]) {
             let name = path.display();
-            return Err(Usage::error(format!("{name} is compressed; unpack it, or use `zcat FILE | … --access-log -`")));
+            return Err(Usage::error(format!(
+                "{name} is compressed; unpack it, or use `zcat FILE | … --access-log -`"
+            )));
         }
         Ok(Self { reader: Box::new(reader), size })
     }
@@ -102,11 +104,7 @@ impl Log {
     }
 }
 
-fn read(
-    reader: &mut dyn BufRead,
-    progress: &mut Progress,
-    each: &mut dyn FnMut(&Request<'_>),
-) -> io::Result<Reading> {
+fn read(reader: &mut dyn BufRead, progress: &mut Progress, each: &mut dyn FnMut(&Request<'_>)) -> io::Result<Reading> {
     let mut reading = Reading::default();
     let mut line = Vec::new();
     while let Some((bytes, whole)) = next_line(reader, &mut line)? {
@@ -194,7 +192,9 @@ fn json(line: &[u8]) -> Result<Request<'_>, Unread> {
         match (bytes(found.method), bytes(found.path)) {
             (Some(method), Some(target)) => Ok(Request { method, target, status }),
             // A request that the proxy refused before it had a head.
-            (None, None) if status != 0 => Ok(Request { method: Cow::Borrowed(b""), target: Cow::Borrowed(b""), status }),
+            (None, None) if status != 0 => {
+                Ok(Request { method: Cow::Borrowed(b""), target: Cow::Borrowed(b""), status })
+            }
             _ => Err(Unread::OtherJson),
         }
     };
@@ -281,7 +281,11 @@ mod tests {
         check("hello", Err(Unread::Line(Skip::NotALogLine)));
         assert_eq!(request(b"{\"method\":\"GET\",\"path\":\"/\xff\",\"status\":200}").unwrap().status, 200);
         assert_eq!(request(b"\xff\xfe"), Err(Unread::Line(Skip::NotALogLine)));
-        let deep = format!("{{\"method\":\"GET\",\"path\":\"/\",\"status\":200,\"x\":{}{}}}", "[".repeat(50_000), "]".repeat(50_000));
+        let deep = format!(
+            "{{\"method\":\"GET\",\"path\":\"/\",\"status\":200,\"x\":{}{}}}",
+            "[".repeat(50_000),
+            "]".repeat(50_000)
+        );
         assert!(matches!(of(&deep), Ok(_) | Err(Unread::NotJson)));
     }
 

@@ -262,7 +262,8 @@ mod tests {
 
     #[test]
     fn the_same_log_leaves_the_same_paths() {
-        let run = || filled(50, (0..3_000).map(|n| format!("/a{n}b/c"))).iter().map(|(p, _)| p.to_vec()).collect::<Vec<_>>();
+        let run =
+            || filled(50, (0..3_000).map(|n| format!("/a{n}b/c"))).iter().map(|(p, _)| p.to_vec()).collect::<Vec<_>>();
         assert_eq!(run(), run());
     }
 }

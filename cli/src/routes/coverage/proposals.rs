@@ -90,7 +90,10 @@ pub(super) fn test(
         let all = found.len();
         found.retain(|found| !trial.thieves.contains(&found.template));
         if found.len() == all {
-            bail!("a proposal changes the label of {}; please report this log", trial.thieves.iter().next().map_or("", |t| t));
+            bail!(
+                "a proposal changes the label of {}; please report this log",
+                trial.thieves.iter().next().map_or("", |t| t)
+            );
         }
     }
 }
@@ -109,7 +112,8 @@ fn with(text: &str, before: &Config, found: &mut Vec<Found>) -> anyhow::Result<O
             Some(entries) => entries.extend(added),
             None => bail!("the configuration has no place for routes"),
         }
-        if let Some(budget) = section(section(Some(&mut value), "metrics", || json!({})), "series_budget", || json!(0)) {
+        if let Some(budget) = section(section(Some(&mut value), "metrics", || json!({})), "series_budget", || json!(0))
+        {
             *budget = json!(MAX_BUDGET);
         }
         let errors = match Config::from_value(value) {

@@ -31,12 +31,14 @@ impl Coverage {
         self.write_endpoints(out, limit)?;
         self.write_uncovered(out, limit)?;
         self.write_series(out)?;
-        if self.idle.is_empty() {
-            writeln!(out, "\nevery configured endpoint got a request")?;
-        } else {
+        writeln!(out)?;
+        if self.idle.is_empty() && self.configured > 0 {
+            writeln!(out, "every configured endpoint got a request")?;
+        }
+        if !self.idle.is_empty() {
             let (idle, configured) = (count(self.idle.len() as u64), count(self.configured));
             let hint = if all { ":" } else { " (--all lists them)" };
-            writeln!(out, "\n{idle} of {configured} configured endpoints got no request{hint}")?;
+            writeln!(out, "{idle} of {configured} configured endpoints got no request{hint}")?;
             for label in self.idle.iter().filter(|_| all) {
                 writeln!(out, "{}", printable(label))?;
             }
@@ -72,8 +74,7 @@ impl Coverage {
             .into_iter()
             .filter(|(name, value)| !rare.contains(name) || self.endpoints.iter().any(|row| value(row) > 0))
             .collect();
-        let mut headers =
-            vec![("endpoint", Column::Text), ("requests", Column::Number), ("share", Column::Number)];
+        let mut headers = vec![("endpoint", Column::Text), ("requests", Column::Number), ("share", Column::Number)];
         headers.extend(shown.iter().map(|(name, _)| (*name, Column::Number)));
         headers.push(("", Column::Text));
         let mut table = Table::new(headers);
@@ -172,15 +173,18 @@ impl Coverage {
             )?;
         }
         let now = self.series.iter().fold(0u64, |sum, row| sum.saturating_add(row.at_most));
+        let (cost, room) = (after.series_at_most.saturating_sub(now), after.series_budget.saturating_sub(now));
         let (now, then, budget) = (count(now), count(after.series_at_most), count(after.series_budget));
         if after.series_at_most <= after.series_budget {
-            writeln!(out, "series at most: {now} → {then} of {budget} allowed (metrics.series_budget)")
-        } else {
-            writeln!(
-                out,
-                "series at most: {now} → {then}, over the {budget} allowed; raise metrics.series_budget, or take fewer of them"
-            )
+            return writeln!(out, "series at most: {now} → {then} of {budget} allowed (metrics.series_budget)");
         }
+        // Each endpoint costs the same.
+        let each = (cost / (self.proposals.len() as u64).max(1)).max(1);
+        writeln!(
+            out,
+            "series at most: {now} → {then}, over the {budget} allowed; raise metrics.series_budget to {then}, or take at most {} of them",
+            count(room / each)
+        )
     }
 }
 

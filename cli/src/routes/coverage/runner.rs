@@ -53,14 +53,10 @@ impl Runner {
     pub(super) fn run(&mut self, request: &Request<'_>) -> EndpointId {
         let Self { filter, state, pools, counts } = self;
         let some = |bytes| Some(bytes).filter(|bytes: &&[u8]| !bytes.is_empty());
-        let head = RequestHead {
-            method: some(&request.method),
-            path: some(&request.target),
-            ..RequestHead::default()
-        };
-        // Neither the ID nor the time has a part in routes, so both are constants.
+        let head = RequestHead { method: some(&request.method), path: some(&request.target), ..RequestHead::default() };
+        // Neither the ID nor the time has a part in routes, so both are constants. A duration of nothing would leave its sum without a series.
         let info = filter.on_request(state, &head, &Sender::default(), [0; 16], 0);
-        let end = StreamEnd { status: Some(request.status), duration_ns: Some(0), ..StreamEnd::default() };
+        let end = StreamEnd { status: Some(request.status), duration_ns: Some(1_000), ..StreamEnd::default() };
         let logged = filter.on_log(state, Some(&info), &end, &mut |pool, item| {
             let pooled = pools.entry(pool).or_default();
             match propose(Some(pooled), item, filter.pool_cap(pool)) {

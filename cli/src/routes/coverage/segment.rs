@@ -72,7 +72,8 @@ impl Probe {
     pub(super) fn reach(&self, target: &[u8]) -> Reach {
         match self.any.find(Method::Get, target, &mut PlaceholderBuffer::default()) {
             RouteMatch::Endpoint(EndpointId::UNKNOWN) => {
-                let long = target.len() > MAX_PATH || target.iter().filter(|byte| **byte == b'/').count() > MAX_SEGMENTS;
+                let long =
+                    target.len() > MAX_PATH || target.iter().filter(|byte| **byte == b'/').count() > MAX_SEGMENTS;
                 if long { Reach::TooLong } else { Reach::NoPath }
             }
             _ => Reach::Path,

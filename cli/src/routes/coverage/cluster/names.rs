@@ -102,14 +102,17 @@ fn singular(word: &str) -> String {
     if let Some(stem) = word.strip_suffix("ies").filter(|stem| stem.len() > 1) {
         return format!("{stem}y");
     }
-    for ending in ["sses", "shes", "ches", "xes", "uses", "lyses"] {
-        if let Some(stem) = word.strip_suffix(ending) {
-            let cut = match ending {
-                "lyses" => return format!("{stem}lysis"),
-                other => other.strip_suffix("es").unwrap_or(other),
-            };
-            return format!("{stem}{cut}");
-        }
+    let endings = [
+        ("caches", "cache"),
+        ("lyses", "lysis"),
+        ("tuses", "tus"),
+        ("sses", "ss"),
+        ("shes", "sh"),
+        ("ches", "ch"),
+        ("xes", "x"),
+    ];
+    if let Some((stem, ending)) = endings.iter().find_map(|(many, one)| Some((word.strip_suffix(many)?, one))) {
+        return format!("{stem}{ending}");
     }
     match word.strip_suffix('s') {
         Some(stem) if stem.len() > 1 && !keep.iter().any(|ending| word.ends_with(ending)) => stem.to_owned(),

@@ -6,18 +6,18 @@ use super::tree::Node;
 use crate::routes::coverage::segment::{Class, Segment};
 
 /// How far below a place words are compared.
-const LEVELS: usize = 3;
+pub(super) const LEVELS: usize = 3;
 
 /// A word, so many levels below.
 type Feature<'a> = (usize, &'a str);
 
-/// Of these words, those most of whose paths go through words that are found below many of the others as well.
-pub(super) fn group(words: &[(Segment, Node)], inner: &[usize]) -> Vec<usize> {
+/// Of these words, those most of whose paths go through words that are found below many of the others as well, so many levels down.
+pub(super) fn group(words: &[(Segment, Node)], inner: &[usize], levels: usize) -> Vec<usize> {
     let mut frequency: BTreeMap<Feature<'_>, usize> = BTreeMap::new();
     let nodes = || inner.iter().filter_map(|index| words.get(*index).map(|(_, node)| (*index, node)));
     for (_, node) in nodes() {
         let mut features = BTreeSet::new();
-        collect(node, 1, &mut features);
+        collect(node, 1, levels, &mut features);
         for feature in features {
             *frequency.entry(feature).or_insert(0) += 1;
         }
@@ -33,13 +33,13 @@ pub(super) fn group(words: &[(Segment, Node)], inner: &[usize]) -> Vec<usize> {
         .collect()
 }
 
-fn collect<'a>(node: &'a Node, level: usize, features: &mut BTreeSet<Feature<'a>>) {
+fn collect<'a>(node: &'a Node, level: usize, levels: usize, features: &mut BTreeSet<Feature<'a>>) {
     for (segment, child) in &node.children {
         if segment.class == Class::Word {
             features.insert((level, &segment.text));
         }
-        if level < LEVELS {
-            collect(child, level + 1, features);
+        if level < levels {
+            collect(child, level + 1, levels, features);
         }
     }
 }
@@ -48,7 +48,7 @@ fn collect<'a>(node: &'a Node, level: usize, features: &mut BTreeSet<Feature<'a>
 fn shared_paths(node: &Node, level: usize, on: bool, shared: &BTreeMap<Feature<'_>, usize>) -> (u64, u64) {
     let (mut hits, mut all) = (0, 0);
     for (segment, child) in &node.children {
-        let on = on || (level <= LEVELS && shared.contains_key(&(level, &*segment.text)));
+        let on = on || shared.contains_key(&(level, &*segment.text));
         let here = child.here().paths;
         let below = shared_paths(child, level + 1, on, shared);
         hits += below.0 + if on { here } else { 0 };

@@ -8,8 +8,17 @@ use crate::routes::coverage::paths::KnownPath;
 use crate::routes::coverage::segment::{Class, Segment};
 
 /// Files and folders that only scanners ask for; a server that has them answers with 2xx.
-const SCANNERS: [&str; 9] =
-    ["wp-login.php", "wp-admin", "wp-content", "wp-includes", "xmlrpc.php", "phpmyadmin", "cgi-bin", "boaform", "actuator"];
+const SCANNERS: [&str; 9] = [
+    "wp-login.php",
+    "wp-admin",
+    "wp-content",
+    "wp-includes",
+    "xmlrpc.php",
+    "phpmyadmin",
+    "cgi-bin",
+    "boaform",
+    "actuator",
+];
 
 /// Paths that end at one place.
 #[derive(Debug, Clone, Default)]
