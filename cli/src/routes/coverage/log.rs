@@ -71,7 +71,7 @@ impl Log {
         if metadata.is_dir() {
             return Err(Usage::error(format!("{} is a folder; name a file in it", path.display())));
         }
-        Self::new(Box::new(file), metadata.is_file().then(|| metadata.len()), path)
+        Self::new(Box::new(file), metadata.is_file().then_some(metadata.len()), path)
     }
 
     fn new(reader: Box<dyn Read>, size: Option<u64>, path: &Path) -> anyhow::Result<Self> {

@@ -18,7 +18,7 @@ use super::segment::path_of;
 /// What `metrics.series_budget` can be at most.
 const MAX_BUDGET: u64 = 10_000_000;
 /// Paths of a proposal that are told apart.
-const MAX_COUNTED: usize = 100_000;
+pub(super) const MAX_COUNTED: usize = 100_000;
 /// Examples shown of each.
 const EXAMPLES: usize = 3;
 
@@ -214,8 +214,10 @@ impl<'a> Trial<'a> {
         path.hash(&mut hasher);
         if self.counted < 20 * MAX_COUNTED && gain.paths.len() < MAX_COUNTED && gain.paths.insert(hasher.finish()) {
             self.counted += 1;
-            if gain.examples.len() < EXAMPLES {
-                gain.examples.insert(path.escape_ascii().to_string());
+            // The first in alphabetical order, whatever the order of the log.
+            gain.examples.insert(path.escape_ascii().to_string());
+            if gain.examples.len() > EXAMPLES {
+                gain.examples.pop_last();
             }
         }
     }

@@ -2,11 +2,15 @@
 
 use std::fmt::Write as _;
 
+use super::proposals::MAX_COUNTED;
 use super::{Coverage, EndpointRow, ShapeRow};
 use crate::table::{Column, Table, count, percent, plural, printable};
 
 /// How long an example may be in a table.
 const WIDTH: usize = 60;
+
+/// A column's value.
+type Value = fn(&EndpointRow) -> u64;
 
 impl Coverage {
     /// The result for people: the first `top` rows of each table, or with `all` every endpoint, those without a request too.
@@ -60,7 +64,7 @@ impl Coverage {
 
     fn write_endpoints(&self, out: &mut String, limit: usize) -> std::fmt::Result {
         // A column for what hardly ever comes is there only when it came.
-        let columns: [(&str, fn(&EndpointRow) -> u64); 7] = [
+        let columns: [(&str, Value); 7] = [
             ("1xx", |row| row.by_class[0]),
             ("2xx", |row| row.by_class[1]),
             ("3xx", |row| row.by_class[2]),
@@ -144,7 +148,8 @@ impl Coverage {
         for route in self.proposals.iter().take(limit) {
             let methods = if route.methods.is_empty() { "any".to_owned() } else { route.methods.join(" ") };
             let examples = cut(&route.examples.iter().map(|example| cut(example)).collect::<Vec<_>>().join("  "));
-            table.row([route.template.clone(), count(route.requests), count(route.paths), methods, examples]);
+            let paths = count(route.paths) + if route.paths >= MAX_COUNTED as u64 { "+" } else { "" };
+            table.row([route.template.clone(), count(route.requests), paths, methods, examples]);
         }
         write!(out, "\n{}", table.render())?;
         let rest = self.proposals.get(limit.min(self.proposals.len())..).unwrap_or_default();

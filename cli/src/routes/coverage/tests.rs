@@ -49,10 +49,6 @@ fn recovered(requests: usize, seed: u64) -> (f64, f64) {
     let wanted: BTreeSet<String> = routes.iter().map(|(_, path)| shape(path)).collect();
     let found: BTreeSet<String> = coverage.proposals.iter().map(|route| shape(&route.template)).collect();
     let both = wanted.intersection(&found).count() as f64;
-    if std::env::var_os("SHOW_TEMPLATES").is_some() {
-        wanted.difference(&found).for_each(|shape| println!("missed {shape}"));
-        found.difference(&wanted).for_each(|shape| println!("wrong  {shape}"));
-    }
     (both / wanted.len() as f64, both / found.len() as f64)
 }
 
