@@ -31,6 +31,7 @@ pub(crate) enum Command {
     /// Check plugin configurations: every mistake at once, or what they amount to.
     Check(Check),
     /// Make a route table, see what it does with real paths, and what it costs.
+    #[command(subcommand)]
     Routes(routes::Routes),
     /// Send the requests of an access log through the filter and compare its counts with the log.
     ///

@@ -1,16 +1,18 @@
 //! `edge-observer routes …`: from arguments to the library and to an exit code.
 
 use edge_observer::config_file;
+use edge_observer::routes::coverage::{self, CoverageOptions};
 use edge_observer::routes::{budget, decision};
 
 use super::{print_json, print_text};
-use crate::arguments::routes::{Budget, Match, Routes, RoutesCommand};
+use crate::arguments::routes::{Budget, Match, Routes, Try};
 
 /// Runs one of the commands about routes; the result is the exit code.
 pub(super) fn run(routes: Routes) -> anyhow::Result<u8> {
-    match routes.command {
-        RoutesCommand::Match(arguments) => run_match(&arguments),
-        RoutesCommand::Budget(arguments) => run_budget(&arguments),
+    match routes {
+        Routes::Match(arguments) => run_match(&arguments),
+        Routes::Try(arguments) => run_try(arguments),
+        Routes::Budget(arguments) => run_budget(&arguments),
     }
 }
 
@@ -24,6 +26,18 @@ fn run_match(arguments: &Match) -> anyhow::Result<u8> {
         print_text(explained.to_text().trim_end())?;
     }
     Ok(u8::from(arguments.expect.as_deref().is_some_and(|expected| expected != explained.endpoint())))
+}
+
+fn run_try(arguments: Try) -> anyhow::Result<u8> {
+    let options = CoverageOptions { config: arguments.config, access_log: arguments.access_log, quiet: arguments.json };
+    let coverage = coverage::run(&options)?;
+    if arguments.json {
+        print_json(&serde_json::to_value(&coverage)?)?;
+    } else {
+        let top = usize::try_from(arguments.top)?;
+        print_text(coverage.to_text(top, arguments.all).trim_end())?;
+    }
+    Ok(0)
 }
 
 fn run_budget(arguments: &Budget) -> anyhow::Result<u8> {
