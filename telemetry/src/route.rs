@@ -19,6 +19,8 @@ mod labels;
 mod learned;
 mod normalise;
 mod options;
+#[cfg(feature = "tools")]
+mod overlap;
 mod placeholder;
 mod problem;
 mod split;
@@ -27,6 +29,8 @@ mod trie;
 
 pub use learned::Learned;
 pub use options::{Case, LabelStyle, RouteOptions, RouteSpec, TrailingSlash, Unmatched};
+#[cfg(feature = "tools")]
+pub use overlap::{Overlap, OverlapKind, Overlaps, overlaps};
 pub use placeholder::PlaceholderBuffer;
 pub use problem::{RouteField, RouteProblem};
 
