@@ -1,5 +1,7 @@
 //! What can be asked for on the command line.
 
+pub(crate) mod routes;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -32,6 +34,9 @@ pub(crate) enum Command {
     ///
     /// The log is in the common or combined format. The upstream answers each request with the log's own status and size.
     Replay(Replay),
+    /// The route table: where it comes from and what it does.
+    #[command(subcommand)]
+    Routes(routes::Routes),
     /// Show where Envoy and Prometheus come from.
     Tools(Tools),
 }

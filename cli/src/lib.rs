@@ -10,6 +10,7 @@ pub mod load;
 pub mod proxy;
 pub mod quantile;
 pub mod replay;
+pub mod routes;
 pub mod sample_api;
 pub mod scrape;
 pub mod table;

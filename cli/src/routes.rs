@@ -1,0 +1,3 @@
+//! `edge-observer routes`: where the route table comes from.
+
+pub mod import;
