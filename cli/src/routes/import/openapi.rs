@@ -291,8 +291,17 @@ fn spread(parameter: &Node) -> Spread {
     if ["x-multi-segment", "allowReserved", "x-ms-skip-url-encoding"].iter().any(|key| parameter.is_true(key)) {
         return Spread::Slashes;
     }
+    let values = parameter.get("enum").or_else(|| parameter.get("schema")?.get("enum")).map(|values| values.items());
+    if values.is_some_and(|values| !values.is_empty() && values.iter().all(|value| value.word().is_some_and(is_suffix)))
+    {
+        return Spread::Dotted;
+    }
     let pattern = parameter.word_at("pattern").or_else(|| parameter.get("schema")?.word_at("pattern"));
     pattern.map_or(Spread::Segment, spread_of_pattern)
+}
+
+fn is_suffix(value: &str) -> bool {
+    value.len() > 1 && value.starts_with('.')
 }
 
 /// `projects/[^/]+`, as gRPC gateways write it: slashes between segments.

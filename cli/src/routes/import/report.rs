@@ -133,7 +133,9 @@ impl Report {
 
     fn bases(&self, out: &mut String) {
         for (base, operations) in &self.description.base_paths {
-            if !base.is_empty() {
+            if base.is_empty() && self.description.base_paths.len() > 1 {
+                let _ = writeln!(out, "\nthe paths of {} stayed as they are", plural(*operations, "operation"));
+            } else if !base.is_empty() {
                 let _ = writeln!(
                     out,
                     "\n`{}` was put before the paths of {}",

@@ -14,7 +14,7 @@ use super::template::short;
 use super::{Changes, Description, Format, Report, collect, openapi, render, source};
 use crate::Usage;
 use crate::config_file::{self, STDIN};
-use crate::table::{count, plural};
+use crate::table::{count, plural, printable};
 
 /// The largest `metrics.series_budget` that a configuration may have.
 const MAX_BUDGET: u64 = 10_000_000;
@@ -92,7 +92,7 @@ pub fn run(options: &ImportOptions) -> anyhow::Result<Imported> {
     let mut source = source::read(&options.source)?;
     let wanted = openapi::Options { base_paths, document_path: source.url_path.take() };
     let mut description = super::read(&source.bytes, options.format, &wanted, &mut *source.resolver)
-        .map_err(|problem| anyhow::anyhow!("{}: {problem}", source.name))?;
+        .map_err(|problem| anyhow::anyhow!("{}: {}", printable(&source.name), printable(&problem)))?;
     if description.operations.is_empty() {
         let why = description.left_out.listed.first();
         let why = why.map(|finding| format!(" (`{}`: {})", finding.place, finding.message)).unwrap_or_default();
@@ -120,7 +120,7 @@ pub fn run(options: &ImportOptions) -> anyhow::Result<Imported> {
     let mut value = value(&edited.text)?;
     let roomy = with_budget(&value, MAX_BUDGET);
     let roomy = Config::from_value(roomy).map_err(|errors| {
-        let first: Vec<String> = errors.iter().take(5).map(ToString::to_string).collect();
+        let first: Vec<String> = errors.iter().take(5).map(|error| printable(&error.to_string())).collect();
         let more = if errors.iter().count() > 5 { "\n…" } else { "" };
         anyhow::anyhow!("the result would be no valid configuration:\n{}{more}", first.join("\n"))
     })?;

@@ -26,6 +26,8 @@ pub(super) enum Spread {
     Segment,
     /// It may hold slashes.
     Slashes,
+    /// Its values begin with a dot, as Django REST framework's `{format}` does: the dot is text.
+    Dotted,
     /// It has this form, in which `*` is a segment and `**` is any number of them: `shelves/*`.
     Form(String),
 }
@@ -184,6 +186,10 @@ impl Scan<'_> {
             Some(Spread::Form(said)) => form.or(Some(said)),
             Some(Spread::Slashes) => {
                 slashes = true;
+                form
+            }
+            Some(Spread::Dotted) => {
+                self.text('.');
                 form
             }
             Some(Spread::Segment) | None => form,
@@ -463,6 +469,7 @@ mod tests {
         let spread = |name: &str| match name {
             "path" => Spread::Slashes,
             "name" => Spread::Form("projects/*".to_owned()),
+            "format" => Spread::Dotted,
             _ => Spread::Segment,
         };
         let check =
@@ -471,6 +478,7 @@ mod tests {
         check("/a/{path}/b", "/a/{path}/b");
         check("/v1/{name}/x", "/v1/projects/{name}/x");
         check("/v1/{other}/x", "/v1/{other}/x");
+        check("/v1/{id}{format}", "/v1/{id}.{format}");
     }
 
     #[test]

@@ -241,6 +241,22 @@ fn parameters_that_hold_slashes() {
 }
 
 #[test]
+fn a_real_schema_of_drf_spectacular() {
+    let text = include_str!("../../../../../tests/data/django/spectacular.yaml");
+    let found = read_with(text, &Options::default(), &[]);
+    assert_eq!((found.read, found.left_out.total, found.changed.total), (29, 0, 0), "{:?}", found.changed);
+    let shown = shown(&found);
+    for expected in [
+        "GET /api/v1/users/{id}/ api_v1_users_retrieve",
+        "POST /api/v1/users/{id}/approve/ api_v1_users_approve_create",
+        "GET /api/v2/members.{format} api_v2_members_formatted_list",
+        "GET /api/v2/members/{id}.{format} api_v2_members_formatted_retrieve",
+    ] {
+        assert!(shown.iter().any(|line| line == expected), "{expected}: {shown:?}");
+    }
+}
+
+#[test]
 fn what_is_no_description_is_refused_with_a_cure() {
     let check = |text: &str, expected: &str| {
         let error = read(text.as_bytes(), &Options::default(), &mut NoFiles).unwrap_err();
