@@ -83,7 +83,11 @@ fn finish(entries: Vec<Entry>, mut out: Description) -> Result<Description, Stri
     for entry in entries {
         out.read += 1;
         let place = short(&entry.url);
-        match pattern::segments(&entry.url, &entry.view) {
+        let segments = match template::too_long(&entry.url) {
+            Some(problem) => Err(problem),
+            None => pattern::segments(&entry.url, &entry.view),
+        };
+        match segments {
             Err(problem) => out.left_out.push(&place, &problem),
             Ok((segments, mut notes)) => {
                 let converted = template::from_segments(segments);

@@ -15,6 +15,10 @@ use serde::de::{Deserialize as _, DeserializeSeed, Deserializer, Error, MapAcces
 const MAX_DEPTH: usize = 128;
 /// The most values in all documents of an import; the largest published API descriptions have two million.
 const MAX_NODES: usize = 4_000_000;
+/// The most opening brackets and braces in a YAML text: the parser keeps what is within one in memory until that ends.
+const MAX_BRACKETS: usize = 1_000_000;
+/// The longest text that is tried as YAML's flow style after it was found to be no JSON. People who leave out quotes write less.
+const MAX_LOOSE: usize = 4 * 1024 * 1024;
 /// So many keys that come twice are remembered.
 const MAX_TWICE: usize = 100;
 
@@ -28,7 +32,7 @@ pub(super) enum Node {
     /// A list.
     List(Vec<Rc<Node>>),
     /// An object; of keys that come twice the first counts.
-    Map(IndexMap<Box<str>, Rc<Node>>),
+    Map(Box<IndexMap<Box<str>, Rc<Node>>>),
 }
 
 impl Node {
@@ -128,6 +132,9 @@ impl Reader {
         })
         .or_else(|error| {
             // YAML's flow style begins alike, and may do without quotes.
+            if text.len() > MAX_LOOSE || [TOO_DEEP, TOO_MANY].contains(&error.message.as_str()) {
+                return Err(error);
+            }
             self.nodes = before.0;
             self.twice.truncate(before.1);
             self.yaml(text).map_err(|_| error)
@@ -150,6 +157,10 @@ impl Reader {
     }
 
     fn yaml(&mut self, text: &str) -> Result<Rc<Node>, NoDocument> {
+        if text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() > MAX_BRACKETS {
+            let message = "more than 1,000,000 brackets and braces; save it as JSON".to_owned();
+            return Err(NoDocument { place: None, message });
+        }
         let mut parser = Parser::new_from_str(text);
         let mut builder = Builder { reader: self, open: Vec::new(), anchors: HashMap::new(), root: None };
         while let Some(event) = parser.next_event() {
@@ -246,7 +257,7 @@ impl Builder<'_> {
                         entries.entry(key.clone()).or_insert_with(|| Rc::clone(value));
                     }
                 }
-                Node::Map(entries)
+                Node::Map(Box::new(entries))
             }
         };
         self.put(Rc::new(node), depth + 1, anchor)
@@ -340,7 +351,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
             let value = entries.next_value_seed(Seed(self.0))?;
             self.0.insert(&mut map, key, value);
         }
-        Ok(Rc::new(Node::Map(map)))
+        Ok(Rc::new(Node::Map(Box::new(map))))
     }
 }
 
@@ -444,6 +455,8 @@ mod tests {
     fn the_number_of_values_is_bounded() {
         let text = format!("[{}1]", "1,".repeat(MAX_NODES));
         assert_eq!(read(&text).unwrap_err().message, TOO_MANY);
+        let text = format!("a: [{}[]]", "[],".repeat(MAX_BRACKETS));
+        assert!(read(&text).unwrap_err().message.starts_with("more than 1,000,000 brackets"));
         let merges: String = (0..3_000).map(|n| format!("m{n}: {{<<: *a}}\n")).collect();
         let keys: Vec<String> = (0..2_000).map(|n| format!("k{n}: 1")).collect();
         let text = format!("a: &a {{{}}}\n{merges}", keys.join(", "));

@@ -23,6 +23,13 @@ use super::{Description, Kind, Operation};
 
 pub use document::{NoFiles, Resolver};
 
+/// The most operations that are read; a table has at most 10,000 routes.
+const MAX_OPERATIONS: u64 = 200_000;
+/// So many fields and parameters are looked at. References and aliases let a short text have any number.
+const MAX_WORK: usize = 20_000_000;
+/// So many changes are remembered, in order not to tell them again with the next operation of the path.
+const MAX_TOLD: usize = 10_000;
+
 /// What the caller wants of the description.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -81,6 +88,7 @@ pub(super) fn read_tree(
         out,
         told: IndexSet::new(),
         default_base: None,
+        work: 0,
     };
     let top = Place { document: 0, node: root };
     for field in ["paths", "x-ms-paths"] {
@@ -105,6 +113,8 @@ struct Walk<'a> {
     told: IndexSet<(String, String)>,
     /// The base path of the document, once it was needed.
     default_base: Option<String>,
+    /// How many fields and parameters were looked at.
+    work: usize,
 }
 
 /// A path item: the fields of what it refers to behind its own.
@@ -124,11 +134,25 @@ impl Walk<'_> {
                 continue;
             }
             let place = Place { document: paths.document, node: Rc::clone(node) };
-            match self.item(place) {
+            let item = match template::too_long(path) {
+                Some(problem) => Err(problem),
+                None => self.item(place),
+            };
+            match item {
                 Ok(item) => self.path(path, &item),
                 Err(problem) => self.out.left_out.push(path, &problem),
             }
         }
+    }
+
+    /// Counts what is looked at.
+    fn spend(&mut self, number: usize) -> Result<(), String> {
+        self.work = self.work.saturating_add(number);
+        if self.work <= MAX_WORK {
+            return Ok(());
+        }
+        Err("the description leads to more than 20,000,000 fields by its references; this is past what is read"
+            .to_owned())
     }
 
     /// Everything that a path item has, also by reference.
@@ -140,6 +164,7 @@ impl Walk<'_> {
                 let what = if hops == 0 { "the path item" } else { "what `$ref` refers to" };
                 return Err(format!("{what} is no object"));
             };
+            self.spend(entries.len())?;
             for (key, node) in entries {
                 let value = Place { document: place.document, node: Rc::clone(node) };
                 item.entry(key.clone()).or_insert(value);
@@ -169,7 +194,8 @@ impl Walk<'_> {
             }
         }
         if let Some(additional) = item.get("additionalOperations") {
-            let entries = additional.node.entries().into_iter().flatten();
+            // Of so many methods none can be declared, and the first few thousand show it.
+            let entries = additional.node.entries().into_iter().flat_map(|entries| entries.iter()).take(1_000);
             operations.extend(entries.map(|(token, node)| {
                 (token.to_string(), Place { document: additional.document, node: Rc::clone(node) })
             }));
@@ -177,6 +203,10 @@ impl Walk<'_> {
         let known = |token: &str| Some(Method::from_bytes(token.as_bytes())).filter(|method| *method != Method::Other);
         let other_only = operations.iter().all(|(token, _)| known(token).is_none());
         for (number, (token, operation)) in operations.iter().enumerate() {
+            if self.out.read >= MAX_OPERATIONS {
+                self.out.left_out.push(path, "past the 200,000 operations that are read");
+                return;
+            }
             let place = format!("{} {path}", short(token));
             self.out.read += 1;
             if !matches!(&*operation.node, Node::Map(_) | Node::Nothing) {
@@ -216,7 +246,7 @@ impl Walk<'_> {
                 Ok(converted) => {
                     for change in converted.changes {
                         // A path's operations share what there is to say about it.
-                        if self.told.len() < 100_000 && self.told.insert((path.to_owned(), change.clone())) {
+                        if self.is_new(path, &change) {
                             self.out.changed.push(path, &change);
                         }
                     }
@@ -234,18 +264,29 @@ impl Walk<'_> {
         }
     }
 
+    /// Whether this was not said of the path yet.
+    fn is_new(&mut self, path: &str, message: &str) -> bool {
+        self.told.len() >= MAX_TOLD || self.told.insert((path.to_owned(), message.to_owned()))
+    }
+
     /// What is said of the path parameters, those of the operation before those of its path item.
     fn spreads(&mut self, item: &Item, operation: &Place, path: &str) -> IndexMap<String, Spread> {
         let mut spreads = IndexMap::new();
         let lists = [operation.get("parameters"), item.get("parameters").cloned()];
         for list in lists.into_iter().flatten() {
+            if let Err(problem) = self.spend(list.node.items().len()) {
+                if self.is_new("parameters", &problem) {
+                    self.out.changed.push(path, &problem);
+                }
+                break;
+            }
             let items = list.node.items().iter();
             for parameter in items.map(|node| Place { document: list.document, node: Rc::clone(node) }) {
                 let parameter = match self.documents.follow(parameter) {
                     Ok(parameter) => parameter.node,
                     Err(problem) => {
                         let problem = format!("a parameter was not read: {problem}");
-                        if self.told.insert((path.to_owned(), problem.clone())) {
+                        if self.is_new(path, &problem) {
                             self.out.changed.push(path, &problem);
                         }
                         continue;

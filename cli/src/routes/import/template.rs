@@ -11,6 +11,14 @@ use crate::table::printable;
 /// The longest parameter name, as the route table has it.
 const MAX_NAME: usize = 64;
 
+/// The longest path that is looked at; a template has at most 512 bytes.
+const MAX_PATH: usize = 4_096;
+
+/// Why a path is not even looked at.
+pub(super) fn too_long(path: &str) -> Option<String> {
+    (path.len() > MAX_PATH).then(|| format!("it has {} bytes; a template has at most 512", path.len()))
+}
+
 /// A template, and what had to be changed to make it one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Converted {

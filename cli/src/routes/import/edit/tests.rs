@@ -28,11 +28,11 @@ fn check(text: &str, by_hand: &[&str], marked: bool) -> String {
     assert_eq!(first.marked, marked, "{text}");
     if marked {
         let [start, end] = render::markers("api");
-        let from = first.text.find(&start).unwrap();
-        let to = first.text.find(&end).unwrap() + end.len();
+        let (above, rest) = first.text.split_once(&start).unwrap();
+        let (_, below) = rest.split_once(&end).unwrap();
         // Every line of before is there still, in its order, and nothing else.
         // (A flow list is one that cannot stay.)
-        let mut lines = first.text[..from].lines().chain(first.text[to..].lines());
+        let mut lines = above.lines().chain(below.lines());
         for line in text.lines().filter(|line| !line.trim().is_empty() && !line.contains("table: [")) {
             assert!(lines.any(|kept| kept == line), "{line}: {}", first.text);
         }

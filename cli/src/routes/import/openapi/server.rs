@@ -4,15 +4,18 @@ use indexmap::IndexSet;
 
 use super::super::node::Node;
 
+/// A description can list any number; a person reads a few.
+const MAX_SERVERS: usize = 20;
+
 /// The base path of the first of some servers; those of the others that differ from it go to `others`. `None` where there is no server.
 pub(super) fn first(servers: &Node, document_path: Option<&str>, others: &mut IndexSet<String>) -> Option<String> {
-    let mut bases = servers.items().iter().filter_map(|server| {
+    let mut bases = servers.items().iter().take(MAX_SERVERS).filter_map(|server| {
         let url = server.word_at("url")?;
         Some(base_path(&with_defaults(url, server), document_path))
     });
     let first = bases.next()?;
-    // A description can list any number; a person reads a few.
-    others.extend(bases.filter(|base| *base != first).take(20));
+    others.extend(bases.filter(|base| *base != first));
+    others.truncate(MAX_SERVERS);
     Some(first)
 }
 

@@ -279,6 +279,29 @@ fn a_hundred_thousand_paths_are_read() {
     assert_eq!(read_with(&text, &Options::default(), &[]).operations.len(), 100_000);
 }
 
+#[test]
+fn references_and_aliases_cannot_multiply_the_work() {
+    let parameters = vec!["{name: x, in: path}"; 2_000].join(", ");
+    let paths: String = (0..20_000).map(|n| format!("  '/r{n}/{{x}}': {{$ref: '#/x-item'}}\n")).collect();
+    let text = format!("x-item:\n  get: {{}}\n  parameters: [{parameters}]\npaths:\n{paths}");
+    let found = read_with(&text, &Options::default(), &[]);
+    assert_eq!(found.operations.len(), 20_000);
+    assert!(found.changed.listed.iter().any(|finding| finding.message.contains("past what is read")));
+    let fields: String = (0..20_000).map(|n| format!("    x-{n}: 1\n")).collect();
+    let text = format!("x:\n  item:\n    get: {{}}\n{fields}paths:\n{}", paths.replace("#/x-item", "#/x/item"));
+    let found = read_with(&text, &Options::default(), &[]);
+    assert!(found.left_out.total > 10_000 && found.operations.len() > 500, "{}", found.operations.len());
+}
+
+#[test]
+fn long_paths_are_left_out_at_once() {
+    let text =
+        format!("{{\"paths\": {{\"/{}\": {{\"get\": {{}}}}, \"/a\": {{\"get\": {{}}}}}}}}", "{a}".repeat(1_000_000));
+    let found = read_with(&text, &Options::default(), &[]);
+    assert_eq!(found.left_out.listed[0].message, "it has 3000001 bytes; a template has at most 512");
+    assert_eq!(found.operations.len(), 1);
+}
+
 proptest::proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
