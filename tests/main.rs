@@ -20,5 +20,6 @@ mod hostile;
 mod module;
 mod readme;
 mod routes;
+mod routes_import;
 mod stack;
 mod support;

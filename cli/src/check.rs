@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use telemetry::config::Config;
+use telemetry::config::{Budget, Config};
 
 use crate::config_file::{self, Loaded, Mistake, Problem};
 use crate::table::{Column, Table, count, plural, printable};
@@ -97,7 +97,7 @@ impl Report {
                     plural(routes as u64, "route"),
                     count(config.max_endpoints() as u64)
                 );
-                write!(out, "\n{}", budget_table(config))
+                write!(out, "\n{}", budget_table(config.budget(), config.metrics().series_budget()))
             }
         };
         out
@@ -136,13 +136,12 @@ impl Report {
 }
 
 /// The most series that a configuration can lead to, and how the number comes about.
-fn budget_table(config: &Config) -> String {
-    let budget = config.budget();
+pub(crate) fn budget_table(budget: &Budget, limit: u64) -> String {
     let mut table = Table::new([("series at most", Column::Text), ("number", Column::Number), ("how", Column::Text)]);
     for term in budget.terms() {
         table.row([term.what.to_owned(), count(term.series), term.how.clone()]);
     }
-    let of = format!("of {} allowed (metrics.series_budget)", count(config.metrics().series_budget()));
+    let of = format!("of {} allowed (metrics.series_budget)", count(limit));
     table.row(["all".to_owned(), count(budget.total()), of]);
     table.render()
 }

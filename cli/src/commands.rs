@@ -19,11 +19,12 @@ use crate::arguments::{self, Arguments, Command};
 /// Runs a command; the result is the exit code.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<u8> {
     trace(arguments.verbose);
+    let verbose = arguments.verbose > 0;
     match arguments.command {
         Command::Up(up) => run_up(up),
         Command::Check(check) => run_check(&check),
-        Command::Routes(routes) => routes::run(routes),
         Command::Replay(replay) => run_replay(replay),
+        Command::Routes(routes) => routes::run(routes, verbose),
         Command::Tools(tools) => run_tools(&tools),
     }
 }

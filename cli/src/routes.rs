@@ -3,3 +3,4 @@
 pub mod budget;
 pub mod coverage;
 pub mod decision;
+pub mod import;

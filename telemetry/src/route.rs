@@ -28,6 +28,8 @@ mod labels;
 mod learned;
 mod normalise;
 mod options;
+#[cfg(feature = "tools")]
+mod overlap;
 mod placeholder;
 mod problem;
 mod split;
@@ -42,6 +44,8 @@ pub use options::{
     Case, DotSegments, DuplicateSlashes, LabelStyle, MatrixParameters, PercentEncoding, PlaceholderLimits,
     RouteOptions, RouteSpec, TrailingSlash, UndeclaredMethods, Unmatched,
 };
+#[cfg(feature = "tools")]
+pub use overlap::{Overlap, OverlapKind, Overlaps, overlaps};
 pub use placeholder::PlaceholderBuffer;
 pub use problem::{RouteField, RouteProblem};
 

@@ -2,8 +2,8 @@
 
 use telemetry::method::Method;
 use telemetry::route::{
-    EndpointId, MAX_PATH, MAX_SEGMENTS, PlaceholderBuffer, RouteMatch, RouteOptions, RouteProblem, RouteSpec,
-    RouteTable, Unmatched,
+    EndpointId, MAX_PATH, MAX_SEGMENTS, PlaceholderBuffer, PlaceholderLimits, RouteMatch, RouteOptions, RouteProblem,
+    RouteSpec, RouteTable, Unmatched,
 };
 
 /// What a segment looks like.
@@ -61,8 +61,10 @@ pub(super) struct Probe {
 impl Probe {
     pub(super) fn new() -> Result<Self, Vec<RouteProblem>> {
         let route = |template: &str| RouteSpec { methods: None, template: template.to_owned(), name: None };
-        let learning =
-            RouteOptions { unmatched: Unmatched::Placeholders { max_endpoints: 1 }, ..RouteOptions::default() };
+        let learning = RouteOptions {
+            unmatched: Unmatched::Placeholders(PlaceholderLimits { max_endpoints: 1, ..PlaceholderLimits::default() }),
+            ..RouteOptions::default()
+        };
         Ok(Self {
             any: RouteTable::build(&[route("/"), route("/{rest...}")], &RouteOptions::default())?,
             classes: RouteTable::build(&[], &learning)?,

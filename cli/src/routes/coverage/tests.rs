@@ -120,7 +120,7 @@ fn endpoints_statuses_and_reasons_are_counted() {
 
 #[test]
 fn learned_endpoints_are_the_proxys_own() {
-    let config = "routes: {unmatched: placeholders, placeholders: {max_endpoints: 1}}";
+    let config = "routes: {unmatched: placeholders, placeholders: {max_endpoints: 1, min_hits: 1}}";
     let coverage = run_log(
         config,
         log_of(&[
