@@ -130,9 +130,12 @@ impl Editor {
         }
         text.push_str(&render::block(routes, section, indent));
         let between = self.between(table);
-        // No blanks stay behind the colon.
+        // What follows on the line, a comment, stays behind the colon.
         let before = self.text.get(..table.bytes.start).unwrap_or_default().trim_end_matches(' ').len();
-        self.replaced(before..table.bytes.end, text.trim_end_matches('\n'), between.contains('#'), true)
+        let after = self.text.get(table.bytes.end..).unwrap_or_default();
+        let line = after.split('\n').next().unwrap_or_default();
+        let text = format!("{}{}", line.trim_end(), text.trim_end_matches('\n'));
+        self.replaced(before..table.bytes.end + line.len(), &text, between.contains('#'), true)
     }
 
     /// JSON, or YAML in flow style.

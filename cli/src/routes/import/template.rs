@@ -285,7 +285,7 @@ fn tidy(segment: Vec<Piece>, changes: &mut Vec<String>) -> Vec<Piece> {
 /// `:id`, `<int:id>`, `*` and `**`.
 fn foreign(text: &str) -> Option<Piece> {
     let identifier = |name: &str| {
-        !name.is_empty() && name.chars().all(|found| found.is_ascii_alphanumeric() || matches!(found, '_' | '-'))
+        !name.is_empty() && name.chars().all(|found| found.is_ascii_alphanumeric() || matches!(found, '_' | '-' | '.'))
     };
     if let Some(name) = text.strip_prefix(':').filter(|name| identifier(name)) {
         return Some(Piece::Parameter { name: name.to_owned(), slashes: false });
@@ -436,6 +436,7 @@ mod tests {
         check("/a/{id:int}", "/a/{id}", &[]);
         check("/a/{id:3}", "/a/{id}", &[]);
         check("/a/:id/b", "/a/{id}/b", &["`:id` was taken for"]);
+        check("/a/:.", "/a/{parameter}", &["`:.` was taken for", "is called"]);
         check("/a/<int:id>", "/a/{id}", &["`<int:id>` was taken for"]);
         check("/a{.format}", "/a.{format}", &[]);
         check("/a{/x,y}", "/a/{x}/{y}", &[]);
