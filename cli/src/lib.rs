@@ -7,14 +7,17 @@ pub mod client;
 pub mod config_file;
 pub mod envoy;
 pub mod load;
+#[cfg(feature = "proxies")]
 pub mod proxy;
 pub mod quantile;
+#[cfg(feature = "proxies")]
 pub mod replay;
 pub mod routes;
 pub mod sample_api;
 pub mod scrape;
 pub mod table;
 pub mod tools;
+#[cfg(feature = "proxies")]
 pub mod up;
 
 use thiserror::Error;

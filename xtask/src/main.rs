@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
 
 mod build;
+mod fuzz;
 mod generate;
 mod lint;
 mod tests;
@@ -36,7 +37,9 @@ enum Task {
     Lint,
     /// Regenerate derived files, or fail if one is out of date.
     Gen(generate::Options),
-    /// What CI runs: lint, gen --check, test, and two builds with the same bytes.
+    /// Run the fuzz targets of the router and the importers, each for a bounded time.
+    Fuzz(fuzz::Options),
+    /// What CI runs: lint, gen --check, test, short fuzzing, and two builds with the same bytes.
     Ci,
 }
 
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Build(options) => build::build(&options),
         Task::Lint => lint::lint(),
         Task::Gen(options) => generate::generate(&options),
+        Task::Fuzz(options) => fuzz::fuzz(&options),
         Task::Ci => ci(),
     };
     match done {
@@ -62,5 +66,6 @@ fn ci() -> Result<()> {
     lint::lint()?;
     generate::generate(&generate::Options { check: true })?;
     tests::test(&tests::Options::default())?;
+    fuzz::fuzz(&fuzz::Options { seconds: 15, target: Vec::new(), keep: false })?;
     build::build(&build::Options { check_reproducible: true })
 }
