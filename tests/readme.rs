@@ -17,7 +17,7 @@ enum Run {
     IsRunning,
 }
 
-const COMMANDS: [(&str, Run); 12] = [
+const COMMANDS: [(&str, Run); 16] = [
     ("cargo xtask up", Run::UntilInterrupted),
     ("cargo xtask up --proxy envoy", Run::UntilInterrupted),
     ("cargo xtask up --upstream http://127.0.0.1:8000", Run::UntilInterrupted),
@@ -32,6 +32,22 @@ const COMMANDS: [(&str, Run); 12] = [
     ("cargo run -p edge-observer -- check --schema", Run::ToTheEnd(&["$schema", "series_budget"])),
     ("cargo run -p edge-observer -- replay --access-log tests/data/access.log", Run::ToTheEnd(&["400"])),
     ("cargo run -p edge-observer -- replay --access-log tests/data/access.log --proxy envoy", Run::ToTheEnd(&["400"])),
+    (
+        "cargo run -p edge-observer -- routes import tests/data/django/spectacular.yaml --set-budget",
+        Run::ToTheEnd(&["table:", "template: "]),
+    ),
+    (
+        "cargo run -p edge-observer -- routes match envoy/plugin-config/eucora.yaml GET /api/v1/deployments/42/",
+        Run::ToTheEnd(&["endpoint    /api/v1/deployments/{id}/"]),
+    ),
+    (
+        "cargo run -p edge-observer -- routes try envoy/plugin-config/eucora.yaml --access-log tests/data/access.log",
+        Run::ToTheEnd(&["covered 333 of 400"]),
+    ),
+    (
+        "cargo run -p edge-observer -- routes budget envoy/plugin-config/eucora.yaml",
+        Run::ToTheEnd(&["eucora_http_requests_total", "within the budget"]),
+    ),
     ("cargo test", Run::IsRunning),
 ];
 
