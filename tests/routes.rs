@@ -1,16 +1,15 @@
 //! The router in the built module, at the size of a large API.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use edge_observer::config_file;
 use host_harness::test::Host;
 
 use crate::support::proxy::module_path;
 
-/// GitHub's operations as a plugin configuration, in the proxy's JSON.
-fn github() -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/github.yaml");
-    config_file::load(&file).unwrap_or_else(|problem| panic!("{problem:?}")).json
+/// GitHub's operations as a plugin configuration.
+fn github_file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/github.yaml")
 }
 
 fn memory(configuration: &str) -> usize {
@@ -19,8 +18,11 @@ fn memory(configuration: &str) -> usize {
 }
 
 #[test]
-fn the_table_of_1223_operations_takes_less_than_a_mebibyte() {
-    let (plain, full) = (memory("{}"), memory(&github()));
-    println!("{plain} {full}");
-    assert!(full - plain <= 1 << 20, "{full} - {plain} bytes of linear memory");
+fn the_table_of_1223_operations_is_small() {
+    let loaded = config_file::load(&github_file()).unwrap_or_else(|problem| panic!("{problem:?}"));
+    let bytes = loaded.config.routes().table().size().bytes;
+    assert!(bytes <= 1 << 18, "{bytes} bytes");
+    // While it is read, the JSON tree of the configuration is there as well, and linear memory never shrinks.
+    let (plain, full) = (memory("{}"), memory(&loaded.json));
+    assert!(full - plain <= 3 << 19, "{full} - {plain} bytes of linear memory");
 }

@@ -60,6 +60,8 @@ impl<'de> Visitor<'de> for StrictVisitor {
         while let Some(Strict(item)) = items.next_element()? {
             list.push(item);
         }
+        // Lists are mostly short: a table has one of methods in every route, and room for four would be three too many.
+        list.shrink_to_fit();
         Ok(Strict(Value::Array(list)))
     }
 
