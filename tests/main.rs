@@ -19,5 +19,6 @@ mod filter;
 mod hostile;
 mod module;
 mod readme;
+mod routes;
 mod stack;
 mod support;

@@ -23,6 +23,8 @@ mod placeholder;
 mod problem;
 mod split;
 mod template;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod trie;
 
 pub use learned::Learned;

@@ -114,6 +114,25 @@ impl Bench {
         })
     }
 
+    /// Forgets all requests; the next list has the number 0.
+    pub fn clear(&mut self) {
+        self.lists.clear();
+    }
+
+    /// The number of each request's endpoint: its place in [`RouteTable::labels`](telemetry::route::RouteTable::labels).
+    #[must_use]
+    pub fn answers(&self, subject: Subject, list: usize) -> Option<Vec<u32>> {
+        fn all(mut router: impl Router, list: &[Loaded]) -> Vec<u32> {
+            list.iter().map(|request| router.find(request)).collect()
+        }
+        let list = self.lists.get(list)?;
+        Some(match subject {
+            Subject::Nothing => all(Nothing, list),
+            Subject::Ours => all(Ours::new(self.config.as_ref()?.routes().table()), list),
+            Subject::Matchit => all(&self.rival, list),
+        })
+    }
+
     /// The label that a request of a list has.
     #[must_use]
     pub fn ask(&self, subject: Subject, list: usize, request: usize) -> Option<Vec<u8>> {

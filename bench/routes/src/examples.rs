@@ -27,11 +27,13 @@ pub enum Kind {
     MissAtTheEnd,
     /// Of ten requests eight examples of any template, and one of each kind of miss.
     Mixed,
+    /// Examples of a hundred templates from all over the table: what a table costs that is larger than what is asked for.
+    Hot,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Text,
         Kind::Parameters,
         Kind::GoingBack,
@@ -40,6 +42,7 @@ impl Kind {
         Kind::MissAtOnce,
         Kind::MissAtTheEnd,
         Kind::Mixed,
+        Kind::Hot,
     ];
 
     /// What a report calls it.
@@ -54,6 +57,7 @@ impl Kind {
             Kind::MissAtOnce => "miss at once",
             Kind::MissAtTheEnd => "miss at the end",
             Kind::Mixed => "mixed",
+            Kind::Hot => "a hundred hot routes",
         }
     }
 }
@@ -95,7 +99,10 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn draw(&mut self, kind: Kind) -> Option<Request> {
-        let route = self.table.choose(&mut self.rng)?;
+        let route = match kind {
+            Kind::Hot => self.table.get(self.rng.random_range(0..100) * self.table.len() / 100)?,
+            _ => self.table.choose(&mut self.rng)?,
+        };
         let template = route.template.as_str();
         let segments = || template.split('/').skip(1);
         let is_rest = template.ends_with("...}");
@@ -110,7 +117,7 @@ impl Maker<'_> {
             Kind::Rest => (is_rest, template),
             Kind::MissAtOnce => (true, UNKNOWN_LABEL),
             Kind::MissAtTheEnd => (!is_rest, UNKNOWN_LABEL),
-            Kind::Mixed => (true, template),
+            Kind::Mixed | Kind::Hot => (true, template),
         };
         if !fits {
             return None;
@@ -123,7 +130,7 @@ impl Maker<'_> {
                 format!("{beginning}/{}", value(&mut self.rng).replace('-', "~"))
             }
             Kind::GoingBack => self.misleading(template)?,
-            Kind::Text | Kind::Parameters | Kind::Partial | Kind::Rest | Kind::Mixed => {
+            Kind::Text | Kind::Parameters | Kind::Partial | Kind::Rest | Kind::Mixed | Kind::Hot => {
                 example(template, &mut self.rng)
             }
         };

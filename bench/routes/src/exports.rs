@@ -84,6 +84,25 @@ extern "C" fn add_requests() -> u32 {
     })
 }
 
+/// Forgets all requests.
+#[unsafe(no_mangle)]
+extern "C" fn clear() {
+    with(|state| state.bench.clear());
+}
+
+/// Puts out the number of each request's endpoint, in four bytes, the lowest first.
+#[unsafe(no_mangle)]
+extern "C" fn answers(subject: u32, list: u32) -> u32 {
+    let subject = Subject::from_number(subject);
+    with(|state| {
+        let answers = subject.and_then(|subject| state.bench.answers(subject, list as usize));
+        answers.map_or(FAILED, |answers| {
+            state.buffer = answers.into_iter().flat_map(u32::to_le_bytes).collect();
+            0
+        })
+    })
+}
+
 /// Asks for each request of a list, so many times over.
 #[unsafe(no_mangle)]
 extern "C" fn run(subject: u32, list: u32, rounds: u32) -> u64 {

@@ -38,6 +38,8 @@ pub struct WasmBench {
     load: TypedFunc<(), u32>,
     add_matchit: TypedFunc<(), u32>,
     add_requests: TypedFunc<(), u32>,
+    clear: TypedFunc<(), ()>,
+    answers: TypedFunc<(u32, u32), u32>,
     run: TypedFunc<(u32, u32, u32), u64>,
     ask: TypedFunc<(u32, u32, u32), u32>,
     allocations: TypedFunc<(), u64>,
@@ -80,6 +82,8 @@ impl WasmBench {
             load: export(i, s, "load")?,
             add_matchit: export(i, s, "add_matchit")?,
             add_requests: export(i, s, "add_requests")?,
+            clear: export(i, s, "clear")?,
+            answers: export(i, s, "answers")?,
             run: export(i, s, "run")?,
             ask: export(i, s, "ask")?,
             allocations: export(i, s, "allocations")?,
@@ -140,6 +144,26 @@ impl WasmBench {
         let list = self.add_requests.call(&mut self.store, ()).map_err(plain)?;
         ensure!(list != FAILED, "the Wasm build cannot read the requests");
         Ok(list)
+    }
+
+    /// Forgets all requests; the next list has the number 0.
+    ///
+    /// # Errors
+    /// When the instance traps.
+    pub fn clear(&mut self) -> Result<()> {
+        refuel(&mut self.store, self.metered)?;
+        self.clear.call(&mut self.store, ()).map_err(plain)
+    }
+
+    /// The number of each request's endpoint: its place in the table's labels.
+    ///
+    /// # Errors
+    /// When the instance traps or has no such list.
+    pub fn answers(&mut self, subject: Subject, list: u32) -> Result<Vec<u32>> {
+        refuel(&mut self.store, self.metered)?;
+        let done = self.answers.call(&mut self.store, (subject as u32, list)).map_err(plain)?;
+        ensure!(done != FAILED, "there is no list {list}");
+        Ok(self.take()?.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect())
     }
 
     /// Asks for each request of a list, so many times over; gives back the sum of the endpoints' numbers and the fuel burned.

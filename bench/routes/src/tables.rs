@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use telemetry::method::Method;
 use telemetry::route::RouteSpec;
 
@@ -187,7 +187,7 @@ fn skewed(rng: &mut ChaCha8Rng, width: usize) -> usize {
 
 /// The word with a number: a noun, then two nouns.
 fn text(number: usize) -> String {
-    let noun = |number: usize| NOUNS[number % NOUNS.len()];
+    let noun = |number: usize| NOUNS.get(number % NOUNS.len()).copied().unwrap_or("noun");
     match number.checked_sub(NOUNS.len()) {
         None => noun(number).to_owned(),
         Some(more) => format!("{}-{}", noun(more / NOUNS.len() + more), noun(more * 7 + 3)),
@@ -196,18 +196,21 @@ fn text(number: usize) -> String {
 
 /// A configuration of the plugin with this table, whose series are few enough for any table. `routes` has more fields of that section.
 #[must_use]
-pub fn config(table: &[RouteSpec], mut routes: serde_json::Value) -> Vec<u8> {
+pub fn config(table: &[RouteSpec], mut routes: Value) -> Vec<u8> {
     let entries = table.iter().map(|route| {
-        let mut entry = json!({"template": route.template});
+        let mut entry = Map::new();
+        entry.insert("template".to_owned(), route.template.as_str().into());
         if let Some(methods) = &route.methods {
-            entry["methods"] = methods.iter().map(|method| method.as_str()).collect();
+            entry.insert("methods".to_owned(), methods.iter().map(|method| method.as_str()).collect());
         }
         if let Some(name) = &route.name {
-            entry["name"] = name.as_str().into();
+            entry.insert("name".to_owned(), name.as_str().into());
         }
-        entry
+        Value::Object(entry)
     });
-    routes["table"] = entries.collect();
+    if let Some(fields) = routes.as_object_mut() {
+        fields.insert("table".to_owned(), entries.collect());
+    }
     let metrics =
         json!({"series_budget": 10_000_000, "statuses": [200], "extra_statuses": 0, "buckets_seconds": [1.0]});
     json!({"routes": routes, "metrics": metrics}).to_string().into_bytes()
