@@ -1,28 +1,42 @@
-//! The router in the built module, at the size of a large API.
+//! The router itself, natively and in Wasm: what a match costs, and that all forms of it and a slow matcher agree.
 
-use std::path::{Path, PathBuf};
+mod agreement;
+mod cost;
+mod github;
+mod memory;
 
-use edge_observer::config_file;
-use host_harness::test::Host;
+use std::path::PathBuf;
+use std::sync::OnceLock;
 
-use crate::support::proxy::module_path;
+use routes_bench::host::WasmModule;
 
-/// GitHub's operations as a plugin configuration.
-fn github_file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/github.yaml")
+/// The router's measure for Wasm, as the compiler makes it. Builds it first, once in a test run, so that it is never stale.
+fn wasm() -> Vec<u8> {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    let path = PATH.get_or_init(|| {
+        let output = std::process::Command::new(env!("CARGO"))
+            .args(["run", "--quiet", "--package", "xtask", "--", "bench", "routes", "--build-only"])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "`cargo xtask bench routes --build-only` failed:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+    });
+    std::fs::read(path).unwrap()
 }
 
-fn memory(configuration: &str) -> usize {
-    let mut host = Host::builder().module_file(module_path()).configuration(configuration).start().unwrap();
-    host.worker(0).memory_size()
+/// The same, compiled to count fuel.
+fn metered() -> WasmModule {
+    static MODULE: OnceLock<WasmModule> = OnceLock::new();
+    MODULE.get_or_init(|| WasmModule::new(&wasm(), true).unwrap()).clone()
 }
 
-#[test]
-fn the_table_of_1223_operations_is_small() {
-    let loaded = config_file::load(&github_file()).unwrap_or_else(|problem| panic!("{problem:?}"));
-    let bytes = loaded.config.routes().table().size().bytes;
-    assert!(bytes <= 1 << 18, "{bytes} bytes");
-    // While it is read, the JSON tree of the configuration is there as well, and linear memory never shrinks.
-    let (plain, full) = (memory("{}"), memory(&loaded.json));
-    assert!(full - plain <= 3 << 19, "{full} - {plain} bytes of linear memory");
+/// The same without a meter.
+fn module() -> WasmModule {
+    static MODULE: OnceLock<WasmModule> = OnceLock::new();
+    MODULE.get_or_init(|| WasmModule::new(&wasm(), false).unwrap()).clone()
 }

@@ -120,7 +120,7 @@ fn make(source: &Path, target_dir: &Path) -> Result<Vec<u8>> {
 }
 
 /// Flags that put neutral names in the place of this machine's folders.
-fn rust_flags(source: &Path) -> Result<OsString> {
+pub(crate) fn rust_flags(source: &Path) -> Result<OsString> {
     let mut flags = OsString::new();
     let mut replace = |from: &Path, to: &str| {
         if !flags.is_empty() {
@@ -180,7 +180,7 @@ fn prune(bytes: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Runs binaryen's `wasm-opt`, if there is one.
-fn optimise(module: Vec<u8>, target_dir: &Path) -> Result<Vec<u8>> {
+pub(crate) fn optimise(module: Vec<u8>, target_dir: &Path) -> Result<Vec<u8>> {
     if !is_installed("wasm-opt") {
         eprintln!(
             "    wasm-opt is not installed: the module is not optimised further (it is in the package `binaryen`)"

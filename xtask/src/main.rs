@@ -4,6 +4,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
 
+mod bench;
 mod build;
 mod fuzz;
 mod generate;
@@ -33,6 +34,9 @@ enum Task {
     Test(tests::Options),
     /// Build the module that ships; print its size and SHA-256.
     Build(build::Options),
+    /// What things cost, beside what else would do the job.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Formatting, lints for every target, documentation, dependencies.
     Lint,
     /// Regenerate derived files, or fail if one is out of date.
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Task::Up(options) => up::up(&options),
         Task::Test(options) => tests::test(&options),
         Task::Build(options) => build::build(&options),
+        Task::Bench(what) => bench::bench(&what),
         Task::Lint => lint::lint(),
         Task::Gen(options) => generate::generate(&options),
         Task::Fuzz(options) => fuzz::fuzz(&options),
