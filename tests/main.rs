@@ -19,5 +19,6 @@ mod filter;
 mod hostile;
 mod module;
 mod readme;
+mod scanner;
 mod stack;
 mod support;

@@ -11,6 +11,7 @@ pub mod proxy;
 pub mod quantile;
 pub mod replay;
 pub mod sample_api;
+pub mod scanner;
 pub mod scrape;
 pub mod table;
 pub mod tools;

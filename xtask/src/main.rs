@@ -4,6 +4,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
 
+mod bench;
 mod build;
 mod generate;
 mod lint;
@@ -32,6 +33,9 @@ enum Task {
     Test(tests::Options),
     /// Build the module that ships; print its size and SHA-256.
     Build(build::Options),
+    /// Measure, beside others and against what is promised.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Formatting, lints for every target, documentation, dependencies.
     Lint,
     /// Regenerate derived files, or fail if one is out of date.
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         Task::Up(options) => up::up(&options),
         Task::Test(options) => tests::test(&options),
         Task::Build(options) => build::build(&options),
+        Task::Bench(bench) => bench::bench(&bench),
         Task::Lint => lint::lint(),
         Task::Gen(options) => generate::generate(&options),
         Task::Ci => ci(),
