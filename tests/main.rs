@@ -21,5 +21,6 @@ mod module;
 mod readme;
 mod routes;
 mod routes_import;
+mod scanner;
 mod stack;
 mod support;

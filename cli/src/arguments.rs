@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use edge_observer::envoy::Upstream;
 use edge_observer::proxy::ProxyKind;
+use edge_observer::scanner::{MAX_ROUTES, UnmatchedKind};
 
 /// The operator's tool of edge-observer: telemetry for an HTTP API from a WebAssembly filter in the proxy in front of it.
 ///
@@ -39,6 +40,11 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Show where Envoy and Prometheus come from.
     Tools(Tools),
+    /// A scanner's paths between a steady load on a large route table, and whether every promise is held.
+    ///
+    /// `cargo xtask bench scanner` runs it on the module as it is now.
+    #[command(hide = true)]
+    BenchScanner(BenchScanner),
 }
 
 /// What `up` and `replay` have in common.
@@ -118,6 +124,41 @@ pub(crate) struct Tools {
     /// Fetch what is missing and can be fetched.
     #[arg(long)]
     pub(crate) install: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(about = "A scanner's paths between a steady load on a large route table, and whether every promise is held")]
+pub(crate) struct BenchScanner {
+    /// How long requests are sent.
+    #[arg(long, value_name = "N", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) seconds: u32,
+    /// Requests a second, three of five of them a scanner's.
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) rate: u32,
+    /// Routes in the table.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=MAX_ROUTES as i64))]
+    pub(crate) routes: u32,
+    /// Connections to the proxy, half of them HTTP/2, which carries three of four requests.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=1_024))]
+    pub(crate) connections: u32,
+    /// What becomes of paths that no route has.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) unmatched: UnmatchedKind,
+    /// Which proxy runs the filter.
+    #[arg(long, value_enum, default_value_t = ProxyKind::Envoy)]
+    pub(crate) proxy: ProxyKind,
+    /// Worker threads of the proxy.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) workers: u32,
+    /// The filter's module [default: what `cargo xtask build` writes].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) module: Option<PathBuf>,
+    /// Seed of the route table and of the requests.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `127.0.0.1:8080`, `[::1]:8080`, `:8080` or `8080`.

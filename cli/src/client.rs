@@ -48,6 +48,8 @@ impl Answer {
 pub struct Connection {
     sender: Sender,
     driver: JoinHandle<()>,
+    /// Whether the driver may go on by itself when this is dropped.
+    retired: bool,
 }
 
 #[derive(Debug)]
@@ -67,13 +69,13 @@ impl Connection {
             Protocol::Http1 => {
                 let (sender, connection) = http1::handshake(io).await?;
                 let driver = tokio::spawn(async move { drop(connection.with_upgrades().await) });
-                Self { sender: Sender::Http1(sender), driver }
+                Self { sender: Sender::Http1(sender), driver, retired: false }
             }
             Protocol::Http2 => {
                 let (sender, connection) =
                     http2::Builder::new(TokioExecutor::new()).timer(TokioTimer::new()).handshake(io).await?;
                 let driver = tokio::spawn(async move { drop(connection.await) });
-                Self { sender: Sender::Http2(sender), driver }
+                Self { sender: Sender::Http2(sender), driver, retired: false }
             }
         })
     }
@@ -125,9 +127,18 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Sends nothing more, and closes the connection as soon as what is in flight has been answered. (Dropping it closes it at once.)
+    pub fn retire(mut self) {
+        self.retired = true;
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.driver.abort();
+        if !self.retired {
+            self.driver.abort();
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 use edge_observer::replay::{self, ReplayOptions};
+use edge_observer::scanner::{self, ScannerOptions};
 use edge_observer::tools::{Fetch, Tools};
 use edge_observer::up::{self, UpOptions};
 use edge_observer::{Usage, check, table};
@@ -26,6 +27,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<u8> {
         Command::Replay(replay) => run_replay(replay),
         Command::Routes(routes) => routes::run(routes, verbose),
         Command::Tools(tools) => run_tools(&tools),
+        Command::BenchScanner(scanner) => run_scanner(scanner),
     }
 }
 
@@ -100,6 +102,31 @@ fn run_replay(arguments: arguments::Replay) -> anyhow::Result<u8> {
         print_text(result.to_text().trim_end())?;
     }
     Ok(u8::from(!result.is_exact()))
+}
+
+fn run_scanner(arguments: arguments::BenchScanner) -> anyhow::Result<u8> {
+    let runtime = runtime()?;
+    let stop = on_signal(&runtime)?;
+    let options = ScannerOptions {
+        proxy: arguments.proxy,
+        seconds: arguments.seconds,
+        rate: arguments.rate,
+        routes: usize::try_from(arguments.routes)?,
+        connections: usize::try_from(arguments.connections)?,
+        unmatched: arguments.unmatched,
+        workers: arguments.workers,
+        module: arguments.module,
+        seed: arguments.seed,
+        quiet: arguments.json,
+        stop,
+    };
+    let report = finish(runtime, scanner::run(options))?;
+    if arguments.json {
+        print_json(&serde_json::to_value(&report)?)?;
+    } else {
+        print_text(report.to_text().trim_end())?;
+    }
+    Ok(u8::from(!report.all_held()))
 }
 
 fn run_tools(arguments: &arguments::Tools) -> anyhow::Result<u8> {

@@ -14,6 +14,8 @@ pub mod quantile;
 pub mod replay;
 pub mod routes;
 pub mod sample_api;
+#[cfg(feature = "proxies")]
+pub mod scanner;
 pub mod scrape;
 pub mod table;
 pub mod tools;

@@ -21,6 +21,7 @@ use crate::tools::{self, Fetch, Tools};
 pub enum ProxyKind {
     /// The embedded host: needs nothing else.
     #[default]
+    #[value(alias = "embedded")]
     Harness,
     /// Envoy: `ENVOY_BIN`, else `envoy` on the path, else fetched.
     Envoy,

@@ -34,7 +34,7 @@ enum Task {
     Test(tests::Options),
     /// Build the module that ships; print its size and SHA-256.
     Build(build::Options),
-    /// What things cost, beside what else would do the job.
+    /// Measure, beside others and against what is promised.
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Formatting, lints for every target, documentation, dependencies.

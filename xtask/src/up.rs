@@ -18,12 +18,17 @@ pub(crate) struct Options {
 
 /// Builds, then becomes `edge-observer up`, so that Ctrl-C and the exit code are its own.
 pub(crate) fn up(options: &Options) -> Result<()> {
-    let only_asks = options.arguments.iter().any(|argument| argument == "--help" || argument == "-h");
+    edge_observer("up", &options.arguments)
+}
+
+/// Builds the module, then becomes this command of `edge-observer`. A question for help builds no module.
+pub(crate) fn edge_observer(name: &str, arguments: &[OsString]) -> Result<()> {
+    let only_asks = arguments.iter().any(|argument| argument == "--help" || argument == "-h");
     if !only_asks {
         build::build_quietly()?;
     }
     let mut command = cargo();
-    command.args(["run", "--locked", "-p", "edge-observer", "--", "up"]).args(&options.arguments);
+    command.args(["run", "--locked", "-p", "edge-observer", "--", name]).args(arguments);
     become_process(command)
 }
 

@@ -11,6 +11,8 @@ use super::CorrelationLedger;
 pub struct Ledger {
     /// Answered, by method and status.
     pub answered: BTreeMap<(Method, u16), u64>,
+    /// Those among them that say which route they are for, by route, method and status.
+    pub routed: BTreeMap<(u32, Method, u16), u64>,
     /// Abandoned by the client after the proxy began to serve them and before an answer.
     pub aborted: BTreeMap<Method, u64>,
     /// Neither: the connection broke, or no answer came in time. The proxy may or may not have seen them.
@@ -58,6 +60,9 @@ impl Ledger {
         for (key, count) in other.answered {
             *self.answered.entry(key).or_default() += count;
         }
+        for (key, count) in other.routed {
+            *self.routed.entry(key).or_default() += count;
+        }
         for (key, count) in other.aborted {
             *self.aborted.entry(key).or_default() += count;
         }
@@ -71,6 +76,10 @@ impl Ledger {
 
     pub(super) fn answer(&mut self, method: Method, status: u16) {
         *self.answered.entry((method, status)).or_default() += 1;
+    }
+
+    pub(super) fn answer_of(&mut self, route: u32, method: Method, status: u16) {
+        *self.routed.entry((route, method, status)).or_default() += 1;
     }
 
     pub(super) fn abort(&mut self, method: Method) {

@@ -105,6 +105,8 @@ pub struct Planned {
     pub kind: Kind,
     /// Its correlation ID.
     pub id: SentId,
+    /// The route it is for, by its place in the table, where its source knows it for certain.
+    pub route: Option<u32>,
     /// Whether it is so odd that the proxy itself may refuse it, before any filter.
     pub odd: bool,
 }
@@ -190,6 +192,7 @@ impl Mix {
             body: Bytes::new(),
             kind: Kind::Plain,
             id: SentId::None,
+            route: None,
             odd: false,
         };
         planned.headers.insert(header::USER_AGENT, HeaderValue::from_static("edge-observer-load"));

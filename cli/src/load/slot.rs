@@ -28,26 +28,42 @@ type ResponseFuture = Pin<Box<dyn Future<Output = hyper::Result<Response<Incomin
 pub(super) struct Line {
     target: SocketAddr,
     protocol: Protocol,
-    connection: Mutex<Option<Connection>>,
+    /// After so many requests it is closed and opened anew.
+    most: Option<u64>,
+    held: Mutex<Held>,
+}
+
+/// A line's connection, and how many requests were handed to it.
+#[derive(Debug, Default)]
+struct Held {
+    connection: Option<Connection>,
+    requests: u64,
 }
 
 impl Line {
-    pub(super) fn new(target: SocketAddr, protocol: Protocol) -> Self {
-        Self { target, protocol, connection: Mutex::new(None) }
+    pub(super) fn new(target: SocketAddr, protocol: Protocol, most: Option<u64>) -> Self {
+        Self { target, protocol, most, held: Mutex::default() }
     }
 
     /// Hands a request to the connection.
     async fn send(&self, request: Request<RequestBody>) -> anyhow::Result<ResponseFuture> {
-        let mut held = self.connection.lock().await;
-        let mut live = Connection::kept_or_open(held.take(), self.target, self.protocol).await?;
+        let mut held = self.held.lock().await;
+        if self.most.is_some_and(|most| held.requests >= most) {
+            held.requests = 0;
+            if let Some(used) = held.connection.take() {
+                used.retire();
+            }
+        }
+        let mut live = Connection::kept_or_open(held.connection.take(), self.target, self.protocol).await?;
         let response = Box::pin(live.send(request));
-        *held = Some(live);
+        held.connection = Some(live);
+        held.requests += 1;
         Ok(response)
     }
 
     /// Closes the connection.
     async fn close(&self) {
-        self.connection.lock().await.take();
+        self.held.lock().await.connection.take();
     }
 }
 
@@ -70,8 +86,8 @@ impl Slot {
         // Long polls on HTTP/2 that are to be left: dropped once a later request on the same connection was answered, because then the proxy has
         // certainly read the earlier ones.
         let mut leaving: Vec<ResponseFuture> = Vec::new();
-        while let Some(number) = self.plan.take().await {
-            let planned = self.plan.mix.request(number);
+        while let Some(number) = self.plan.take(self.line.protocol).await {
+            let planned = self.plan.source.request(number);
             let method = Method::from_bytes(planned.method.as_str().as_bytes());
             let before = self.ledger.total();
             let protocol = self.line.protocol;
@@ -144,6 +160,9 @@ impl Slot {
     fn note(&mut self, planned: &Planned, method: Method, response: &Response<Incoming>) {
         let status = response.status().as_u16();
         self.ledger.answer(method, status);
+        if let Some(route) = planned.route {
+            self.ledger.answer_of(route, method, status);
+        }
         // What the proxy itself refuses before any filter carries no ID.
         let refused = planned.odd && status == 400;
         if let Some(check) = self.plan.options.correlation.as_ref().filter(|_| !refused) {
