@@ -44,7 +44,7 @@ fn of_value(value: Value) -> Result<BudgetReport, Vec<Mistake>> {
         (Ok(stated), _) => (stated.clone(), stated.metrics().series_budget()),
         (Err(_), Ok(config)) => {
             let default = Config::from_json(b"").map_or(0, |config| config.metrics().series_budget());
-            (config, value["metrics"]["series_budget"].as_u64().unwrap_or(default))
+            (config, value.pointer("/metrics/series_budget").and_then(Value::as_u64).unwrap_or(default))
         }
         (Err(errors), Err(_)) => return Err(errors.iter().map(Mistake::from).collect()),
     };
