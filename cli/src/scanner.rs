@@ -3,7 +3,7 @@
 //!
 //! What must hold, each with its number in the [`Report`]: every request answered, no 503, counts exact (by method, endpoint and status, in the
 //! client's books, the filter's and the proxy's), series within the budget that the configuration states, no trap, a heartbeat from every
-//! worker to the end, and memory that stops growing after the first quarter of the run.
+//! worker to the end, and memory that stops growing after the first quarter of the run (or, where the load was slow, after the last series came).
 
 mod junk;
 mod memory;

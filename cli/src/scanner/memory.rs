@@ -27,10 +27,11 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Judges samples of `(seconds, bytes)`.
-    pub fn new(samples: &[(f64, u64)]) -> Self {
+    /// Judges samples of `(seconds, bytes)`: after a quarter of the run, and not before `complete`, the second by which every series had come. (A
+    /// series takes memory once. At full rate the last one comes long before that quarter is over; a slow load makes them later.)
+    pub fn new(samples: &[(f64, u64)], complete: f64) -> Self {
         let last = samples.last().map_or(0.0, |(at, _)| *at);
-        let judged_from_s = last * SETTLING;
+        let judged_from_s = (last * SETTLING).max(complete);
         #[expect(clippy::cast_precision_loss, reason = "bytes of memory are below 2^53")]
         let rest: Vec<(f64, f64)> =
             samples.iter().filter(|(at, _)| *at >= judged_from_s).map(|(at, bytes)| (*at, *bytes as f64)).collect();
@@ -113,7 +114,7 @@ mod tests {
 
     fn judged(bytes: impl Fn(u64) -> u64) -> Memory {
         let samples: Vec<(f64, u64)> = (0..=120).map(|second| (second as f64, bytes(second))).collect();
-        Memory::new(&samples)
+        Memory::new(&samples, 0.0)
     }
 
     #[test]
@@ -136,10 +137,19 @@ mod tests {
     }
 
     #[test]
+    fn growth_while_series_still_come_is_not_judged() {
+        let samples: Vec<(f64, u64)> =
+            (0..=120_u32).map(|second| (f64::from(second), u64::from(second.min(60)) * MIB)).collect();
+        assert_eq!(Memory::new(&samples, 0.0).is_settled(), Some(false));
+        assert_eq!(Memory::new(&samples, 60.0).is_settled(), Some(true));
+        assert_eq!(Memory::new(&samples, 110.0).is_settled(), None);
+    }
+
+    #[test]
     fn a_short_run_says_nothing() {
         let samples: Vec<(f64, u64)> = (0..10).map(|second| (second as f64, second * MIB)).collect();
-        assert_eq!(Memory::new(&samples).is_settled(), None);
-        assert_eq!(Memory::new(&[]).is_settled(), None);
+        assert_eq!(Memory::new(&samples, 0.0).is_settled(), None);
+        assert_eq!(Memory::new(&[], 0.0).is_settled(), None);
     }
 
     #[test]

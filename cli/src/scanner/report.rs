@@ -75,7 +75,7 @@ pub struct Report {
 impl Report {
     pub(super) fn new(options: &ScannerOptions, evidence: &Evidence<'_>, pace: &Pace, took: Duration) -> Self {
         let watched = evidence.watched;
-        let memory = Memory::new(&watched.memory);
+        let memory = Memory::new(&watched.memory, watched.complete());
         let sent = evidence.ledger.total();
         let routed: u64 = evidence.ledger.routed.values().sum();
         #[expect(clippy::cast_precision_loss, reason = "figures for people")]

@@ -115,7 +115,7 @@ impl Evidence<'_> {
             self.no_trap(),
             self.heartbeat(),
             self.stalls(),
-            self.memory(memory),
+            settled(memory),
         ]
     }
 
@@ -294,32 +294,19 @@ impl Evidence<'_> {
         let figure = format!("{} of a second, {} of 0.2 s", plural(long, "stall"), count(short));
         promise(Claim::Stalls, long == 0, figure)
     }
+}
 
-    fn memory(&self, memory: &Memory) -> Promise {
-        let Some(growth) = memory.growth else {
-            let figure = "only a run of half a minute says".to_owned();
-            return Promise { claim: Claim::Memory, held: None, figure };
-        };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes; the casts saturate")]
-        let (size, tolerated) = (growth.abs() as u64, memory.tolerated as u64);
-        let sign = if growth < 0.0 { "-" } else { "+" };
-        let mut figure =
-            format!("{sign}{} after {:.0} s, {} tolerated", bytes(size), memory.judged_from_s, bytes(tolerated));
-        // A load that was too slow to call every route in time makes series later, and those take memory.
-        let late = self.late_series(memory.judged_from_s);
-        if late > 0 {
-            figure = format!("{figure}, while {} series came", count(late));
+fn settled(memory: &Memory) -> Promise {
+    let figure = match memory.growth {
+        None => "only half a minute after the last series came would say".to_owned(),
+        Some(growth) => {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes; the casts saturate")]
+            let (size, tolerated) = (growth.abs() as u64, memory.tolerated as u64);
+            let sign = if growth < 0.0 { "-" } else { "+" };
+            format!("{sign}{} after {:.0} s, {} tolerated", bytes(size), memory.judged_from_s, bytes(tolerated))
         }
-        let slow = late > 0 && self.load().held == Some(false);
-        Promise { claim: Claim::Memory, held: memory.is_settled().filter(|settled| *settled || !slow), figure }
-    }
-
-    /// Series that came after this second.
-    fn late_series(&self, from: f64) -> u64 {
-        let series = &self.watched.series;
-        let before = series.iter().rfind(|(at, _)| *at <= from).or_else(|| series.first());
-        before.zip(series.last()).map_or(0, |((_, before), (_, last))| last.saturating_sub(*before))
-    }
+    };
+    Promise { claim: Claim::Memory, held: memory.is_settled(), figure }
 }
 
 fn promise(claim: Claim, held: bool, figure: String) -> Promise {

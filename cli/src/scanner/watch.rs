@@ -35,6 +35,17 @@ pub(super) struct Watched {
     pub(super) cpu: Option<Duration>,
 }
 
+impl Watched {
+    /// The second by which all series had come, but for one in 200.
+    pub(super) fn complete(&self) -> f64 {
+        let last = self.series.last().map_or(0, |(_, series)| *series);
+        self.series
+            .iter()
+            .find(|(_, series)| series.saturating_mul(200) >= last.saturating_mul(199))
+            .map_or(0.0, |(at, _)| *at)
+    }
+}
+
 /// Watches until the load is done.
 ///
 /// # Errors
@@ -99,5 +110,18 @@ fn pid(proxy: &Proxy) -> Option<u32> {
     match proxy {
         Proxy::Envoy(envoy) => envoy.pid(),
         Proxy::Harness(_) => Some(std::process::id()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_are_complete_when_hardly_any_are_left_to_come() {
+        let complete = |series: &[(f64, u64)]| Watched { series: series.to_vec(), ..Watched::default() }.complete();
+        assert_eq!(complete(&[]), 0.0);
+        assert_eq!(complete(&[(3.0, 500), (13.0, 996), (23.0, 1_000), (33.0, 1_000)]), 13.0);
+        assert_eq!(complete(&[(3.0, 100), (13.0, 200), (23.0, 300)]), 23.0);
     }
 }

