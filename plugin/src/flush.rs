@@ -11,14 +11,32 @@ use crate::shared::{self, Read, Replaced, SharedData, Write, Written};
 use crate::vm::{NamespaceLease, Tools, Vm};
 use crate::worker::Lease;
 
+/// So many new stats are enough for one tick. To make one costs Envoy tens to hundreds of microseconds on the thread of a worker, because every
+/// extractor of labels is tried on its name, and requests wait meanwhile. What is left over comes with the next ticks; nothing is lost.
+const NEW_STATS_A_TICK: u32 = 500;
+
 /// The proxy's stats, as the registry sees them.
 pub(crate) struct HostMetrics<'a> {
     pub(crate) faults: &'a mut Faults,
+    /// How many more new stats it may be asked for.
+    pub(crate) room: u32,
+}
+
+impl<'a> HostMetrics<'a> {
+    /// For what cannot wait.
+    pub(crate) fn all(faults: &'a mut Faults) -> Self {
+        Self { faults, room: u32::MAX }
+    }
 }
 
 impl MetricSink for HostMetrics<'_> {
     fn define(&mut self, kind: MetricKind, stat_name: &str) -> Option<u32> {
+        self.room = self.room.saturating_sub(1);
         self.faults.catch(host::define_metric(kind, stat_name))
+    }
+
+    fn is_sated(&self) -> bool {
+        self.room == 0
     }
 
     fn add(&mut self, id: u32, delta: u64) -> bool {
@@ -55,12 +73,17 @@ impl SharedData for HostShared<'_> {
 }
 
 impl Instance {
-    /// Hands over everything counted since the last time.
-    pub(crate) fn drain(&mut self, tools: &mut Tools) {
+    /// Hands over everything counted since the last time, as far as that takes no more than so many new stats.
+    fn drain_up_to(&mut self, room: u32, tools: &mut Tools) {
         let now_ns = host::wall_clock_ns().unwrap_or_default();
         let Self { filter, state, faults, .. } = self;
         faults.report(now_ns, state.registry_mut(), tools.lines());
-        state.drain(filter, &mut HostMetrics { faults });
+        state.drain(filter, &mut HostMetrics { faults, room });
+    }
+
+    /// Hands over everything counted since the last time.
+    pub(crate) fn drain(&mut self, tools: &mut Tools) {
+        self.drain_up_to(u32::MAX, tools);
     }
 
     /// Whether the proxy has yet to take something that was counted.
@@ -92,7 +115,7 @@ impl Instance {
             Replaced::Nothing => {}
             Replaced::Failed => return,
         }
-        self.reported = registry.report_build(replaced.as_deref(), &mut HostMetrics { faults });
+        self.reported = registry.report_build(replaced.as_deref(), &mut HostMetrics::all(faults));
         if self.reported {
             self.replaced = None;
         }
@@ -119,7 +142,7 @@ impl Vm {
             instance.report_build(&mut self.tools.value);
         }
         instance.sync(&mut self.tools.value);
-        instance.drain(&mut self.tools);
+        instance.drain_up_to(NEW_STATS_A_TICK, &mut self.tools);
         self.settle_retired();
         self.streams.shrink();
         self.tools.trim();

@@ -154,7 +154,7 @@ impl Stream {
             let label = state.endpoint_label(filter, logged.endpoint);
             show(&filter_state.endpoint, label.as_bytes(), faults);
         }
-        if let Some(id) = state.histogram_id(filter, &logged, &mut HostMetrics { faults: &mut *faults }) {
+        if let Some(id) = state.histogram_id(filter, &logged, &mut HostMetrics::all(&mut *faults)) {
             faults.catch(host::record_metric(id, logged.duration_ns / 1_000_000));
         }
         tools.trim();

@@ -23,6 +23,11 @@ pub trait MetricSink {
     /// Defines the stat and gives its identifier; `None` when the host refused. Defining a name again gives the same one.
     fn define(&mut self, kind: MetricKind, stat_name: &str) -> Option<u32>;
 
+    /// Whether the host should be spared more new stats for now: what is new is kept, and offered again with the next drain.
+    fn is_sated(&self) -> bool {
+        false
+    }
+
     /// Adds to a counter. `delta` is never 0 and fits an `i64`. `false` when the host refused: the registry keeps the
     /// difference and offers it again.
     fn add(&mut self, id: u32, delta: u64) -> bool;

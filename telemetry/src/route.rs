@@ -8,6 +8,8 @@
 //! - **Comparison.** `%XX` is decoded where it stands for an unreserved character, in path and template alike. What else is the same by
 //!   configuration: ASCII case, slashes in a row, dot segments, encoded slashes, segments but for their matrix parameters; in the order that
 //!   [`RouteOptions`] and its fields say. A template that no path could match under these rules is refused.
+//! - **Parts of a segment.** A parameter beside text takes at least one byte. Text between two parameters is searched for in at most 16 KiB of
+//!   segments for one request, each template's search counting, so that a long path cannot make it expensive; past that such templates do not fit.
 //! - **Order.** Static before partial before `{name}` before `{name...}`, segment by segment, going back where a branch leads nowhere. Among the
 //!   partial segments of one place the longest literal prefix wins, then the longest suffix.
 //! - **Method.** Among the templates that cover the path, one that declares the method comes first. If none does, the first in order gives its
@@ -54,12 +56,14 @@ pub use problem::{RouteField, RouteProblem};
 use crate::method::Method;
 use placeholder::Written;
 use split::Split;
-use trie::{Found, Trie};
+use trie::{Found, Start, Trie};
 
 /// The longest path that is matched.
 pub const MAX_PATH: usize = 8192;
 /// The most segments of a path that is matched, and of a template.
 pub const MAX_SEGMENTS: usize = 64;
+/// So many bytes of segments are searched for text between two parameters.
+pub const MAX_SEARCHED: usize = 16_384;
 /// The label of a request that no template covers.
 pub const UNKNOWN_LABEL: &str = "unknown";
 /// The label of a placeholder endpoint for which there was no room.
@@ -98,6 +102,8 @@ pub struct RouteTable {
     labels: Vec<Box<str>>,
     trie: Trie,
     options: RouteOptions,
+    /// The text of a path's first segment says of most paths that no template covers, before the rest is looked at.
+    first_decides: bool,
 }
 
 impl RouteTable {
@@ -122,7 +128,10 @@ impl RouteTable {
     /// Every mistake in the table, each with the entry, the field and the cure.
     pub fn build(routes: &[RouteSpec], options: &RouteOptions) -> Result<Self, Vec<RouteProblem>> {
         let compiled = labels::compile(routes, options)?;
-        Ok(Self { trie: Trie::build(&compiled.places), labels: compiled.labels, options: *options })
+        let trie = Trie::build(&compiled.places);
+        let first_decides = trie.has_closed_root() && normalise::keeps_first_segment(options);
+        let first_decides = first_decides && options.unmatched == Unmatched::Unknown;
+        Ok(Self { trie, labels: compiled.labels, options: *options, first_decides })
     }
 
     /// The labels: `unknown`, `_overflow`, then one per distinct route label. The position is the [`EndpointId`].
@@ -171,6 +180,14 @@ impl RouteTable {
     pub fn find(&self, method: Method, path: &[u8], buffer: &mut PlaceholderBuffer) -> RouteMatch {
         let unknown = RouteMatch::Endpoint(EndpointId::UNKNOWN);
         let Some(path) = split::path_of(path) else { return unknown };
+        let mut start = Start::ROOT;
+        if self.first_decides
+            && let Some(segment) = split::plain_first_segment(path)
+        {
+            // Most of a scanner's paths end here.
+            let Some(begun) = self.trie.begin(path, segment) else { return unknown };
+            start = begun;
+        }
         let mut split = Split::empty();
         if split.fill(path).is_none() {
             return unknown;
@@ -178,7 +195,7 @@ impl RouteTable {
         if normalise::concerns(path, &split, &self.options) {
             return self.find_normalised(method, path, &split, buffer);
         }
-        let found = self.search(method, path, &split);
+        let found = self.search(method, path, &split, start);
         found.endpoint.map_or_else(|| self.unmatched(path, &split, found.known, buffer), RouteMatch::Endpoint)
     }
 
@@ -198,9 +215,12 @@ impl RouteTable {
         if split.fill(text).is_none() {
             return RouteMatch::Endpoint(EndpointId::UNKNOWN);
         }
-        let found = self.search(method, text, &split);
+        let found = self.search(method, text, &split, Start::ROOT);
         if let Some(endpoint) = found.endpoint {
             return RouteMatch::Endpoint(endpoint);
+        }
+        if self.options.unmatched == Unmatched::Unknown {
+            return RouteMatch::Endpoint(EndpointId::UNKNOWN);
         }
         // Placeholders are told apart by case, so they look at the text before it was folded; its segments are in the same places.
         let unfolded = RouteOptions { case: Case::Sensitive, ..self.options };
@@ -209,8 +229,8 @@ impl RouteTable {
     }
 
     #[inline]
-    fn search(&self, method: Method, path: &[u8], split: &Split) -> Found {
-        self.trie.find(method, path, split, self.options.trailing_slash, &mut ())
+    fn search(&self, method: Method, path: &[u8], split: &Split, start: Start) -> Found {
+        self.trie.find(method, path, split, start, self.options.trailing_slash, &mut ())
     }
 
     #[cold]

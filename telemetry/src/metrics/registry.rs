@@ -236,7 +236,7 @@ impl Registry {
                 .all(Series::is_settled)
     }
 
-    /// Hands every difference since the last drain to `sink`. `label` gives an endpoint's label; it is asked only when a
+    /// Hands every difference since the last drain to `sink`; a new endpoint's are kept back while the sink is sated. `label` gives an endpoint's label; it is asked only when a
     /// series is named for the first time.
     pub fn drain<'label>(&mut self, label: &dyn Fn(EndpointId) -> &'label str, sink: &mut dyn MetricSink) {
         let Self {
@@ -263,6 +263,9 @@ impl Registry {
         dirty.retain(|&number| {
             let block = usize::try_from(number).ok().and_then(|number| blocks.get_mut(number));
             let Some(block) = block else { return false };
+            if sink.is_sated() && !block.is_named() {
+                return true;
+            }
             let method = column_labels.get(block.column).copied().unwrap_or_default();
             block.settle(method, label(block.endpoint), buckets, naming, sink);
             block.dirty
@@ -271,6 +274,11 @@ impl Registry {
 }
 
 impl Block {
+    /// Whether the proxy knows its series, but perhaps for a few buckets.
+    fn is_named(&self) -> bool {
+        self.count.is_named() && self.micros.is_named() && self.statuses.iter().all(|(_, series)| series.is_named())
+    }
+
     fn settle(
         &mut self,
         method: &str,

@@ -3,7 +3,7 @@
 use super::placeholder::{self, Written};
 use super::split::{self, Split};
 use super::template::Partial;
-use super::trie::{Edge, Terminal, Watch};
+use super::trie::{Edge, Start, Terminal, Watch};
 use super::{
     Case, EndpointId, MAX_PATH, MAX_SEGMENTS, PlaceholderBuffer, RouteOptions, RouteTable, Unmatched, normalise,
 };
@@ -158,7 +158,7 @@ impl RouteTable {
             }
         }
         let mut watcher = Watcher { method: Some(method), ..Watcher::default() };
-        let found = self.trie.find(method, normal, &split, self.options.trailing_slash, &mut watcher);
+        let found = self.trie.find(method, normal, &split, Start::ROOT, self.options.trailing_slash, &mut watcher);
         explanation.steps = watcher.steps;
         explanation.visits = watcher.visits;
         explanation.decision = match found.endpoint {

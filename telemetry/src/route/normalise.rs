@@ -64,6 +64,11 @@ fn concerns_segments(path: &[u8], split: &Split, options: &RouteOptions) -> bool
         || (options.duplicate_slashes == DuplicateSlashes::Merge && path.windows(2).any(|pair| pair == b"//"))
 }
 
+/// Whether the first segment of a path is the same in normal form, where it has no `%`.
+pub(super) fn keeps_first_segment(options: &RouteOptions) -> bool {
+    options.case == Case::Sensitive && !options.rewrites_segments()
+}
+
 impl RouteOptions {
     /// Whether a rule is on that changes which segments a path has.
     const fn rewrites_segments(&self) -> bool {
@@ -103,26 +108,27 @@ fn each_byte(text: &[u8], options: &RouteOptions, mut put: impl FnMut(u8)) {
         return;
     }
     let slashes = options.percent_encoding == PercentEncoding::Slashes;
-    let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        rest = match rest {
-            [b'%', high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                let byte = hex_value(*high) << 4 | hex_value(*low);
-                let unreserved = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-                if unreserved || (slashes && byte == b'/') {
-                    put(byte);
-                } else {
-                    put(b'%');
-                    put(high.to_ascii_uppercase());
-                    put(low.to_ascii_uppercase());
-                }
-                after
-            }
-            _ => {
-                put(*first);
-                after
-            }
+    let mut bytes = text.iter().copied();
+    while let Some(byte) = bytes.next() {
+        let mut ahead = bytes.clone();
+        let triplet = match byte {
+            b'%' => ahead.next().and_then(hex_value).zip(ahead.next().and_then(hex_value)),
+            _ => None,
         };
+        let Some((high, low)) = triplet else {
+            put(byte);
+            continue;
+        };
+        bytes = ahead;
+        let byte = high << 4 | low;
+        let unreserved = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        if unreserved || (slashes && byte == b'/') {
+            put(byte);
+        } else {
+            put(b'%');
+            put(hex_digit(high));
+            put(hex_digit(low));
+        }
     }
 }
 
@@ -192,13 +198,18 @@ fn remove_dot_segments(path: &mut [u8]) -> usize {
 }
 
 /// The value of a hex digit.
-const fn hex_value(digit: u8) -> u8 {
+const fn hex_value(digit: u8) -> Option<u8> {
     match digit {
-        b'0'..=b'9' => digit - b'0',
-        b'a'..=b'f' => digit - b'a' + 10,
-        b'A'..=b'F' => digit - b'A' + 10,
-        _ => 0,
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
     }
+}
+
+/// The upper-case hex digit of a value below 16.
+const fn hex_digit(value: u8) -> u8 {
+    if value < 10 { b'0' + value } else { b'A' - 10 + value }
 }
 
 #[cfg(test)]

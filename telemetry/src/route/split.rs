@@ -114,6 +114,19 @@ impl Split {
     }
 }
 
+/// The first segment of a path, where that is short and has nothing in it that a rule could decode.
+#[inline]
+pub(super) fn plain_first_segment(path: &[u8]) -> Option<&[u8]> {
+    const LONGEST: usize = 64;
+    let text = path.get(1..)?;
+    let window = text.get(..LONGEST).unwrap_or(text);
+    match window.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'%')) {
+        Some(end) if window.get(end) == Some(&b'%') => None,
+        Some(end) => window.get(..end),
+        None => (window.len() < LONGEST).then_some(window),
+    }
+}
+
 /// What follows the authority in a request target. `None` where there is no path: `*`, a CONNECT authority, nothing.
 ///
 /// Targets are in origin-form (`/path`), or in absolute-form (`http://host/path`, RFC 9112 section 3.2.2), whose path may be empty and is then `/`.

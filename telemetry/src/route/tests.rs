@@ -107,6 +107,16 @@ fn a_partial_segment_needs_text_for_each_parameter() {
 }
 
 #[test]
+fn the_search_for_text_between_parameters_is_bounded() {
+    let table = table(&["ANY /{a}..{b}", "ANY /{a}...{b}", "ANY /{a}....{b}", "ANY /{rest...}"]);
+    let long = |length: usize, end: &str| format!("/{}{end}", "x".repeat(length - end.len()));
+    assert_eq!(find(&table, Method::Get, long(5000, "..y").as_bytes()), "/{a}..{b}");
+    // Two searches of 8 KiB are within the bound, the third is not.
+    assert_eq!(find(&table, Method::Get, long(8000, "...y").as_bytes()), "/{a}...{b}");
+    assert_eq!(find(&table, Method::Get, long(8000, "..y").as_bytes()), "/{rest...}");
+}
+
+#[test]
 fn an_undeclared_method_gets_the_label_of_the_template() {
     let by_template = table(&[
         "GET /users/{id}",

@@ -7,7 +7,7 @@
 
 use super::split::Split;
 use super::template::{Partial, Segment};
-use super::{EndpointId, TrailingSlash};
+use super::{EndpointId, MAX_SEARCHED, TrailingSlash};
 use crate::method::Method;
 
 /// So many static children are looked through one by one; more are found by hash.
@@ -277,13 +277,28 @@ impl Trie {
         1 + costliest + others + parameter
     }
 
-    /// Looks for a path in normal form. A template that declares the method is preferred to one that does not, wherever it comes in the order;
+    /// Whether every path begins with one of the texts that the root has.
+    pub(super) fn has_closed_root(&self) -> bool {
+        self.nodes
+            .first()
+            .is_none_or(|root| root.partials.0 == root.partials.1 && root.parameter == NONE && root.tail == NONE)
+    }
+
+    /// The place of the paths that begin with this segment; `None` where the root has no such text. `path` is the whole path.
+    #[inline]
+    pub(super) fn begin(&self, path: &[u8], segment: &[u8]) -> Option<Start> {
+        let root = self.nodes.first()?;
+        self.static_child(root, path, 1, segment).map(|node| Start { node, depth: 1 })
+    }
+
+    /// Looks for a path in normal form, from a place that its first segments lead to. A template that declares the method is preferred to one that does not, wherever it comes in the order;
     /// the path's own form to the one with the other slash at its end.
     pub(super) fn find<W: Watch>(
         &self,
         method: Method,
         path: &[u8],
         split: &Split,
+        start: Start,
         slash: TrailingSlash,
         watch: &mut W,
     ) -> Found {
@@ -297,9 +312,10 @@ impl Trie {
             other: None,
             other_undeclared: None,
             known: 0,
+            room: MAX_SEARCHED,
             watch,
         };
-        let endpoint = self.walk(&mut search, 0, 0);
+        let endpoint = self.walk(&mut search, start.node, start.depth);
         let endpoint = endpoint.or(search.undeclared).or(search.other).or(search.other_undeclared);
         Found { endpoint, known: search.known }
     }
@@ -334,7 +350,7 @@ impl Trie {
                 return Some(found);
             }
             for child in self.partials.get(at(node.partials.0)..at(node.partials.1)).unwrap_or_default() {
-                let fits = child.pattern.matches(segment);
+                let fits = child.pattern.matches(segment, &mut search.room);
                 search.watch.step(depth, segment, Edge::Partial(&child.pattern), fits);
                 if fits && let Some(found) = self.walk(search, child.node, depth + 1) {
                     return Some(found);
@@ -430,6 +446,18 @@ fn children(places: &[Place], depth: usize) -> impl Iterator<Item = &[Place]> {
     places.chunk_by(move |a, b| a.0.get(depth) == b.0.get(depth))
 }
 
+/// Where a search begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    node: u32,
+    depth: usize,
+}
+
+impl Start {
+    /// The root.
+    pub(super) const ROOT: Start = Start { node: 0, depth: 0 };
+}
+
 /// What [`Trie::find`] found.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
@@ -476,23 +504,36 @@ struct Search<'a, W> {
     other_undeclared: Option<EndpointId>,
     /// See [`Found::known`].
     known: u64,
+    /// How much of [`MAX_SEARCHED`] is left.
+    room: usize,
     watch: &'a mut W,
 }
 
 impl Partial {
     /// Whether the segment has all literals in order, with at least one byte for each parameter. Taking each literal where it first occurs is
     /// enough, since a later occurrence leaves less room for the rest.
-    fn matches(&self, segment: &[u8]) -> bool {
+    fn matches(&self, segment: &[u8], room: &mut usize) -> bool {
         let Some(inner) = segment.strip_prefix(&*self.prefix).and_then(|rest| rest.strip_suffix(&*self.suffix)) else {
             return false;
         };
+        if !self.middle.is_empty() {
+            let Some(left) = room.checked_sub(segment.len()) else { return false };
+            *room = left;
+        }
         let mut rest = inner;
         for literal in &self.middle {
-            let after = rest.get(1..).unwrap_or_default();
-            let Some(position) = after.windows(literal.len().max(1)).position(|window| window == &**literal) else {
-                return false;
-            };
-            rest = after.get(position + literal.len()..).unwrap_or_default();
+            // One byte at least is the parameter's.
+            let mut after = rest.get(1..).unwrap_or_default();
+            loop {
+                if let Some(more) = after.strip_prefix(&**literal) {
+                    rest = more;
+                    break;
+                }
+                let Some((_, more)) = after.split_first() else { return false };
+                let next = more.iter().position(|byte| Some(byte) == literal.first());
+                let Some(next) = next.and_then(|position| more.get(position..)) else { return false };
+                after = next;
+            }
         }
         !rest.is_empty()
     }

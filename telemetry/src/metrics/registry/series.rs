@@ -22,6 +22,10 @@ impl Series {
         self.owed = self.owed.saturating_add(more);
     }
 
+    pub(super) fn is_named(&self) -> bool {
+        self.id.is_some()
+    }
+
     pub(super) fn is_settled(&self) -> bool {
         self.owed == 0
     }

@@ -16,6 +16,8 @@ struct Proxy {
     calls: usize,
     /// Which calls are refused, in turn.
     refuse: Vec<bool>,
+    /// So many new stats are enough.
+    enough: Option<usize>,
 }
 
 impl Proxy {
@@ -47,6 +49,10 @@ impl MetricSink for Proxy {
             self.names.len() - 1
         });
         u32::try_from(at).ok()
+    }
+
+    fn is_sated(&self) -> bool {
+        self.enough.is_some_and(|enough| self.defines >= enough)
     }
 
     fn add(&mut self, id: u32, delta: u64) -> bool {
@@ -289,4 +295,30 @@ fn recording_does_not_grow_anything_once_a_series_is_known() {
         registry.drain(&label, &mut proxy);
         assert_eq!(registry.dirty.capacity(), dirty);
     }
+}
+
+#[test]
+fn a_sated_proxy_gets_new_endpoints_later_and_loses_nothing() {
+    let config =
+        Config::from_json(br#"{"routes": {"table": [{"template": "/a"}, {"template": "/b"}, {"template": "/c"}]}}"#)
+            .unwrap();
+    let mut registry = Registry::new(&config);
+    let mut proxy = Proxy::default();
+    let labels = ["unknown", "_overflow", "/a", "/b", "/c"];
+    let label = |endpoint: EndpointId| labels[endpoint.index()];
+    let record = |registry: &mut Registry| {
+        for endpoint in 2..5 {
+            registry.record(Method::Get, EndpointId(endpoint), StatusLabel::code(200), 1000);
+        }
+    };
+    let requests = |proxy: &Proxy| proxy.sum("http_requests_total");
+    for (drain, seen) in [1, 2 + 2, 3 + 3 + 3].into_iter().enumerate() {
+        record(&mut registry);
+        proxy.enough = Some(proxy.defines + 1);
+        registry.drain(&label, &mut proxy);
+        // One endpoint more with each drain; those known already are not kept back.
+        assert_eq!(requests(&proxy), seen, "drain {drain}");
+        assert_eq!(registry.is_drained(), drain == 2);
+    }
+    assert_eq!(proxy.sum("http_request_duration_seconds_count"), 9);
 }
