@@ -33,7 +33,7 @@ use crate::table::plural;
 use crate::up;
 
 /// How long the filter may take to hand over its last counts.
-const HAND_OVER: Duration = Duration::from_secs(20);
+const HAND_OVER: Duration = Duration::from_secs(60);
 
 /// What `replay` is to do.
 #[derive(Debug, Clone)]

@@ -51,7 +51,7 @@ const REQUESTS_PER_CONNECTION: u64 = 10_000;
 /// The cap on learned endpoints, as by default.
 const MAX_ENDPOINTS: usize = 40;
 /// How long the filter may take to hand over its last counts.
-const HAND_OVER: Duration = Duration::from_secs(20);
+const HAND_OVER: Duration = Duration::from_secs(90);
 /// How long the workers may take to show that they are alive.
 const NEXT_BEAT: Duration = Duration::from_secs(10);
 /// How long an answer may take.

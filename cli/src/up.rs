@@ -38,7 +38,7 @@ pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LO
 pub const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 
 /// How long the filter may take to hand over its last counts.
-const HAND_OVER: Duration = Duration::from_secs(20);
+const HAND_OVER: Duration = Duration::from_secs(60);
 
 /// What `up` is to do.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use super::metered;
 use crate::support::golden;
 
 /// What any request may cost, as a multiple of a plain one: bytes that have to be decoded, as many as are looked at.
-const MOST_FOR_ANY_PATH: u64 = 1_000;
+const MOST_FOR_ANY_PATH: u64 = 400;
 
 /// What a path may cost that is found wanting in as many branches of an API's table as there are.
 const MOST_FOR_ANY_BRANCHES: u64 = 8;

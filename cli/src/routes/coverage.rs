@@ -1,10 +1,10 @@
 //! `edge-observer routes try`: what a configuration makes of a real access log, and templates for what it does not cover.
 //!
 //! The log's requests go through the filter's own decisions ([`telemetry::filter`]), as one worker of a proxy would have them. The log is read as
-//! a stream. What is kept of it is bounded: at most [`MAX_PATHS`] different paths that no template covers, and of those with the same typed
+//! a stream. What is kept of it is bounded: at most `MAX_PATHS` different paths that no template covers, and of those with the same typed
 //! segments at most 128; past that the half with the fewest requests is forgotten, and the report says how many requests that were.
 //!
-//! Templates for those paths come from [`cluster`] and are tried: the table with them is built and the log is run again, a file from its start,
+//! Templates for those paths come from `cluster` and are tried: the table with them is built and the log is run again, a file from its start,
 //! anything else (standard input, a pipe) from the paths that were kept. One that conflicts with the table, or that changes the label of a
 //! request that the table covers, is not proposed.
 

@@ -48,9 +48,21 @@ pub(super) fn never(literal: &[u8], alone: bool, last: bool, options: &RouteOpti
 /// Whether a path may be written otherwise in normal form.
 #[inline]
 pub(super) fn concerns(path: &[u8], split: &Split, options: &RouteOptions) -> bool {
-    (split.percent && options.percent_encoding != PercentEncoding::Keep)
+    (split.percent && options.percent_encoding != PercentEncoding::Keep && has_triplet(path, split))
         || options.case == Case::Insensitive
         || (options.rewrites_segments() && concerns_segments(path, split, options))
+}
+
+fn has_triplet(path: &[u8], split: &Split) -> bool {
+    let mut rest = path.get(..split.length).unwrap_or_default();
+    while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
+        rest = rest.get(at..).unwrap_or_default();
+        if is_triplet(rest) {
+            return true;
+        }
+        rest = rest.get(1..).unwrap_or_default();
+    }
+    false
 }
 
 fn concerns_segments(path: &[u8], split: &Split, options: &RouteOptions) -> bool {
@@ -108,18 +120,19 @@ fn each_byte(text: &[u8], options: &RouteOptions, mut put: impl FnMut(u8)) {
         return;
     }
     let slashes = options.percent_encoding == PercentEncoding::Slashes;
-    let mut bytes = text.iter().copied();
-    while let Some(byte) = bytes.next() {
-        let mut ahead = bytes.clone();
-        let triplet = match byte {
-            b'%' => ahead.next().and_then(hex_value).zip(ahead.next().and_then(hex_value)),
-            _ => None,
-        };
-        let Some((high, low)) = triplet else {
+    let digit = |at: usize| text.get(at).copied().and_then(hex_value);
+    let mut at = 0;
+    while let Some(byte) = text.get(at).copied() {
+        at += 1;
+        if byte != b'%' {
+            put(byte);
+            continue;
+        }
+        let (Some(high), Some(low)) = (digit(at), digit(at + 1)) else {
             put(byte);
             continue;
         };
-        bytes = ahead;
+        at += 2;
         let byte = high << 4 | low;
         let unreserved = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
         if unreserved || (slashes && byte == b'/') {
