@@ -6,7 +6,10 @@ use routes_bench::{Bench, Request, Subject, encode, tables};
 use serde_json::json;
 use telemetry::method::Method;
 use telemetry::route::testing::{method, path, slowly, spec, without_conflicts};
-use telemetry::route::{Case, RouteOptions, TrailingSlash};
+use telemetry::route::{
+    Case, DotSegments, DuplicateSlashes, MatrixParameters, PercentEncoding, RouteOptions, TrailingSlash,
+    UndeclaredMethods,
+};
 
 use super::module;
 
@@ -21,6 +24,34 @@ fn rules() -> impl Strategy<Value = (serde_json::Value, RouteOptions)> {
         let case = if insensitive { "insensitive" } else { "sensitive" };
         let trailing_slash = if strict { "strict" } else { "ignore" };
         (json!({"case": case, "trailing_slash": trailing_slash}), options)
+    })
+}
+
+/// The same with the rules about segments, which the slow matcher does not have.
+fn all_rules() -> impl Strategy<Value = (serde_json::Value, RouteOptions)> {
+    let switches = (any::<[bool; 4]>(), prop::sample::select(vec!["unreserved", "slashes", "keep"]));
+    (rules(), switches).prop_map(|((mut rules, options), ([merge, remove, strip, closed], percent_encoding))| {
+        let mut choose = |field: &str, on: bool, word: &str, other: &str| {
+            rules[field] = if on { word } else { other }.into();
+        };
+        choose("duplicate_slashes", merge, "merge", "keep");
+        choose("dot_segments", remove, "remove", "keep");
+        choose("matrix_parameters", strip, "strip", "keep");
+        choose("undeclared_methods", closed, "unknown", "template");
+        choose("percent_encoding", true, percent_encoding, "");
+        let options = RouteOptions {
+            duplicate_slashes: if merge { DuplicateSlashes::Merge } else { DuplicateSlashes::Keep },
+            dot_segments: if remove { DotSegments::Remove } else { DotSegments::Keep },
+            matrix_parameters: if strip { MatrixParameters::Strip } else { MatrixParameters::Keep },
+            undeclared_methods: if closed { UndeclaredMethods::Unknown } else { UndeclaredMethods::Template },
+            percent_encoding: match percent_encoding {
+                "slashes" => PercentEncoding::Slashes,
+                "keep" => PercentEncoding::Keep,
+                _ => PercentEncoding::Unreserved,
+            },
+            ..options
+        };
+        (rules, options)
     })
 }
 
@@ -81,7 +112,7 @@ proptest! {
     fn native_and_wasm_agree_about_any_bytes(
         routes in prop::collection::vec(spec(), 0..10),
         asked in prop::collection::vec((method(), target()), 1..16),
-        (mut rules, options) in rules(),
+        (mut rules, options) in all_rules(),
         placeholders in any::<bool>(),
     ) {
         if placeholders {
