@@ -13,7 +13,7 @@ const MAX_GROWTH: f64 = 1.5;
 const MAX_WORST: f64 = 1_000.0;
 /// Milliseconds to configure a table of GitHub's size.
 const MAX_CONFIGURE: f64 = 50.0;
-/// Bytes of it.
+/// Bytes by which a Wasm memory may grow for it: that memory never shrinks, so what was only needed on the way counts too.
 const MAX_MEMORY: u64 = 1 << 20;
 
 /// What has to hold, and whether it does.
@@ -81,9 +81,9 @@ pub(crate) fn goals(figures: &Figures) -> Vec<Goal> {
             met: build.wasm < MAX_CONFIGURE,
         });
         goals.push(Goal {
-            what: "memory it takes: at most 1 MiB",
-            found: format!("{} ({}), memory grown by {}", bytes(build.live), build.table, bytes(build.grown)),
-            met: build.live <= MAX_MEMORY,
+            what: "Wasm memory grown by it: at most 1 MiB",
+            found: format!("{} ({}), of which {} stay in use", bytes(build.grown), build.table, bytes(build.live)),
+            met: build.grown <= MAX_MEMORY,
         });
     }
     goals
