@@ -1,4 +1,4 @@
-//! The scenario of `cargo xtask bench scanner` in short: a thousand routes, a scanner's paths between their calls, and every promise that does not
+//! The scenario of `cargo xtask bench scanner` in short: two hundred routes, a scanner's paths between their calls, and every promise that does not
 //! depend on how fast this machine is.
 
 use edge_observer::proxy::ProxyKind;
@@ -15,6 +15,7 @@ async fn holds(proxy: ProxyKind, unmatched: UnmatchedKind) {
         unmatched,
         seconds: 8,
         rate: 1_000,
+        routes: 200,
         module: Some(module_path().to_owned()),
         quiet: true,
         ..ScannerOptions::default()
