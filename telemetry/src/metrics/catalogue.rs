@@ -128,7 +128,7 @@ pub const ENDPOINT_OVERFLOW: Metric = Metric {
     kind: MetricKind::Counter,
     unit: "requests",
     labels: &[],
-    help: "Requests counted under the endpoint `_overflow`, because `routes.placeholders.max_endpoints` was reached or the label was too long",
+    help: "Requests counted under the endpoint `_overflow`, because `routes.placeholders.max_endpoints` or `max_per_parent` was reached or the label was too long",
     native: false,
 };
 
