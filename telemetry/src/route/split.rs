@@ -112,6 +112,12 @@ impl Split {
     pub(super) fn has_other_form(&self) -> bool {
         self.length > 1
     }
+
+    /// Whether the last segment is empty.
+    #[inline]
+    pub(super) fn ends_with_slash(&self) -> bool {
+        self.range(self.segments - 1).0 == self.length
+    }
 }
 
 /// The first segment of a path, where that is short and has nothing in it that a rule could decode.

@@ -307,7 +307,8 @@ impl Trie {
             method,
             path,
             split,
-            other_form,
+            with_slash: other_form && !split.ends_with_slash(),
+            without_slash: other_form && split.ends_with_slash(),
             undeclared: None,
             other: None,
             other_undeclared: None,
@@ -326,13 +327,15 @@ impl Trie {
             search.watch.visit();
             if depth == search.split.segments {
                 return self.arrive(search, node.terminal).or_else(|| {
-                    self.pass_other_form(search, node.slash);
+                    if search.with_slash {
+                        self.pass_other_form(search, node.slash);
+                    }
                     None
                 });
             }
             let (start, end) = search.split.range(depth);
             let segment = search.path.get(start..end).unwrap_or_default();
-            if segment.is_empty() && depth + 1 == search.split.segments {
+            if search.without_slash && depth + 1 == search.split.segments {
                 self.pass_other_form(search, node.terminal);
             }
             let next = self.static_child(node, search.path, start, segment);
@@ -430,9 +433,6 @@ impl Trie {
     /// With the other slash at its end, the path would end at this terminal.
     #[inline]
     fn pass_other_form<W: Watch>(&self, search: &mut Search<'_, W>, terminal: u32) {
-        if !search.other_form || terminal == NONE {
-            return;
-        }
         let Some(terminal) = self.terminals.get(at(terminal)) else { return };
         let declared = terminal.declared(search.method);
         search.watch.arrive(terminal, declared.is_some(), true);
@@ -494,8 +494,10 @@ struct Search<'a, W> {
     method: Method,
     path: &'a [u8],
     split: &'a Split,
-    /// The form with the other slash at its end counts as well.
-    other_form: bool,
+    /// The form with a slash at its end counts as well.
+    with_slash: bool,
+    /// The form without the slash at its end counts as well.
+    without_slash: bool,
     /// What the first template without this method says.
     undeclared: Option<EndpointId>,
     /// What the first template with this method says of the other form.
