@@ -24,13 +24,14 @@ mod check;
 mod digest;
 mod error;
 mod fields;
-mod json;
 mod meaning;
 mod reference;
 #[cfg(feature = "schema")]
 mod schema;
 mod shape;
+mod tree;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 pub use budget::{Budget, Term};
@@ -43,6 +44,7 @@ use crate::correlation::{Policy, TraceMode};
 use crate::method::Method;
 use crate::metrics::{Buckets, StatusSet};
 use crate::route::{RouteOptions, RouteSpec, RouteTable};
+use tree::Tree;
 
 /// A valid configuration, with its routes compiled.
 #[derive(Clone, Debug)]
@@ -97,12 +99,9 @@ impl Config {
     /// Every mistake in it.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ConfigErrors> {
         if bytes.trim_ascii().is_empty() {
-            return Self::from_value(Value::Object(serde_json::Map::new()));
+            return Self::from_tree(Tree::empty());
         }
-        match json::read(bytes) {
-            Ok(value) => Self::from_value(value),
-            Err(message) => Err(ConfigErrors::one("", message)),
-        }
+        tree::read(bytes).map_err(|message| ConfigErrors::one("", message)).and_then(Self::from_tree)
     }
 
     /// The same from a parsed value, for tools that read YAML.
@@ -110,10 +109,15 @@ impl Config {
     /// # Errors
     /// Every mistake in it.
     pub fn from_value(value: Value) -> Result<Self, ConfigErrors> {
-        let digest = digest::of(&value);
+        let tree = Tree::deserialize(&value).map_err(|error| ConfigErrors::one("", error.to_string()))?;
+        Self::from_tree(tree)
+    }
+
+    fn from_tree(mut tree: Tree<'_>) -> Result<Self, ConfigErrors> {
+        let digest = digest::of(&tree);
         let mut errors = ConfigErrors::default();
-        let sound = check::prune(value, &mut errors);
-        let shape = match shape::read(sound) {
+        check::prune(&mut tree, &mut errors);
+        let shape = match shape::read(tree) {
             Ok(shape) => shape,
             Err(error) => {
                 // The checker knows every field, so this says that the two differ, not that the value is wrong.

@@ -1,66 +1,68 @@
-//! Shape: a JSON value against the table of fields, every mistake reported.
-
-use serde_json::{Map, Value};
+//! Shape: what was read against the table of fields, every mistake reported.
 
 use super::error::ConfigErrors;
 use super::fields::{Field, Kind, ROOT};
+use super::tree::{Entry, Tree};
 
-/// Reports every unknown field, wrong type and value out of range, and gives back what is sound: unsound fields are left
-/// out, unsound items of a list are null, so that the others keep their positions.
-pub(super) fn prune(value: Value, errors: &mut ConfigErrors) -> Value {
-    match check(&Kind::Section(ROOT), value, "", errors) {
-        Some(sound) => sound,
-        None => Value::Object(Map::new()),
+/// Reports every unknown field, wrong type and value out of range, and leaves what is sound. Everything else becomes null:
+/// such fields are passed over later, and the other items of a list keep their positions.
+pub(super) fn prune(tree: &mut Tree<'_>, errors: &mut ConfigErrors) {
+    if !check(&Kind::Section(ROOT), tree, "", errors) {
+        *tree = Tree::empty();
     }
 }
 
-fn check(kind: &Kind, value: Value, path: &str, errors: &mut ConfigErrors) -> Option<Value> {
-    match (kind, value) {
-        (Kind::Bool, value @ Value::Bool(_))
-        | (Kind::Decimal, value @ Value::Number(_))
-        | (Kind::Text { .. }, value @ Value::String(_)) => Some(value),
-        (Kind::Whole { min, max }, Value::Number(number)) => {
-            match whole(&number).filter(|whole| (min..=max).contains(&whole)) {
-                Some(whole) => Some(Value::from(whole)),
-                None => refuse(kind, &Value::Number(number), path, errors),
+/// Whether it is sound, perhaps without some of its parts; null if not.
+fn check(kind: &Kind, tree: &mut Tree<'_>, path: &str, errors: &mut ConfigErrors) -> bool {
+    let sound = match (kind, &mut *tree) {
+        (Kind::Bool, Tree::Bool(_)) | (Kind::Decimal, Tree::Number(_)) | (Kind::Text { .. }, Tree::Text(_)) => true,
+        (Kind::Whole { min, max }, Tree::Number(number)) => {
+            match whole(number).filter(|whole| (min..=max).contains(&whole)) {
+                Some(whole) => {
+                    **number = whole.into();
+                    true
+                }
+                None => refuse(kind, tree, path, errors),
             }
         }
-        (Kind::Choice(words), Value::String(word)) if words.contains(&word.as_str()) => Some(Value::String(word)),
-        (Kind::Section(fields), Value::Object(map)) => section(fields, map, path, errors),
-        (Kind::List { most: Some(most), many, .. }, Value::Array(items)) if items.len() > *most => {
+        (Kind::Choice(words), Tree::Text(word)) if words.contains(&&**word) => true,
+        (Kind::Section(fields), Tree::Object(entries)) => section(fields, entries, path, errors),
+        (Kind::List { most: Some(most), many, .. }, Tree::List(items)) if items.len() > *most => {
             errors.push(path.to_owned(), format!("found {} {many}; use at most {most}", items.len()));
-            None
+            false
         }
-        (Kind::List { of, .. }, Value::Array(items)) => {
-            let item = |(index, item)| check(of, item, &format!("{path}[{index}]"), errors).unwrap_or(Value::Null);
-            Some(items.into_iter().enumerate().map(item).collect())
+        (Kind::List { of, .. }, Tree::List(items)) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                check(of, item, &format!("{path}[{index}]"), errors);
+            }
+            true
         }
-        (Kind::Either(kinds), value) => match kinds.iter().find(|kind| same_type(kind, &value)) {
+        (Kind::Either(kinds), value) => match kinds.iter().find(|kind| same_type(kind, value)) {
             // An object or list is checked in detail; for a word, the message has to show every way out.
             Some(kind @ (Kind::Section(_) | Kind::List { .. })) => check(kind, value, path, errors),
-            Some(Kind::Choice(words)) if value.as_str().is_some_and(|word| words.contains(&word)) => Some(value),
-            _ => refuse(kind, &value, path, errors),
+            Some(Kind::Choice(words)) if matches!(value, Tree::Text(word) if words.contains(&&**word)) => true,
+            _ => refuse(kind, value, path, errors),
         },
-        (kind, value) => refuse(kind, &value, path, errors),
+        (kind, value) => refuse(kind, value, path, errors),
+    };
+    if !sound {
+        *tree = Tree::Null;
     }
+    sound
 }
 
-fn section(fields: &[Field], mut map: Map<String, Value>, path: &str, errors: &mut ConfigErrors) -> Option<Value> {
-    let mut unknown: Vec<&String> =
-        map.keys().filter(|key| !fields.iter().any(|field| field.name == key.as_str())).collect();
-    unknown.sort_unstable();
-    for key in unknown {
-        errors.push(join(path, key), format!("unknown field; {}", suggestion(key, fields, path)));
+fn section(fields: &[Field], entries: &mut [Entry<'_>], path: &str, errors: &mut ConfigErrors) -> bool {
+    for (name, value) in entries.iter_mut() {
+        if !fields.iter().any(|field| field.name == name) {
+            errors.push(join(path, name), format!("unknown field; {}", suggestion(name, fields, path)));
+            *value = Tree::Null;
+        }
     }
-    let mut sound = Map::new();
     let mut complete = true;
     for field in fields {
         let path = join(path, field.name);
-        match map.remove(field.name) {
-            Some(value) => match check(&field.kind, value, &path, errors) {
-                Some(value) => drop(sound.insert(field.name.to_owned(), value)),
-                None => complete &= field.default.is_some(),
-            },
+        match entries.iter_mut().find(|(name, _)| name == field.name) {
+            Some((_, value)) => complete &= check(&field.kind, value, &path, errors) || field.default.is_some(),
             None if field.default.is_none() => {
                 errors.push(path, format!("missing; add {}", expected(&field.kind)));
                 complete = false;
@@ -68,13 +70,13 @@ fn section(fields: &[Field], mut map: Map<String, Value>, path: &str, errors: &m
             None => {}
         }
     }
-    complete.then_some(Value::Object(sound))
+    complete
 }
 
-fn refuse(kind: &Kind, value: &Value, path: &str, errors: &mut ConfigErrors) -> Option<Value> {
-    let or_remove = if value.is_null() && !path.is_empty() { ", or remove it" } else { "" };
+fn refuse(kind: &Kind, value: &Tree<'_>, path: &str, errors: &mut ConfigErrors) -> bool {
+    let or_remove = if matches!(value, Tree::Null) && !path.is_empty() { ", or remove it" } else { "" };
     errors.push(path.to_owned(), format!("found {}; use {}{or_remove}", found(value), expected(kind)));
-    None
+    false
 }
 
 /// A whole number; the proxy's API may carry it as a double.
@@ -86,13 +88,13 @@ fn whole(number: &serde_json::Number) -> Option<u64> {
     })
 }
 
-fn same_type(kind: &Kind, value: &Value) -> bool {
+fn same_type(kind: &Kind, value: &Tree<'_>) -> bool {
     match kind {
-        Kind::Bool => value.is_boolean(),
-        Kind::Whole { .. } | Kind::Decimal => value.is_number(),
-        Kind::Text { .. } | Kind::Choice(_) => value.is_string(),
-        Kind::Section(_) => value.is_object(),
-        Kind::List { .. } => value.is_array(),
+        Kind::Bool => matches!(value, Tree::Bool(_)),
+        Kind::Whole { .. } | Kind::Decimal => matches!(value, Tree::Number(_)),
+        Kind::Text { .. } | Kind::Choice(_) => matches!(value, Tree::Text(_)),
+        Kind::Section(_) => matches!(value, Tree::Object(_)),
+        Kind::List { .. } => matches!(value, Tree::List(_)),
         Kind::Either(kinds) => kinds.iter().any(|kind| same_type(kind, value)),
     }
 }
@@ -129,13 +131,14 @@ fn either(options: impl Iterator<Item = String>) -> String {
     }
 }
 
-fn found(value: &Value) -> String {
+fn found(value: &Tree<'_>) -> String {
     match value {
-        Value::Null => "nothing".to_owned(),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::String(text) => quoted(text),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
+        Tree::Null => "nothing".to_owned(),
+        Tree::Bool(value) => value.to_string(),
+        Tree::Number(number) => number.to_string(),
+        Tree::Text(text) => quoted(text),
+        Tree::List(_) => "a list".to_owned(),
+        Tree::Object(_) => "an object".to_owned(),
     }
 }
 

@@ -5,8 +5,8 @@ use super::check::quoted;
 use super::error::ConfigErrors;
 use super::fields::{Field, Kind, ROOT};
 use super::shape::{
-    self, CorrelationShape, MetricsShape, PlaceholdersShape, RoutesShape, Shape, StatusesShape, TrustShape, TrustWord,
-    UnmatchedWord,
+    self, CorrelationShape, MethodWord, MetricsShape, PlaceholdersShape, RoutesShape, Shape, StatusesShape, TrustShape,
+    TrustWord, UnmatchedWord,
 };
 use super::{Config, CorrelationConfig, MetricsConfig, RoutesConfig};
 use crate::correlation::{Generator, Policy, TraceMode, Trust};
@@ -243,9 +243,7 @@ fn routes(shape: RoutesShape, errors: &mut ConfigErrors) -> Option<RoutesConfig>
                     unsound_methods.push(index);
                 }
                 RouteSpec {
-                    methods: route.methods.map(|methods| {
-                        present(methods).map(|(_, method)| Method::from_bytes(method.as_bytes())).collect()
-                    }),
+                    methods: route.methods.map(|methods| methods.into_iter().flatten().map(|word| word.0).collect()),
                     template: route.template,
                     name: route.name,
                 }
@@ -287,10 +285,9 @@ fn metrics(shape: MetricsShape, errors: &mut ConfigErrors) -> Option<MetricsConf
         }
     };
     let mut methods: Vec<Method> = Vec::with_capacity(shape.methods.len());
-    for (index, text) in present(shape.methods) {
-        let method = Method::from_bytes(text.as_bytes());
+    for (index, MethodWord(method)) in present(shape.methods) {
         if methods.contains(&method) {
-            errors.push(format!("metrics.methods[{index}]"), format!("found `{text}` twice; remove one"));
+            errors.push(format!("metrics.methods[{index}]"), format!("found `{}` twice; remove one", method.as_str()));
         } else {
             methods.push(method);
         }

@@ -3,8 +3,10 @@
 //! They are read from a value that the checker found sound; items of a list that were not are `None`.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::value::Error;
 
+use super::tree::Tree;
+use crate::method::Method;
 use crate::route::PlaceholderLimits;
 
 #[derive(Debug, Default, Deserialize)]
@@ -193,10 +195,21 @@ impl Default for PlaceholdersShape {
 #[serde(deny_unknown_fields)]
 pub(super) struct RouteShape {
     #[serde(default)]
-    pub(super) methods: Option<Vec<Option<String>>>,
+    pub(super) methods: Option<Vec<Option<MethodWord>>>,
     pub(super) template: String,
     #[serde(default)]
     pub(super) name: Option<String>,
+}
+
+/// A method, in the room of one from the start: a table has thousands.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(from = "String")]
+pub(super) struct MethodWord(pub(super) Method);
+
+impl From<String> for MethodWord {
+    fn from(word: String) -> Self {
+        Self(Method::from_bytes(word.as_bytes()))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -204,7 +217,7 @@ pub(super) struct RouteShape {
 pub(super) struct MetricsShape {
     pub(super) series_budget: u64,
     pub(super) buckets_seconds: Vec<Option<f64>>,
-    pub(super) methods: Vec<Option<String>>,
+    pub(super) methods: Vec<Option<MethodWord>>,
     pub(super) statuses: StatusesShape,
     pub(super) extra_statuses: u16,
     pub(super) histogram: bool,
@@ -216,7 +229,10 @@ impl Default for MetricsShape {
         Self {
             series_budget: 50_000,
             buckets_seconds: [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0].map(Some).into(),
-            methods: super::fields::METHODS.iter().map(|method| Some((*method).to_owned())).collect(),
+            methods: super::fields::METHODS
+                .iter()
+                .map(|method| Some(MethodWord(Method::from_bytes(method.as_bytes()))))
+                .collect(),
             statuses: StatusesShape::Registered(RegisteredWord::Registered),
             extra_statuses: 16,
             histogram: false,
@@ -238,7 +254,7 @@ pub(super) enum RegisteredWord {
     Registered,
 }
 
-/// Reads a value that the checker found sound.
-pub(super) fn read(value: Value) -> Result<Shape, serde_json::Error> {
-    serde_json::from_value(value)
+/// Reads what the checker found sound.
+pub(super) fn read(tree: Tree<'_>) -> Result<Shape, Error> {
+    Shape::deserialize(tree)
 }

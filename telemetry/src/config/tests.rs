@@ -357,6 +357,26 @@ fn the_digest_is_of_the_value_and_not_of_its_writing() {
     assert!(one.len() == 12 && one.bytes().all(|byte| byte.is_ascii_hexdigit()));
 }
 
+#[test]
+fn text_and_a_parsed_value_mean_the_same() {
+    let text = r#"{"r\u0069ng": "c\u0061nary", "metrics": {"series_budget": 5e4, "statuses": [200], "methods": ["G\u0045T"]},
+                   "routes": {"table": [{"template": "/\u0061/{id}", "methods": ["GET"], "name": null, "x": 1}, {"template": "/b"}]}}"#;
+    let both = |text: &str| {
+        let (read, given) =
+            (Config::from_json(text.as_bytes()), Config::from_value(serde_json::from_str(text).unwrap()));
+        assert_eq!(format!("{read:?}"), format!("{given:?}"));
+        read
+    };
+    let config = both(&text.replace(r#", "name": null, "x": 1"#, "")).unwrap();
+    assert_eq!((config.ring(), config.metrics().methods()), ("canary", &[Method::Get][..]));
+    assert_eq!(config.routes().specs()[0].template, "/a/{id}");
+    assert_eq!(
+        both(text).unwrap_err().to_string(),
+        "routes.table[0].x: unknown field; the fields beside it are `methods`, `template`, `name`\n\
+         routes.table[0].name: found nothing; use a name, or remove it"
+    );
+}
+
 /// Every field of the table with its path.
 fn all(fields: &'static [Field], prefix: &str, out: &mut Vec<(String, &'static Field)>) {
     fn below(kind: &'static Kind, path: &str, out: &mut Vec<(String, &'static Field)>) {

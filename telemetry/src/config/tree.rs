@@ -1,0 +1,202 @@
+//! What was read, before it is checked: JSON as a tree that borrows its texts from the input.
+//!
+//! A table of a thousand routes passes through here in the memory of every worker, so this is the smallest tree that serves:
+//! the usual one has a copy of every text and a map of some hundred bytes for every route.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
+use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::forward_to_deserialize_any;
+use serde_json::Number;
+
+/// A value of JSON, no larger than a text: lists and objects do not grow, and a number, which is rare, has a place of its own.
+#[derive(Debug)]
+pub(super) enum Tree<'a> {
+    Null,
+    Bool(bool),
+    Number(Box<Number>),
+    Text(Cow<'a, str>),
+    List(Box<[Tree<'a>]>),
+    /// **Invariant:** the names are sorted, and no name is there twice.
+    Object(Box<[Entry<'a>]>),
+}
+
+/// A field of an object.
+pub(super) type Entry<'a> = (Cow<'a, str>, Tree<'a>);
+
+/// Reads JSON without repeated fields: the usual reader keeps the last and says nothing. The error is a message with the
+/// cure.
+pub(super) fn read(bytes: &[u8]) -> Result<Tree<'_>, String> {
+    match serde_json::from_slice(bytes) {
+        Ok(tree) => Ok(tree),
+        Err(error) if error.is_data() => Err(format!("{error}; keep one")),
+        Err(error) => Err(format!("not JSON: {error}; give a JSON object")),
+    }
+}
+
+impl Tree<'_> {
+    /// An object without fields.
+    pub(super) fn empty() -> Self {
+        Self::Object(Box::default())
+    }
+}
+
+/// Adds a field, unless its name is there. The fields are sorted runs, and the lengths of these are the powers of two that
+/// add up to the number of fields. So a name is found without a search through all of them, however many a hostile
+/// configuration has, and without a map beside the list.
+fn insert<'a>(entries: &mut Vec<Entry<'a>>, entry: Entry<'a>) -> Result<(), Entry<'a>> {
+    let mut runs = entries.as_slice();
+    while let Some(log) = runs.len().checked_ilog2() {
+        let (run, others) = runs.split_at(1 << log);
+        if run.binary_search_by(|(name, _)| name.cmp(&entry.0)).is_ok() {
+            return Err(entry);
+        }
+        runs = others;
+    }
+    let before = entries.len();
+    entries.push(entry);
+    // Without its lowest bit, the new length is where the last run starts.
+    sort(entries.get_mut(before & (before + 1)..).unwrap_or_default());
+    Ok(())
+}
+
+fn sort(entries: &mut [Entry<'_>]) {
+    entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+}
+
+impl<'de> Deserialize<'de> for Tree<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TreeVisitor)
+    }
+}
+
+struct TreeVisitor;
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Tree<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Tree<'de>, E> {
+        Ok(Tree::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Tree<'de>, E> {
+        Ok(Tree::Bool(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Tree<'de>, E> {
+        Ok(Tree::Number(Box::new(value.into())))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Tree<'de>, E> {
+        Ok(Tree::Number(Box::new(value.into())))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Tree<'de>, E> {
+        // JSON has no infinity and nothing that is not a number.
+        Ok(Number::from_f64(value).map_or(Tree::Null, |number| Tree::Number(Box::new(number))))
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, value: &'de str) -> Result<Tree<'de>, E> {
+        Ok(Tree::Text(Cow::Borrowed(value)))
+    }
+
+    /// Text with escapes is not in the input as it is meant.
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Tree<'de>, E> {
+        Ok(Tree::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree<'de>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Tree::List(list.into_boxed_slice()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Tree<'de>, A::Error> {
+        let mut entries = Vec::new();
+        // A name is read as a tree because that borrows it where it can.
+        while let Some((name, value)) = fields.next_entry::<Tree<'de>, Tree<'de>>()? {
+            let Tree::Text(name) = name else {
+                return Err(de::Error::custom("found a name that is not text"));
+            };
+            if let Err((name, _)) = insert(&mut entries, (name, value)) {
+                let name = super::check::quoted(&name);
+                return Err(de::Error::custom(format_args!("the field {name} is there twice")));
+            }
+        }
+        sort(&mut entries);
+        Ok(Tree::Object(entries.into_boxed_slice()))
+    }
+}
+
+impl<'de> IntoDeserializer<'de> for Tree<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+/// Takes the tree apart: what has been read is freed on the way.
+impl<'de> Deserializer<'de> for Tree<'de> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Tree::Null => visitor.visit_unit(),
+            Tree::Bool(value) => visitor.visit_bool(value),
+            Tree::Number(number) => match (number.as_u64(), number.as_i64()) {
+                (Some(value), _) => visitor.visit_u64(value),
+                (None, Some(value)) => visitor.visit_i64(value),
+                (None, None) => visitor.visit_f64(number.as_f64().unwrap_or_default()),
+            },
+            Tree::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
+            Tree::Text(Cow::Owned(text)) => visitor.visit_string(text),
+            Tree::List(items) => visitor.visit_seq(SeqDeserializer::new(items.into_iter())),
+            Tree::Object(entries) => {
+                // The checker makes null of a field that is not sound.
+                let there = entries.into_iter().filter(|(_, value)| !matches!(value, Tree::Null));
+                visitor.visit_map(MapDeserializer::new(there))
+            }
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Tree::Null => visitor.visit_none(),
+            tree => visitor.visit_some(tree),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    /// Every enum is one of words, or untagged and so not read by this.
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self {
+            Tree::Text(word) => visitor.visit_enum(word.into_deserializer()),
+            tree => tree.deserialize_any(visitor),
+        }
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests;
