@@ -188,8 +188,21 @@ fn compile<'a>(
     Ok(Segment::Partial(partial))
 }
 
-/// A literal has to be something that a request path can contain, and not another router's notation for a parameter.
+/// A literal has to be something that a request path can contain, and a segment without parameters not another router's notation for one.
 fn check_literal(segment: &str, text: &str) -> Result<(), String> {
+    if text == segment {
+        check_notation(segment)?;
+    }
+    let bytes = text.as_bytes();
+    let stray =
+        bytes.iter().enumerate().any(|(at, byte)| *byte == b'%' && !is_triplet(bytes.get(at..).unwrap_or_default()));
+    if stray {
+        return Err(format!("`{text}` has `%` without two hex digits; write `%25` for a percent sign"));
+    }
+    Ok(())
+}
+
+fn check_notation(segment: &str) -> Result<(), String> {
     if segment == "*" || segment == "**" {
         return Err(format!(
             "`{segment}` is not a wildcard here; write `{{name}}` for one segment, `{{name...}}` at the end for the rest"
@@ -202,12 +215,6 @@ fn check_literal(segment: &str, text: &str) -> Result<(), String> {
         let name = segment.trim_matches(['<', '>']);
         let name = name.rsplit_once(':').map_or(name, |(_type, name)| name);
         return Err(format!("`{segment}` is not a parameter here; write `{{{name}}}`"));
-    }
-    let bytes = text.as_bytes();
-    let stray =
-        bytes.iter().enumerate().any(|(at, byte)| *byte == b'%' && !is_triplet(bytes.get(at..).unwrap_or_default()));
-    if stray {
-        return Err(format!("`{text}` has `%` without two hex digits; write `%25` for a percent sign"));
     }
     Ok(())
 }

@@ -505,6 +505,7 @@ mod tests {
         check("/{a}{b}/c", "/{a_b}/c", &["has no text between the two"]);
         check("/{a}{b+}", "/{a_b...}", &["has no text between the two"]);
         check("/{user name}", "/{user_name}", &["the parameter `user name` is called `user_name`"]);
+        check("/<{x}>", "/<{x}>", &[]);
         check("/{}", "/{parameter}", &["the parameter `` is called `parameter`"]);
         check("/{é}", "/{_}", &["is called `_`"]);
         check("/{a$b}/{a b}", "/{a_b}/{a_b_2}", &["is called", "is called", "is there twice"]);
