@@ -55,8 +55,8 @@ pub use problem::{RouteField, RouteProblem};
 
 use crate::method::Method;
 use placeholder::Written;
-use split::Split;
-use trie::{Found, Start, Trie};
+use split::{ROOM, ROOM_FOR_FEW, Split, Unsplit};
+use trie::{Found, Trie};
 
 /// The longest path that is matched.
 pub const MAX_PATH: usize = 8192;
@@ -100,6 +100,8 @@ pub enum RouteMatch {
 pub struct RouteTable {
     /// **Invariant:** distinct, the reserved two first.
     labels: Vec<Box<str>>,
+    /// For each label a bit for each method that the table declares for it, by [`Method::index`].
+    declared: Vec<u16>,
     trie: Trie,
     options: RouteOptions,
     /// The text of a path's first segment says of most paths that no template covers, before the rest is looked at.
@@ -128,10 +130,11 @@ impl RouteTable {
     /// Every mistake in the table, each with the entry, the field and the cure.
     pub fn build(routes: &[RouteSpec], options: &RouteOptions) -> Result<Self, Vec<RouteProblem>> {
         let compiled = labels::compile(routes, options)?;
+        let declared = compiled.declared();
         let trie = Trie::build(&compiled.places);
-        let first_decides = trie.has_closed_root() && normalise::keeps_first_segment(options);
+        let first_decides = trie.has_closed_root() && normalise::keeps_plain_text(options);
         let first_decides = first_decides && options.unmatched == Unmatched::Unknown;
-        Ok(Self { trie, labels: compiled.labels, options: *options, first_decides })
+        Ok(Self { trie, labels: compiled.labels, declared, options: *options, first_decides })
     }
 
     /// The labels: `unknown`, `_overflow`, then one per distinct route label. The position is the [`EndpointId`].
@@ -171,7 +174,9 @@ impl RouteTable {
         }
         // A path may be `unknown` or `_overflow` with any method, and learned with any.
         let open = 2_u64.saturating_add(wide(self.max_learned())).saturating_mul(every);
-        open.saturating_add(self.trie.pairs(self.labels.len(), methods))
+        let own = methods.iter().fold(0, |own, method| own | 1_u16 << method.index());
+        let columns = |declared: &u16| u64::from((declared & own).count_ones()) + u64::from(declared & !own != 0);
+        open.saturating_add(self.declared.iter().map(columns).sum())
     }
 
     /// The endpoint of a request: its `:method` and its `:path` as they came. Allocates nothing; `buffer` is written to for
@@ -180,23 +185,33 @@ impl RouteTable {
     pub fn find(&self, method: Method, path: &[u8], buffer: &mut PlaceholderBuffer) -> RouteMatch {
         let unknown = RouteMatch::Endpoint(EndpointId::UNKNOWN);
         let Some(path) = split::path_of(path) else { return unknown };
-        let mut start = Start::ROOT;
-        if self.first_decides
-            && let Some(segment) = split::plain_first_segment(path)
-        {
+        if self.first_decides && !self.trie.may_begin(path) {
             // Most of a scanner's paths end here.
-            let Some(begun) = self.trie.begin(path, segment) else { return unknown };
-            start = begun;
-        }
-        let mut split = Split::empty();
-        if split.fill(path).is_none() {
             return unknown;
         }
-        if normalise::concerns(path, &split, &self.options) {
-            return self.find_normalised(method, path, &split, buffer);
+        match Split::new(path, &mut { ROOM_FOR_FEW }) {
+            Ok(split) => self.find_split(method, path, &split, buffer),
+            Err(Unsplit::TooMany) => self.find_deep(method, path, buffer),
+            Err(Unsplit::TooLong) => unknown,
         }
-        let found = self.search(method, path, &split, start);
-        found.endpoint.map_or_else(|| self.unmatched(path, &split, found.known, buffer), RouteMatch::Endpoint)
+    }
+
+    /// The same for a path of many segments.
+    #[cold]
+    fn find_deep(&self, method: Method, path: &[u8], buffer: &mut PlaceholderBuffer) -> RouteMatch {
+        match Split::new(path, &mut { ROOM }) {
+            Ok(split) => self.find_split(method, path, &split, buffer),
+            Err(_) => RouteMatch::Endpoint(EndpointId::UNKNOWN),
+        }
+    }
+
+    #[inline]
+    fn find_split(&self, method: Method, path: &[u8], split: &Split<'_>, buffer: &mut PlaceholderBuffer) -> RouteMatch {
+        if normalise::concerns(path, split, &self.options) {
+            return self.find_normalised(method, path, split, buffer);
+        }
+        let found = self.search(method, path, split);
+        found.endpoint.map_or_else(|| self.unmatched(path, split, found.known, buffer), RouteMatch::Endpoint)
     }
 
     /// The same for a path that has to be rewritten first.
@@ -205,17 +220,15 @@ impl RouteTable {
         &self,
         method: Method,
         path: &[u8],
-        split: &Split,
+        split: &Split<'_>,
         buffer: &mut PlaceholderBuffer,
     ) -> RouteMatch {
         let path = path.get(..split.length).unwrap_or_default();
         let mut normal = [0; MAX_PATH];
         let text = normalise::path(path, &self.options, &mut normal);
-        let mut split = Split::empty();
-        if split.fill(text).is_none() {
-            return RouteMatch::Endpoint(EndpointId::UNKNOWN);
-        }
-        let found = self.search(method, text, &split, Start::ROOT);
+        let mut room = ROOM;
+        let Ok(split) = Split::new(text, &mut room) else { return RouteMatch::Endpoint(EndpointId::UNKNOWN) };
+        let found = self.search(method, text, &split);
         if let Some(endpoint) = found.endpoint {
             return RouteMatch::Endpoint(endpoint);
         }
@@ -229,12 +242,12 @@ impl RouteTable {
     }
 
     #[inline]
-    fn search(&self, method: Method, path: &[u8], split: &Split, start: Start) -> Found {
-        self.trie.find(method, path, split, start, self.options.trailing_slash, &mut ())
+    fn search(&self, method: Method, path: &[u8], split: &Split<'_>) -> Found {
+        self.trie.find(method, path, split, self.options.trailing_slash, &mut ())
     }
 
     #[cold]
-    fn unmatched(&self, path: &[u8], split: &Split, known: u64, buffer: &mut PlaceholderBuffer) -> RouteMatch {
+    fn unmatched(&self, path: &[u8], split: &Split<'_>, known: u64, buffer: &mut PlaceholderBuffer) -> RouteMatch {
         match self.options.unmatched {
             Unmatched::Unknown => RouteMatch::Endpoint(EndpointId::UNKNOWN),
             Unmatched::Placeholders(_) => match placeholder::write(path, split, known, self.options.case, buffer) {

@@ -1,9 +1,9 @@
 //! Why a request has its endpoint: the search itself, watched. For tools; never part of the module.
 
 use super::placeholder::{self, Written};
-use super::split::{self, Split};
+use super::split::{self, ROOM, Split};
 use super::template::Partial;
-use super::trie::{Edge, Start, Terminal, Watch};
+use super::trie::{Edge, Watch};
 use super::{Case, EndpointId, MAX_PATH, PlaceholderBuffer, RouteOptions, RouteTable, Unmatched, normalise};
 use crate::method::Method;
 
@@ -96,7 +96,6 @@ pub struct TableSize {
 
 #[derive(Default)]
 struct Watcher {
-    method: Option<Method>,
     steps: Vec<Step>,
     visits: usize,
 }
@@ -116,9 +115,9 @@ impl Watch for Watcher {
         self.steps.push(Step::Edge { segment: depth, text: segment.to_vec(), tried, fits });
     }
 
-    fn arrive(&mut self, terminal: &Terminal, declared: bool, other_form: bool) {
-        let own = self.method.and_then(|method| terminal.declared(method));
-        self.steps.push(Step::Template { endpoint: own.unwrap_or(terminal.undeclared), declared, other_form });
+    fn arrive(&mut self, declared: Option<EndpointId>, undeclared: EndpointId, other_form: bool) {
+        let endpoint = declared.unwrap_or(undeclared);
+        self.steps.push(Step::Template { endpoint, declared: declared.is_some(), other_form });
     }
 }
 
@@ -136,27 +135,28 @@ impl RouteTable {
         let mut explanation =
             Explanation { path: None, normal: None, steps: Vec::new(), visits: 0, decision: Decision::NoPath };
         let Some(path) = split::path_of(target) else { return explanation };
-        let mut split = Split::empty();
-        if split.fill(path).is_none() {
+        let mut room = ROOM;
+        let Ok(mut split) = Split::new(path, &mut room) else {
             let end = path.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(path.len());
             explanation.path = path.get(..end).map(<[u8]>::to_vec);
             explanation.decision = if end > MAX_PATH { Decision::TooLong } else { Decision::TooManySegments };
             return explanation;
-        }
+        };
         let path = path.get(..split.length).unwrap_or_default();
         explanation.path = Some(path.to_vec());
         let mut buffer = vec![0; path.len()];
+        let mut normal_room = ROOM;
         let normal = normalise::path(path, self.options(), &mut buffer);
         if normal != path {
             explanation.normal = Some(normal.to_vec());
-            split = Split::empty();
-            if split.fill(normal).is_none() {
+            let Ok(normal_split) = Split::new(normal, &mut normal_room) else {
                 explanation.decision = Decision::TooManySegments;
                 return explanation;
-            }
+            };
+            split = normal_split;
         }
-        let mut watcher = Watcher { method: Some(method), ..Watcher::default() };
-        let found = self.trie.find(method, normal, &split, Start::ROOT, self.options.trailing_slash, &mut watcher);
+        let mut watcher = Watcher::default();
+        let found = self.trie.find(method, normal, &split, self.options.trailing_slash, &mut watcher);
         explanation.steps = watcher.steps;
         explanation.visits = watcher.visits;
         explanation.decision = match found.endpoint {
@@ -174,11 +174,9 @@ impl RouteTable {
         let unfolded = RouteOptions { case: Case::Sensitive, ..self.options };
         let mut text = vec![0; path.len()];
         let text = normalise::path(path, &unfolded, &mut text);
-        let mut split = Split::empty();
+        let mut room = ROOM;
+        let Ok(split) = Split::new(text, &mut room) else { return Decision::TooManySegments };
         let mut buffer = PlaceholderBuffer::default();
-        if split.fill(text).is_none() {
-            return Decision::TooManySegments;
-        }
         match placeholder::write(text, &split, known, self.options.case, &mut buffer) {
             Written::Label => Decision::Placeholder(String::from_utf8_lossy(buffer.as_bytes()).into_owned()),
             Written::TooLong => Decision::LabelTooLong,

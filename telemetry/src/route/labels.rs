@@ -21,6 +21,23 @@ pub(super) struct Compiled {
     pub(super) places: Vec<Place>,
 }
 
+impl Compiled {
+    /// For each label a bit for each method that a place declares for it, by [`Method::index`].
+    pub(super) fn declared(&self) -> Vec<u16> {
+        let mut declared = vec![0; self.labels.len()];
+        for (_, terminal) in &self.places {
+            for method in Method::ALL {
+                if let Some(endpoint) = terminal.declared(method)
+                    && let Some(methods) = declared.get_mut(endpoint.index())
+                {
+                    *methods |= 1 << method.index();
+                }
+            }
+        }
+        declared
+    }
+}
+
 /// Reads the table.
 pub(super) fn compile(routes: &[RouteSpec], options: &RouteOptions) -> Result<Compiled, Vec<RouteProblem>> {
     let mut problems = Vec::new();
@@ -129,37 +146,34 @@ fn without_names(template: &str) -> String {
 }
 
 /// The labels in use, numbered as they are first needed.
-struct Labels {
+struct Labels<'a> {
     texts: Vec<Box<str>>,
-    numbers: BTreeMap<Box<str>, EndpointId>,
+    numbers: BTreeMap<&'a str, EndpointId>,
 }
 
-impl Default for Labels {
+impl Default for Labels<'_> {
     fn default() -> Self {
         Self { texts: vec![UNKNOWN_LABEL.into(), OVERFLOW_LABEL.into()], numbers: BTreeMap::new() }
     }
 }
 
-impl Labels {
-    fn number(&mut self, label: &str) -> EndpointId {
-        if let Some(number) = self.numbers.get(label) {
-            return *number;
-        }
-        let number = EndpointId(u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
-        self.texts.push(label.into());
-        self.numbers.insert(label.into(), number);
-        number
+impl<'a> Labels<'a> {
+    fn number(&mut self, label: &'a str) -> EndpointId {
+        *self.numbers.entry(label).or_insert_with(|| {
+            self.texts.push(label.into());
+            EndpointId(u32::try_from(self.texts.len() - 1).unwrap_or(u32::MAX))
+        })
     }
 }
 
 /// What the routes of one place say about each method.
-fn terminal(here: &[(usize, &RouteSpec)], options: &RouteOptions, labels: &mut Labels) -> Terminal {
-    let label = |route: &RouteSpec| match (options.label, &route.name) {
-        (LabelStyle::Name, Some(name)) => name.clone(),
-        (LabelStyle::Name, None) | (LabelStyle::Template, _) => route.template.clone(),
+fn terminal<'a>(here: &[(usize, &'a RouteSpec)], options: &RouteOptions, labels: &mut Labels<'a>) -> Terminal {
+    let label = |route: &'a RouteSpec| match (options.label, &route.name) {
+        (LabelStyle::Name, Some(name)) => name.as_str(),
+        (LabelStyle::Name, None) | (LabelStyle::Template, _) => &route.template,
     };
     // Numbered as the table has them, whichever of them is looked at first below.
-    let numbers: Vec<EndpointId> = here.iter().map(|(_, route)| labels.number(&label(route))).collect();
+    let numbers: Vec<EndpointId> = here.iter().map(|(_, route)| labels.number(label(route))).collect();
     let any = here.iter().zip(&numbers).find(|((_, route), _)| route.methods.is_none()).map(|(_, number)| *number);
     let mut terminal = Terminal::new(any.unwrap_or(EndpointId::UNKNOWN));
     if let Some(any) = any {
@@ -169,9 +183,9 @@ fn terminal(here: &[(usize, &RouteSpec)], options: &RouteOptions, labels: &mut L
         route.methods.iter().flatten().for_each(|method| terminal.declare(*method, number));
     }
     if any.is_none() && options.undeclared_methods == UndeclaredMethods::Template {
-        let first = here.first().map(|(_, route)| (label(route), route.template.clone())).unwrap_or_default();
+        let first = here.first().map(|(_, route)| (label(route), route.template.as_str())).unwrap_or_default();
         let shared = here.iter().all(|(_, route)| label(route) == first.0);
-        terminal.undeclared = labels.number(if shared { &first.0 } else { &first.1 });
+        terminal.undeclared = labels.number(if shared { first.0 } else { first.1 });
     }
     terminal
 }

@@ -47,13 +47,16 @@ pub(super) fn never(literal: &[u8], alone: bool, last: bool, options: &RouteOpti
 
 /// Whether a path may be written otherwise in normal form.
 #[inline]
-pub(super) fn concerns(path: &[u8], split: &Split, options: &RouteOptions) -> bool {
+pub(super) fn concerns(path: &[u8], split: &Split<'_>, options: &RouteOptions) -> bool {
+    if !split.percent && keeps_plain_text(options) {
+        return false;
+    }
     (split.percent && options.percent_encoding != PercentEncoding::Keep && has_triplet(path, split))
         || options.case == Case::Insensitive
         || (options.rewrites_segments() && concerns_segments(path, split, options))
 }
 
-fn has_triplet(path: &[u8], split: &Split) -> bool {
+fn has_triplet(path: &[u8], split: &Split<'_>) -> bool {
     let mut rest = path.get(..split.length).unwrap_or_default();
     while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
         rest = rest.get(at..).unwrap_or_default();
@@ -65,7 +68,7 @@ fn has_triplet(path: &[u8], split: &Split) -> bool {
     false
 }
 
-fn concerns_segments(path: &[u8], split: &Split, options: &RouteOptions) -> bool {
+fn concerns_segments(path: &[u8], split: &Split<'_>, options: &RouteOptions) -> bool {
     let path = path.get(..split.length).unwrap_or_default();
     let mut segments = (0..split.segments).map(|index| {
         let (start, end) = split.range(index);
@@ -76,9 +79,10 @@ fn concerns_segments(path: &[u8], split: &Split, options: &RouteOptions) -> bool
         || (options.duplicate_slashes == DuplicateSlashes::Merge && path.windows(2).any(|pair| pair == b"//"))
 }
 
-/// Whether the first segment of a path is the same in normal form, where it has no `%`.
-pub(super) fn keeps_first_segment(options: &RouteOptions) -> bool {
-    options.case == Case::Sensitive && !options.rewrites_segments()
+/// Whether every path without `%` is in normal form.
+#[inline]
+pub(super) const fn keeps_plain_text(options: &RouteOptions) -> bool {
+    matches!(options.case, Case::Sensitive) && !options.rewrites_segments()
 }
 
 impl RouteOptions {

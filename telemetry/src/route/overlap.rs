@@ -135,7 +135,7 @@ impl Node {
             place = match segment {
                 Segment::Static(text) => place.statics.entry(text).or_default(),
                 Segment::Parameter => place.parameter.get_or_insert_default(),
-                Segment::Partial(partial) => place.partials.entry(partial).or_default(),
+                Segment::Partial(partial) => place.partials.entry(*partial).or_default(),
                 // Always the last segment.
                 Segment::Tail => return &mut place.tail,
             };

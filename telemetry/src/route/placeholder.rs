@@ -73,7 +73,7 @@ pub(super) enum Written {
 }
 
 /// Writes the label of a path in normal form but for its case. `known` has a bit for each segment that the table has as static text.
-pub(super) fn write(path: &[u8], split: &Split, known: u64, case: Case, buffer: &mut PlaceholderBuffer) -> Written {
+pub(super) fn write(path: &[u8], split: &Split<'_>, known: u64, case: Case, buffer: &mut PlaceholderBuffer) -> Written {
     buffer.length = 0;
     let text = path.get(..split.length).unwrap_or_default();
     if !text.iter().all(u8::is_ascii_graphic) {
@@ -187,12 +187,13 @@ fn is_base64url(segment: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::split::ROOM;
     use super::*;
 
     fn label(path: &str, case: Case) -> (Written, String) {
         let mut buffer = PlaceholderBuffer::default();
-        let mut split = Split::empty();
-        split.fill(path.as_bytes()).unwrap();
+        let mut room = ROOM;
+        let split = Split::new(path.as_bytes(), &mut room).unwrap();
         let written = write(path.as_bytes(), &split, 0, case, &mut buffer);
         (written, String::from_utf8(buffer.as_bytes().to_vec()).unwrap())
     }

@@ -2,16 +2,33 @@
 
 use super::{MAX_PATH, MAX_SEGMENTS};
 
+/// Room for where the segments of a path begin, one place past the last segment, and one for a slash that is only imagined.
+type Starts<const SEGMENTS: usize> = [u16; SEGMENTS];
+
+/// Room for any path. It has to be zeroed, which costs as much as a search of a few segments, so most paths have [`ROOM_FOR_FEW`].
+pub(super) const ROOM: Starts<{ MAX_SEGMENTS + 2 }> = [0; _];
+/// Room for the paths that most APIs have.
+pub(super) const ROOM_FOR_FEW: Starts<16> = [0; _];
+
 /// Where the segments of a path begin.
-pub(super) struct Split {
-    /// Segment `i` is `path[starts[i]..starts[i + 1] - 1]`. One place past the last segment, and one for a slash that is only imagined.
-    starts: [u16; MAX_SEGMENTS + 2],
+pub(super) struct Split<'a> {
+    /// Segment `i` is `path[starts[i]..starts[i + 1] - 1]`.
+    starts: &'a [u16],
     /// How many segments there are; at least one.
     pub(super) segments: usize,
     /// Where the path ends: before `?` or `#`.
     pub(super) length: usize,
     /// Whether the path has a `%`.
     pub(super) percent: bool,
+}
+
+/// Why a path was not split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unsplit {
+    /// It has more than [`MAX_PATH`] bytes.
+    TooLong,
+    /// It has more segments than there is room for.
+    TooMany,
 }
 
 const LANES: u64 = 0x0101_0101_0101_0101;
@@ -23,75 +40,52 @@ const fn zero_bytes(word: u64) -> u64 {
 }
 
 /// Marks the bytes at which the scan has to look: `/`, `?`, `#` and `%`; `!`, `'` and a few more as well, which costs less than telling them apart.
-const fn marks(word: u64) -> u64 {
+pub(super) const fn marks(word: u64) -> u64 {
     // `/` is 0x2f and `?` is 0x3f; `#` is 0x23 and `%` is 0x25.
     let slash = zero_bytes((word | (0x10 * LANES)) ^ (0x3f * LANES));
     let other = zero_bytes((word & !(0x06 * LANES)) ^ (0x21 * LANES));
     slash | other
 }
 
-impl Split {
-    /// Nothing split yet. [`Split::fill`] works in place, because moving one costs as much as a search.
-    pub(super) const fn empty() -> Self {
-        Split { starts: [0; MAX_SEGMENTS + 2], segments: 0, length: 0, percent: false }
-    }
+/// A scan over a path.
+struct Scan<'a> {
+    starts: &'a mut [u16],
+    segments: usize,
+    length: usize,
+    percent: bool,
+}
 
-    /// Splits what begins with `/`. `None` where the path is longer than [`MAX_PATH`] or has more than [`MAX_SEGMENTS`] segments; nothing past
-    /// those bounds is looked at.
+impl<'a> Split<'a> {
+    /// Splits what begins with `/`; nothing past its bounds is looked at.
     #[inline]
-    pub(super) fn fill(&mut self, target: &[u8]) -> Option<()> {
+    pub(super) fn new(target: &[u8], room: &'a mut [u16]) -> Result<Self, Unsplit> {
         let window = target.get(..MAX_PATH + 1).unwrap_or(target);
         let (words, tail) = window.as_chunks::<8>();
-        let mut segments = 0;
+        let mut scan = Scan { starts: room, segments: 0, length: window.len(), percent: false };
         let mut base = 0;
-        let mut length = window.len();
         'scan: {
             for word in words {
-                if self.scan(u64::from_le_bytes(*word), base, &mut segments, &mut length)? {
+                if scan.word(u64::from_le_bytes(*word), base)? {
                     break 'scan;
                 }
                 base += 8;
             }
-            // A NUL marks nothing, so the missing bytes of the last word are harmless.
-            let last = tail.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-            self.scan(last, base, &mut segments, &mut length)?;
-        }
-        if length > MAX_PATH {
-            return None;
-        }
-        let end = u16::try_from(length + 1).ok()?;
-        *self.starts.get_mut(segments)? = end;
-        *self.starts.get_mut(segments + 1)? = end + 1;
-        self.segments = segments;
-        self.length = length;
-        Some(())
-    }
-
-    /// Looks at 8 bytes; true where the path ends among them.
-    #[inline(always)]
-    fn scan(&mut self, word: u64, base: usize, segments: &mut usize, length: &mut usize) -> Option<bool> {
-        let mut found = marks(word);
-        while found != 0 {
-            let shift = found.trailing_zeros() & !7;
-            found &= found - 1;
-            let at = base + (shift / 8) as usize;
-            match (word >> shift) & 0xff {
-                0x2f => {
-                    if *segments >= MAX_SEGMENTS {
-                        return None;
-                    }
-                    *self.starts.get_mut(*segments)? = u16::try_from(at + 1).ok()?;
-                    *segments += 1;
-                }
-                0x25 => self.percent = true,
-                0x23 | 0x3f => {
-                    *length = at;
-                    return Some(true);
-                }
-                _ => {}
+            if !tail.is_empty() {
+                // A NUL marks nothing, so the missing bytes of the last word are harmless.
+                let word = match window.last_chunk() {
+                    Some(bytes) => u64::from_le_bytes(*bytes) >> (64 - 8 * tail.len()),
+                    None => tail.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+                };
+                scan.word(word, base)?;
             }
         }
-        Some(false)
+        let Scan { starts, segments, length, percent } = scan;
+        let end = u16::try_from(length + 1).ok().filter(|_| length <= MAX_PATH).ok_or(Unsplit::TooLong)?;
+        let [last, imagined] = starts.get_mut(segments..segments + 2).ok_or(Unsplit::TooMany)? else {
+            return Err(Unsplit::TooMany);
+        };
+        (*last, *imagined) = (end, end + 1);
+        Ok(Self { starts, segments, length, percent })
     }
 
     /// Where segment `index` begins and ends.
@@ -112,24 +106,30 @@ impl Split {
     pub(super) fn has_other_form(&self) -> bool {
         self.length > 1
     }
-
-    /// Whether the last segment is empty.
-    #[inline]
-    pub(super) fn ends_with_slash(&self) -> bool {
-        self.range(self.segments - 1).0 == self.length
-    }
 }
 
-/// The first segment of a path, where that is short and has nothing in it that a rule could decode.
-#[inline]
-pub(super) fn plain_first_segment(path: &[u8]) -> Option<&[u8]> {
-    const LONGEST: usize = 64;
-    let text = path.get(1..)?;
-    let window = text.get(..LONGEST).unwrap_or(text);
-    match window.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'%')) {
-        Some(end) if window.get(end) == Some(&b'%') => None,
-        Some(end) => window.get(..end),
-        None => (window.len() < LONGEST).then_some(window),
+impl Scan<'_> {
+    /// Looks at 8 bytes; true where the path ends among them.
+    #[inline(always)]
+    fn word(&mut self, word: u64, base: usize) -> Result<bool, Unsplit> {
+        let mut found = marks(word);
+        while found != 0 {
+            let bit = found.trailing_zeros();
+            found &= found - 1;
+            let at = base + (bit / 8) as usize;
+            let byte = (word >> (bit & !7)) as u8;
+            if byte == b'/' {
+                // A path that is too long is found out in the end.
+                *self.starts.get_mut(self.segments).ok_or(Unsplit::TooMany)? = (at + 1) as u16;
+                self.segments += 1;
+            } else if matches!(byte, b'#' | b'?') {
+                self.length = at;
+                return Ok(true);
+            } else {
+                self.percent |= byte == b'%';
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -159,13 +159,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn split(target: &[u8]) -> Option<Split> {
-        let mut split = Split::empty();
-        split.fill(target).map(|()| split)
+    fn split(target: &[u8]) -> Result<usize, Unsplit> {
+        Split::new(target, &mut { ROOM }).map(|split| split.segments)
     }
 
     fn segments(target: &[u8]) -> Option<(Vec<Vec<u8>>, bool)> {
-        let split = split(target)?;
+        let mut room = ROOM;
+        let split = Split::new(target, &mut room).ok()?;
         let texts = (0..split.segments).map(|index| {
             let (start, end) = split.range(index);
             target[start..end].to_vec()
@@ -192,12 +192,18 @@ mod tests {
     #[test]
     fn bounds_are_exact() {
         let long = |length: usize| [b"/".as_slice(), &vec![b'a'; length - 1]].concat();
-        assert!(split(&long(MAX_PATH)).is_some());
-        assert!(split(&long(MAX_PATH + 1)).is_none());
-        assert!(split(&[long(MAX_PATH), b"?".to_vec(), vec![b'q'; 60_000]].concat()).is_some());
-        assert!(split(&[long(60_000), b"?".to_vec()].concat()).is_none());
-        assert!(split("/a".repeat(MAX_SEGMENTS).as_bytes()).is_some());
-        assert!(split("/a".repeat(MAX_SEGMENTS + 1).as_bytes()).is_none());
+        assert_eq!(split(&long(MAX_PATH)), Ok(1));
+        assert_eq!(split(&long(MAX_PATH + 1)), Err(Unsplit::TooLong));
+        assert_eq!(split(&[long(MAX_PATH), b"?".to_vec(), vec![b'q'; 60_000]].concat()), Ok(1));
+        assert_eq!(split(&[long(60_000), b"?".to_vec()].concat()), Err(Unsplit::TooLong));
+        assert_eq!(split("/a".repeat(MAX_SEGMENTS).as_bytes()), Ok(MAX_SEGMENTS));
+        assert_eq!(split("/a".repeat(MAX_SEGMENTS + 1).as_bytes()), Err(Unsplit::TooMany));
+        let few = ROOM_FOR_FEW.len() - 2;
+        let in_small_room = |segments: usize| {
+            Split::new("/a".repeat(segments).as_bytes(), &mut { ROOM_FOR_FEW }).map(|split| split.segments)
+        };
+        assert_eq!((in_small_room(few), in_small_room(few + 1)), (Ok(few), Err(Unsplit::TooMany)));
+        assert_eq!((in_small_room(few + 2), in_small_room(60)), (Err(Unsplit::TooMany), Err(Unsplit::TooMany)));
     }
 
     #[test]

@@ -16,8 +16,8 @@ const MAX_PARAMETER: usize = 64;
 pub(super) enum Segment {
     /// Exactly this text; empty between two slashes and after a slash at the end.
     Static(Vec<u8>),
-    /// Literals with parameters between them.
-    Partial(Partial),
+    /// Literals with parameters between them; in a box, since few segments are one and all take the same room.
+    Partial(Box<Partial>),
     /// `{name}`: any segment that is not empty.
     Parameter,
     /// `{name...}`: the rest of the path, if that is not empty.
@@ -185,7 +185,7 @@ fn compile<'a>(
         }
         after_parameter = matches!(piece, Piece::Parameter(_));
     }
-    Ok(Segment::Partial(partial))
+    Ok(Segment::Partial(Box::new(partial)))
 }
 
 /// A literal has to be something that a request path can contain, and a segment without parameters not another router's notation for one.

@@ -135,7 +135,7 @@ pub fn slowly(routes: &[RouteSpec], options: &RouteOptions, method: Method, path
 /// Templates of few words, so that they overlap.
 pub fn template() -> impl Strategy<Value = String> {
     let segment = prop_oneof![
-        4 => prop::sample::select(vec!["a", "b", "ab", "", "abababab", "ababababa", "ababababb"]).prop_map(str::to_owned),
+        4 => prop::sample::select(vec!["a", "b", "ab", "", "abababab", "ababababa", "ababababb", "ababababababababab", "ababababababababaa"]).prop_map(str::to_owned),
         3 => Just("{}".to_owned()),
         3 => prop::sample::select(vec!["a{}", "{}b", "{}-{}", "a{}b", "a{}-{}", "{}a{}a{}", "ab{}", "{}ab", "{}.{}"]).prop_map(str::to_owned),
     ];
@@ -185,6 +185,8 @@ pub fn path() -> impl Strategy<Value = String> {
         "abababab",
         "ababababa",
         "ababababb",
+        "ababababababababab",
+        "ababababababababaa",
         "a.b",
         "x",
     ]);

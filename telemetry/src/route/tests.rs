@@ -195,7 +195,10 @@ fn a_slash_at_the_end() {
     // The root has one form alone.
     check(&table(&["ANY /"]), &[("/", "/"), ("//", "/")]);
     // A slash is added to a path without one at its end, never a second one.
-    check(&table(&["ANY /{x}//", "ANY /a//"]), &[("/a/", "unknown"), ("/b/", "unknown"), ("/b//", "/{x}//"), ("/b///", "/{x}//")]);
+    check(
+        &table(&["ANY /{x}//", "ANY /a//"]),
+        &[("/a/", "unknown"), ("/b/", "unknown"), ("/b//", "/{x}//"), ("/b///", "/{x}//")],
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Each rule by cases, and all of them against a way of rewriting that is too simple to be wrong.
 
+use super::super::split::ROOM;
 use super::*;
 use proptest::prelude::*;
 
@@ -168,8 +169,8 @@ proptest! {
     /// What the rules do not concern stays as it is, and everything stays so once it is in normal form under rules that decode nothing.
     #[test]
     fn the_rules_concern_what_they_change(text in text(), options in options()) {
-        let mut split = Split::empty();
-        split.fill(&text).unwrap();
+        let mut room = ROOM;
+        let split = Split::new(&text, &mut room).unwrap();
         let text = &text[..split.length];
         let mut buffer = vec![0; text.len()];
         let normal = path(text, &options, &mut buffer);

@@ -11,11 +11,11 @@ fn fixed(text: &str) -> Segment {
 }
 
 fn partial(prefix: &str, middle: &[&str], suffix: &str) -> Segment {
-    Segment::Partial(Partial {
+    Segment::Partial(Box::new(Partial {
         prefix: prefix.into(),
         middle: middle.iter().map(|text| text.as_bytes().to_vec()).collect(),
         suffix: suffix.into(),
-    })
+    }))
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Partial segments against a matcher that tries every cut, and keys against the texts they stand for.
 
+use super::super::split::ROOM;
+use super::key::key;
 use super::*;
 use proptest::prelude::*;
 
@@ -14,8 +16,8 @@ fn build(mut places: Vec<Place>) -> Trie {
     Trie::build(&places)
 }
 
-fn find(trie: &Trie, path: &[u8], split: &Split) -> Option<EndpointId> {
-    trie.find(Method::Get, path, split, Start::ROOT, TrailingSlash::Strict, &mut ()).endpoint
+fn find(trie: &Trie, path: &[u8], split: &Split<'_>) -> Option<EndpointId> {
+    trie.find(Method::Get, path, split, TrailingSlash::Strict, &mut ()).endpoint
 }
 
 /// Counts the nodes that a search looks at.
@@ -68,18 +70,62 @@ proptest! {
 #[test]
 fn texts_that_share_a_key_are_told_apart() {
     let place = |text: &[u8], id: u32| (vec![Segment::Static(text.to_vec())], terminal(id));
-    let texts: [&[u8]; 7] = [b"", b"a", b"a\0", b"deployment", b"deployments", b"deploymentz", b"deploymen"];
+    let texts: [&[u8]; 10] = [
+        b"",
+        b"a",
+        b"a\0",
+        b"deployment",
+        b"deployments",
+        b"deploymentz",
+        b"deploymen",
+        b"deployment-environments",
+        b"deployment-environmentz",
+        b"deployment-informants",
+    ];
     let places: Vec<_> = texts.iter().zip(10..).map(|(text, id)| place(text, id)).collect();
     let trie = build(places);
     for (text, id) in texts.iter().zip(10..) {
         let path = [b"/", *text].concat();
-        let mut split = Split::empty();
-        split.fill(&path).unwrap();
+        let mut room = ROOM;
+        let split = Split::new(&path, &mut room).unwrap();
         assert_eq!(find(&trie, &path, &split), Some(EndpointId(id)), "{text:?}");
     }
-    let mut split = Split::empty();
-    split.fill(b"/deploymenty").unwrap();
-    assert_eq!(find(&trie, b"/deploymenty", &split), None);
+    for path in [b"/deploymenty".as_slice(), b"/deployment-environment_", b"/a\0\0", b"/deployment-environmentss"] {
+        let mut room = ROOM;
+        let split = Split::new(path, &mut room).unwrap();
+        assert_eq!(find(&trie, path, &split), None, "{path:?}");
+    }
+}
+
+/// Of every path that a root's text begins, and of every one whose first bytes are not plain, the rest has to be looked at.
+#[test]
+fn first_bytes_turn_away_only_what_no_text_begins() {
+    let texts: [&[u8]; 6] = [b"", b"v1", b"customers", b"customer-accounts", b"abcdefg", b"abcdefgh"];
+    let trie = build(texts.iter().map(|text| (vec![Segment::Static(text.to_vec())], terminal(7))).collect());
+    for path in [
+        "/",
+        "//x",
+        "/v1",
+        "/v1/x",
+        "/v1?x",
+        "/v1#x",
+        "/customers",
+        "/customers/a-long-rest",
+        "/customer-unheard-of",
+        "/abcdefg",
+        "/abcdefg/x",
+        "/abcdefgh",
+        "/abcdefgh?",
+        "/%76",
+        "/v%31",
+        "/?",
+        "/don't",
+    ] {
+        assert!(trie.may_begin(path.as_bytes()), "{path}");
+    }
+    for path in ["/v", "/v2", "/v11", "/v1-", "/abcdef", "/abcdefgi", "/.env", "/wp-login.php?%", "/abcdefg-"] {
+        assert!(!trie.may_begin(path.as_bytes()), "{path}");
+    }
 }
 
 /// Every path through this table looks promising until its last segment, the worst that a search can meet.
@@ -97,11 +143,11 @@ fn a_search_visits_a_node_at_most_once() {
         .collect();
     let trie = build(places);
     // Inner nodes number 2^(depth + 1) - 1, and one more for each end, which the path does not come to.
-    assert_eq!(trie.nodes.len(), (2 << depth) - 1 + (1 << depth));
+    assert_eq!(trie.nodes, (2 << depth) - 1 + (1 << depth));
     let path = [b"/a".repeat(depth), b"/nowhere".to_vec()].concat();
-    let mut split = Split::empty();
-    split.fill(&path).unwrap();
+    let mut room = ROOM;
+    let split = Split::new(&path, &mut room).unwrap();
     let mut visits = Visits(0);
-    let found = trie.find(Method::Get, &path, &split, Start::ROOT, TrailingSlash::Ignore, &mut visits);
+    let found = trie.find(Method::Get, &path, &split, TrailingSlash::Ignore, &mut visits);
     assert_eq!((found.endpoint, visits.0), (None, (2 << depth) - 1));
 }
