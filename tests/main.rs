@@ -14,6 +14,7 @@
 mod configuration;
 mod corpus;
 mod correlation;
+mod descriptions;
 mod exactness;
 mod filter;
 mod hostile;

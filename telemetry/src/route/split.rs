@@ -31,6 +31,11 @@ pub(super) enum Unsplit {
     TooMany,
 }
 
+const SLASH: u64 = b'/' as u64;
+const QUERY: u64 = b'?' as u64;
+const FRAGMENT: u64 = b'#' as u64;
+const PERCENT: u64 = b'%' as u64;
+
 const LANES: u64 = 0x0101_0101_0101_0101;
 
 /// Marks, with its highest bit, each byte of `word` that is zero. Exact for every byte.
@@ -45,6 +50,11 @@ pub(super) const fn marks(word: u64) -> u64 {
     let slash = zero_bytes((word | (0x10 * LANES)) ^ (0x3f * LANES));
     let other = zero_bytes((word & !(0x06 * LANES)) ^ (0x21 * LANES));
     slash | other
+}
+
+/// Whether a byte ends a segment.
+pub(super) const fn ends_segment(byte: u64) -> bool {
+    matches!(byte, SLASH | QUERY | FRAGMENT)
 }
 
 /// A scan over a path.
@@ -117,16 +127,17 @@ impl Scan<'_> {
             let bit = found.trailing_zeros();
             found &= found - 1;
             let at = base + (bit / 8) as usize;
-            let byte = (word >> (bit & !7)) as u8;
-            if byte == b'/' {
-                // A path that is too long is found out in the end.
-                *self.starts.get_mut(self.segments).ok_or(Unsplit::TooMany)? = (at + 1) as u16;
+            let byte = (word >> (bit & !7)) & 0xff;
+            if byte == SLASH {
+                #[expect(clippy::cast_possible_truncation, reason = "at most `MAX_PATH` bytes are looked at")]
+                let start = (at + 1) as u16;
+                *self.starts.get_mut(self.segments).ok_or(Unsplit::TooMany)? = start;
                 self.segments += 1;
-            } else if matches!(byte, b'#' | b'?') {
+            } else if matches!(byte, FRAGMENT | QUERY) {
                 self.length = at;
                 return Ok(true);
             } else {
-                self.percent |= byte == b'%';
+                self.percent |= byte == PERCENT;
             }
         }
         Ok(false)

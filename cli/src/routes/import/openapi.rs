@@ -23,7 +23,7 @@ use super::{Description, Kind, Operation};
 
 pub use document::{NoFiles, Resolver};
 
-/// The most operations that are read; a table has at most 10,000 routes.
+/// The most operations that are read; a table has at most 25,000 routes.
 const MAX_OPERATIONS: u64 = 200_000;
 /// So many fields and parameters are looked at. References and aliases let a short text have any number.
 const MAX_WORK: usize = 20_000_000;

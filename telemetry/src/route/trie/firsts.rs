@@ -1,7 +1,7 @@
 //! What the root's texts begin with: enough to turn most of a scanner's paths away before anything else of them is looked at.
 
 use super::key::{key, spread};
-use crate::route::split::marks;
+use crate::route::split::{ends_segment, marks};
 
 /// A set of keys in open addressing with linear probing; 0 is a free slot, of which there is at least one.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +41,7 @@ impl Firsts {
             word
         } else {
             let shift = found.trailing_zeros() & !7;
-            if !matches!((word >> shift) as u8, b'/' | b'?' | b'#') {
+            if !ends_segment((word >> shift) & 0xff) {
                 return true;
             }
             word & ((1 << shift) - 1)

@@ -11,6 +11,8 @@
 //! zero words. What a text has past its first 8 bytes stands right before the node behind it, which is read next anyhow. A node's number is the
 //! place of its header; the root is at 0, so that no edge leads there.
 
+#![expect(clippy::cast_possible_truncation, reason = "the fields of a word")]
+
 use super::Terminal;
 use crate::method::Method;
 use crate::route::EndpointId;
