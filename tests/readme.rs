@@ -1,5 +1,6 @@
 //! Every command in the README is run, as a newcomer would, but for free ports.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -101,7 +102,16 @@ fn command(text: &str) -> Command {
     let free_ports = if text.contains(" up") { " --listen 127.0.0.1:0 --admin 127.0.0.1:0" } else { "" };
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("exec {text}{free_ports}")).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    // What cargo says of this package to its tests; a build script that asks for these names would be run again, and its crate compiled again.
+    let ours = std::env::vars_os().map(|(name, _)| name);
+    for name in ours.filter(|name| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|ours| starts_with(name, ours))) {
+        command.env_remove(name);
+    }
     command
+}
+
+fn starts_with(name: &OsStr, start: &str) -> bool {
+    name.as_encoded_bytes().starts_with(start.as_bytes())
 }
 
 fn to_the_end(text: &str, words: &[&str]) {

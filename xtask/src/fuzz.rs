@@ -81,7 +81,7 @@ fn install_cargo_fuzz() -> Result<()> {
         return Ok(());
     }
     step("installing cargo-fuzz under target/tools");
-    run(cargo().args(["install", "cargo-fuzz", "--locked", "--root"]).arg(tools()))?;
+    run(cargo().args(["install", "cargo-fuzz", "--locked", "--debug", "--root"]).arg(tools()))?;
     ensure!(own.exists(), "cargo-fuzz is not where it should have been installed");
     Ok(())
 }

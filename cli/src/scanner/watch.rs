@@ -17,8 +17,8 @@ use crate::up::progress_bar;
 
 /// How often memory is looked at.
 const SAMPLE: Duration = Duration::from_secs(1);
-/// How often the statistics are fetched, as a Prometheus would.
-const SCRAPE: Duration = Duration::from_secs(10);
+/// How often the statistics are fetched, as the shipped Prometheus does.
+const SCRAPE: Duration = Duration::from_secs(15);
 
 /// What was seen.
 #[derive(Debug, Default)]
