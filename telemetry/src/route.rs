@@ -56,7 +56,7 @@ pub use problem::{RouteField, RouteProblem};
 use crate::method::Method;
 use placeholder::Written;
 use split::{ROOM, ROOM_FOR_FEW, Split, Unsplit};
-use trie::{Found, Trie};
+use trie::{First, Found, Start, Trie};
 
 /// The longest path that is matched.
 pub const MAX_PATH: usize = 8192;
@@ -185,32 +185,43 @@ impl RouteTable {
     pub fn find(&self, method: Method, path: &[u8], buffer: &mut PlaceholderBuffer) -> RouteMatch {
         let unknown = RouteMatch::Endpoint(EndpointId::UNKNOWN);
         let Some(path) = split::path_of(path) else { return unknown };
-        if self.first_decides && !self.trie.may_begin(path) {
-            // Most of a scanner's paths end here.
-            return unknown;
+        let mut start = Start::ROOT;
+        if self.first_decides {
+            match self.trie.first(path) {
+                // Most of a scanner's paths end here.
+                First::Miss => return unknown,
+                First::Start(first) => start = first,
+            }
         }
         match Split::new(path, &mut { ROOM_FOR_FEW }) {
-            Ok(split) => self.find_split(method, path, &split, buffer),
-            Err(Unsplit::TooMany) => self.find_deep(method, path, buffer),
+            Ok(split) => self.find_split(method, path, &split, start, buffer),
+            Err(Unsplit::TooMany) => self.find_deep(method, path, start, buffer),
             Err(Unsplit::TooLong) => unknown,
         }
     }
 
     /// The same for a path of many segments.
     #[cold]
-    fn find_deep(&self, method: Method, path: &[u8], buffer: &mut PlaceholderBuffer) -> RouteMatch {
+    fn find_deep(&self, method: Method, path: &[u8], start: Start, buffer: &mut PlaceholderBuffer) -> RouteMatch {
         match Split::new(path, &mut { ROOM }) {
-            Ok(split) => self.find_split(method, path, &split, buffer),
+            Ok(split) => self.find_split(method, path, &split, start, buffer),
             Err(_) => RouteMatch::Endpoint(EndpointId::UNKNOWN),
         }
     }
 
     #[inline]
-    fn find_split(&self, method: Method, path: &[u8], split: &Split<'_>, buffer: &mut PlaceholderBuffer) -> RouteMatch {
+    fn find_split(
+        &self,
+        method: Method,
+        path: &[u8],
+        split: &Split<'_>,
+        start: Start,
+        buffer: &mut PlaceholderBuffer,
+    ) -> RouteMatch {
         if normalise::concerns(path, split, &self.options) {
             return self.find_normalised(method, path, split, buffer);
         }
-        let found = self.search(method, path, split);
+        let found = self.search(method, path, split, start);
         found.endpoint.map_or_else(|| self.unmatched(path, split, found.known, buffer), RouteMatch::Endpoint)
     }
 
@@ -228,7 +239,7 @@ impl RouteTable {
         let text = normalise::path(path, &self.options, &mut normal);
         let mut room = ROOM;
         let Ok(split) = Split::new(text, &mut room) else { return RouteMatch::Endpoint(EndpointId::UNKNOWN) };
-        let found = self.search(method, text, &split);
+        let found = self.search(method, text, &split, Start::ROOT);
         if let Some(endpoint) = found.endpoint {
             return RouteMatch::Endpoint(endpoint);
         }
@@ -242,8 +253,8 @@ impl RouteTable {
     }
 
     #[inline]
-    fn search(&self, method: Method, path: &[u8], split: &Split<'_>) -> Found {
-        self.trie.find(method, path, split, self.options.trailing_slash, &mut ())
+    fn search(&self, method: Method, path: &[u8], split: &Split<'_>, start: Start) -> Found {
+        self.trie.find(method, path, split, start, self.options.trailing_slash, &mut ())
     }
 
     #[cold]

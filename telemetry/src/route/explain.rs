@@ -3,7 +3,7 @@
 use super::placeholder::{self, Written};
 use super::split::{self, ROOM, Split};
 use super::template::Partial;
-use super::trie::{Edge, Watch};
+use super::trie::{Edge, Start, Watch};
 use super::{Case, EndpointId, MAX_PATH, PlaceholderBuffer, RouteOptions, RouteTable, Unmatched, normalise};
 use crate::method::Method;
 
@@ -156,7 +156,7 @@ impl RouteTable {
             split = normal_split;
         }
         let mut watcher = Watcher::default();
-        let found = self.trie.find(method, normal, &split, self.options.trailing_slash, &mut watcher);
+        let found = self.trie.find(method, normal, &split, Start::ROOT, self.options.trailing_slash, &mut watcher);
         explanation.steps = watcher.steps;
         explanation.visits = watcher.visits;
         explanation.decision = match found.endpoint {

@@ -14,6 +14,7 @@ use super::split::Split;
 use super::template::{Partial, Segment};
 use super::{EndpointId, MAX_SEARCHED, TrailingSlash};
 use crate::method::Method;
+pub(super) use firsts::First;
 use firsts::Firsts;
 use key::{hash, key_at};
 use layout::{Ending, Node, at};
@@ -151,19 +152,20 @@ impl Trie {
         })
     }
 
-    /// Whether one of the root's texts may be the path's first segment, by its first bytes. No path is turned away that has a `%` there.
+    /// What the first bytes of a path say, of a trie with a [closed root](Self::has_closed_root).
     #[inline]
-    pub(super) fn may_begin(&self, path: &[u8]) -> bool {
-        self.firsts.may_begin(path)
+    pub(super) fn first(&self, path: &[u8]) -> First {
+        self.firsts.look(path)
     }
 
-    /// Looks for a path in normal form. A template that declares the method is preferred to one that does not, wherever it comes in the order;
+    /// Looks for a path in normal form, from where its first segments lead. A template that declares the method is preferred to one that does not, wherever it comes in the order;
     /// the path's own form to the one with the other slash at its end.
     pub(super) fn find<W: Watch>(
         &self,
         method: Method,
         path: &[u8],
         split: &Split<'_>,
+        start: Start,
         slash: TrailingSlash,
         watch: &mut W,
     ) -> Found {
@@ -181,7 +183,7 @@ impl Trie {
             room: MAX_SEARCHED,
             watch,
         };
-        let endpoint = self.walk(&mut search, 0, 0);
+        let endpoint = self.walk(&mut search, start.node, start.depth);
         let second = (search.second != Second::Nothing).then_some(search.endpoint);
         Found { endpoint: endpoint.or(second), known: search.known }
     }
@@ -269,8 +271,8 @@ impl Trie {
         if fits { self.arrive(search, others.tail) } else { None }
     }
 
-    /// The node behind the segment's text, where this node has it.
-    #[inline]
+    /// The node behind the segment's text, where this node has it. A fifth of a search, were it a call.
+    #[inline(always)]
     fn static_child(&self, node: Node, path: &[u8], start: usize, segment: &[u8]) -> Option<usize> {
         let (listed, bits) = (node.listed(), node.hash_bits());
         if listed == 0 && bits == 0 {
@@ -373,6 +375,18 @@ impl Trie {
 /// A part of a list.
 fn range(part: (u32, u32)) -> std::ops::Range<usize> {
     at(part.0)..at(part.1)
+}
+
+/// Where a search begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Start {
+    node: usize,
+    depth: usize,
+}
+
+impl Start {
+    /// The root.
+    pub(super) const ROOT: Start = Start { node: 0, depth: 0 };
 }
 
 /// What [`Trie::find`] found.

@@ -9,19 +9,27 @@ use crate::route::template::{Partial, Segment};
 impl Trie {
     /// Builds the trie of places that are sorted by their segments, no two of them the same.
     pub(in crate::route) fn build(places: &[Place]) -> Self {
-        let firsts = children(places, 0).filter_map(|group| static_text(group, 0));
         let mut trie = Trie {
             words: Vec::new(),
             others: Vec::new(),
             partials: Vec::new(),
             listed: Vec::new(),
-            firsts: Firsts::new(firsts),
+            firsts: Firsts::default(),
             #[cfg(feature = "tools")]
             nodes: 0,
         };
         trie.add_node(places, 0);
         trie.words.shrink_to_fit();
+        trie.firsts = trie.firsts(places);
         trie
+    }
+
+    /// The root's edges by their first bytes.
+    fn firsts(&self, places: &[Place]) -> Firsts {
+        let Some(root) = self.node(0) else { return Firsts::default() };
+        let texts = children(places, 0).filter_map(|group| static_text(group, 0));
+        let edges = texts.filter_map(|text| Some((text, index(self.static_child(root, text, 0, text)?))));
+        Firsts::new(&edges.collect::<Vec<_>>())
     }
 
     /// Appends the node that these places share after `depth` segments, and everything below it; gives back its number. The depth is that of a

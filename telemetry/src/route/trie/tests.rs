@@ -17,7 +17,7 @@ fn build(mut places: Vec<Place>) -> Trie {
 }
 
 fn find(trie: &Trie, path: &[u8], split: &Split<'_>) -> Option<EndpointId> {
-    trie.find(Method::Get, path, split, TrailingSlash::Strict, &mut ()).endpoint
+    trie.find(Method::Get, path, split, Start::ROOT, TrailingSlash::Strict, &mut ()).endpoint
 }
 
 /// Counts the nodes that a search looks at.
@@ -43,7 +43,15 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop_oneof![Just(b'a'), Just(b'b'), Just(b'.')], 0..3)
 }
 
+/// A text that a root may have, often longer than a key.
+fn first_text() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![0..4_usize, 7..11_usize]
+        .prop_flat_map(|length| prop::collection::vec(prop::sample::select(b"ab".to_vec()), length))
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
     #[test]
     fn partial_segments_match_what_some_cut_matches(
         prefix in text(),
@@ -57,6 +65,26 @@ proptest! {
             .chain(std::iter::once(&*pattern.suffix))
             .collect();
         prop_assert_eq!(pattern.matches(&segment, &mut 1000), slowly(&literals, &segment));
+    }
+
+    /// Where the first bytes of a path send a search, it finds what it finds from the root.
+    #[test]
+    fn a_search_may_begin_where_the_first_bytes_lead(
+        texts in prop::collection::btree_set(first_text(), 1..8),
+        path in prop::collection::vec(prop::sample::select(b"//aabb%?\0".to_vec()), 0..14),
+    ) {
+        let place = |text: &Vec<u8>, more: &[Segment], id| ([vec![Segment::Static(text.clone())], more.to_vec()].concat(), terminal(id));
+        let below = texts.iter().zip(30..).map(|(text, id)| place(text, &[Segment::Static(b"a".to_vec())], id));
+        let trie = build(texts.iter().zip(10..).map(|(text, id)| place(text, &[], id)).chain(below).collect());
+        let path = [b"/".as_slice(), &path].concat();
+        let mut room = ROOM;
+        let split = Split::new(&path, &mut room).unwrap();
+        let find = |start| trie.find(Method::Get, &path, &split, start, TrailingSlash::Ignore, &mut ()).endpoint;
+        let found = match trie.first(&path) {
+            First::Miss => None,
+            First::Start(start) => find(start),
+        };
+        prop_assert_eq!(found, find(Start::ROOT), "{:?} in {:?}", path, texts);
     }
 
     #[test]
@@ -121,10 +149,10 @@ fn first_bytes_turn_away_only_what_no_text_begins() {
         "/?",
         "/don't",
     ] {
-        assert!(trie.may_begin(path.as_bytes()), "{path}");
+        assert_ne!(trie.first(path.as_bytes()), First::Miss, "{path}");
     }
     for path in ["/v", "/v2", "/v11", "/v1-", "/abcdef", "/abcdefgi", "/.env", "/wp-login.php?%", "/abcdefg-"] {
-        assert!(!trie.may_begin(path.as_bytes()), "{path}");
+        assert_eq!(trie.first(path.as_bytes()), First::Miss, "{path}");
     }
 }
 
@@ -148,6 +176,6 @@ fn a_search_visits_a_node_at_most_once() {
     let mut room = ROOM;
     let split = Split::new(&path, &mut room).unwrap();
     let mut visits = Visits(0);
-    let found = trie.find(Method::Get, &path, &split, TrailingSlash::Ignore, &mut visits);
+    let found = trie.find(Method::Get, &path, &split, Start::ROOT, TrailingSlash::Ignore, &mut visits);
     assert_eq!((found.endpoint, visits.0), (None, (2 << depth) - 1));
 }
