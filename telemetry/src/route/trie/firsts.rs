@@ -1,4 +1,5 @@
-//! What the root's texts begin with: enough to turn most of a scanner's paths away before anything else of them is looked at.
+//! What the root's texts begin with: enough to turn most of a scanner's paths away before anything else of them is looked at, and to know the
+//! node behind a first segment of fewer than 8 bytes.
 
 use super::Start;
 use super::key::{key, spread};
