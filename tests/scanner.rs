@@ -2,16 +2,17 @@
 //! depend on how fast this machine is.
 
 use edge_observer::proxy::ProxyKind;
-use edge_observer::scanner::{self, Claim, ScannerOptions, UnmatchedKind};
+use edge_observer::scanner::{self, AnsweredBy, Claim, ScannerOptions, UnmatchedKind};
 
 use crate::support::proxy::{envoy_binary, module_path};
 
 /// What a busy machine may break without any fault of the filter's, or a short run cannot say.
 const OF_THE_MACHINE: [Claim; 3] = [Claim::Load, Claim::Stalls, Claim::Memory];
 
-async fn holds(proxy: ProxyKind, unmatched: UnmatchedKind) {
+async fn holds(proxy: ProxyKind, answered_by: AnsweredBy, unmatched: UnmatchedKind) {
     let report = scanner::run(ScannerOptions {
         proxy,
+        answered_by,
         unmatched,
         seconds: 8,
         rate: 1_000,
@@ -36,8 +37,8 @@ async fn holds(proxy: ProxyKind, unmatched: UnmatchedKind) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scanner_breaks_no_promise_in_the_embedded_host() {
-    holds(ProxyKind::Harness, UnmatchedKind::Unknown).await;
-    holds(ProxyKind::Harness, UnmatchedKind::Placeholders).await;
+    holds(ProxyKind::Harness, AnsweredBy::Upstream, UnmatchedKind::Unknown).await;
+    holds(ProxyKind::Harness, AnsweredBy::Upstream, UnmatchedKind::Placeholders).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,6 +46,6 @@ async fn a_scanner_breaks_no_promise_in_envoy() {
     if envoy_binary().is_none() {
         return;
     }
-    holds(ProxyKind::Envoy, UnmatchedKind::Unknown).await;
-    holds(ProxyKind::Envoy, UnmatchedKind::Placeholders).await;
+    holds(ProxyKind::Envoy, AnsweredBy::Proxy, UnmatchedKind::Unknown).await;
+    holds(ProxyKind::Envoy, AnsweredBy::Upstream, UnmatchedKind::Placeholders).await;
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use edge_observer::envoy::Upstream;
 use edge_observer::proxy::ProxyKind;
-use edge_observer::scanner::{MAX_ROUTES, UnmatchedKind};
+use edge_observer::scanner::{AnsweredBy, MAX_ROUTES, UnmatchedKind};
 
 /// The operator's tool of edge-observer: telemetry for an HTTP API from a WebAssembly filter in the proxy in front of it.
 ///
@@ -144,6 +144,9 @@ pub(crate) struct BenchScanner {
     /// What becomes of paths that no route has.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) unmatched: UnmatchedKind,
+    /// Who answers the requests.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) answered_by: AnsweredBy,
     /// Which proxy runs the filter.
     #[arg(long, value_enum, default_value_t = ProxyKind::Envoy)]
     pub(crate) proxy: ProxyKind,

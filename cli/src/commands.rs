@@ -114,6 +114,7 @@ fn run_scanner(arguments: arguments::BenchScanner) -> anyhow::Result<u8> {
         routes: usize::try_from(arguments.routes)?,
         connections: usize::try_from(arguments.connections)?,
         unmatched: arguments.unmatched,
+        answered_by: arguments.answered_by,
         workers: arguments.workers,
         module: arguments.module,
         seed: arguments.seed,

@@ -30,6 +30,8 @@ use std::{
     time::Duration,
 };
 
+use http::{HeaderName, StatusCode};
+
 pub use admin::EcdsStats;
 pub use process::EnvoyProxy;
 pub use render::{BOOTSTRAP, ECDS, FILTER, PROFILE, Rendered, profile_json, render};
@@ -125,6 +127,16 @@ pub enum AccessLog {
     Off,
 }
 
+/// Answers that Envoy gives by itself, so that a measurement has no second hop in it: a request that names one of the statuses in the header gets
+/// it, and never reaches the upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnAnswers {
+    /// The request header.
+    pub header: HeaderName,
+    /// The statuses that it may name, from 200 to 599.
+    pub statuses: Vec<StatusCode>,
+}
+
 /// What a run differs in from the shipped files.
 #[derive(Debug, Clone)]
 pub struct EnvoyOptions {
@@ -151,6 +163,8 @@ pub struct EnvoyOptions {
     pub access_log: AccessLog,
     /// Instead of the shipped route time-out.
     pub route_timeout: Option<Duration>,
+    /// What Envoy answers by itself: nothing as shipped.
+    pub own_answers: Option<OwnAnswers>,
     /// The run folder; none means a private one that goes away with the proxy.
     pub folder: Option<PathBuf>,
     /// Whether to go on when Envoy runs but has refused the watched file.
@@ -178,6 +192,7 @@ impl EnvoyOptions {
             workers: 2,
             access_log: AccessLog::default(),
             route_timeout: None,
+            own_answers: None,
             folder: None,
             keep_refused: false,
             start_timeout: Duration::from_secs(30),

@@ -1,6 +1,7 @@
 //! The library behind `edge-observer`, the operator's tool: every command as a function, so that tests and other tools call what the command runs.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
 
+mod accept;
 pub mod access_log;
 pub mod check;
 pub mod client;

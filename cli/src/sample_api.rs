@@ -30,8 +30,9 @@ use telemetry::route::{
     LabelStyle, PlaceholderBuffer, RouteMatch, RouteOptions, RouteSpec, RouteTable, TrailingSlash, Unmatched,
 };
 use tokio::net::TcpListener;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
+use crate::accept;
 use answer::Body;
 
 /// How to run the sample API.
@@ -66,7 +67,7 @@ impl Default for SampleApiOptions {
 pub struct SampleApi {
     address: SocketAddr,
     state: Arc<State>,
-    accepting: JoinHandle<()>,
+    accepting: JoinHandle<Infallible>,
 }
 
 /// What all connections share.
@@ -109,7 +110,7 @@ impl SampleApi {
             error_scale: options.error_scale.max(0.0),
             received: AtomicU64::new(0),
         });
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&state)));
+        let accepting = tokio::spawn(serve(listener, Arc::clone(&state)));
         Ok(Self { address, state, accepting })
     }
 
@@ -143,28 +144,17 @@ impl State {
     }
 }
 
-async fn accept(listener: TcpListener, state: Arc<State>) {
-    // Dropped with this task, and all connections with it.
-    let mut connections = JoinSet::new();
-    loop {
-        // An error here is the peer's or a passing lack of descriptors.
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
+async fn serve(listener: TcpListener, state: Arc<State>) -> Infallible {
+    accept::connections(listener, |stream| {
         let state = Arc::clone(&state);
-        connections.spawn(async move {
+        async move {
             let service = service_fn(move |request| respond(Arc::clone(&state), request));
+            let http = auto::Builder::new(TokioExecutor::new());
             // A connection that ends early is the proxy's business.
-            drop(
-                auto::Builder::new(TokioExecutor::new())
-                    .serve_connection_with_upgrades(TokioIo::new(stream), service)
-                    .await,
-            );
-        });
-        while connections.try_join_next().is_some() {}
-    }
+            drop(http.serve_connection_with_upgrades(TokioIo::new(stream), service).await);
+        }
+    })
+    .await
 }
 
 async fn respond(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {

@@ -32,7 +32,7 @@ pub use table::MAX_ROUTES;
 pub use verdict::{Claim, Promise};
 
 use crate::config_file::Loaded;
-use crate::envoy::{AccessLog, EnvoyOptions, EnvoyProxy};
+use crate::envoy::{AccessLog, EnvoyOptions, EnvoyProxy, OwnAnswers};
 use crate::load::{self, CorrelationCheck, Ledger, LoadOptions};
 use crate::proxy::{self, Proxy, ProxyKind, ProxyOptions};
 use crate::scrape::{self, Scrape};
@@ -67,6 +67,16 @@ pub enum UnmatchedKind {
     Placeholders,
 }
 
+/// Who answers the requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum AnsweredBy {
+    /// Envoy's own routes, so that the machine has only Envoy and the client to carry. The embedded host has none, and asks an upstream.
+    #[default]
+    Proxy,
+    /// An upstream on this machine.
+    Upstream,
+}
+
 /// What the run is to do.
 #[derive(Debug, Clone)]
 pub struct ScannerOptions {
@@ -82,6 +92,8 @@ pub struct ScannerOptions {
     pub connections: usize,
     /// What becomes of paths that no route has.
     pub unmatched: UnmatchedKind,
+    /// Who answers.
+    pub answered_by: AnsweredBy,
     /// Worker threads of the proxy.
     pub workers: u32,
     /// The module; `None` is the one that `cargo xtask build` writes.
@@ -103,6 +115,7 @@ impl Default for ScannerOptions {
             routes: 1_000,
             connections: 8,
             unmatched: UnmatchedKind::default(),
+            answered_by: AnsweredBy::default(),
             workers: 2,
             module: None,
             seed: 1,
@@ -116,6 +129,14 @@ impl ScannerOptions {
     /// How many requests there are to send.
     fn requests(&self) -> u64 {
         u64::from(self.seconds) * u64::from(self.rate)
+    }
+
+    /// Who really answers.
+    fn answered_by(&self) -> AnsweredBy {
+        match self.proxy {
+            ProxyKind::Harness => AnsweredBy::Upstream,
+            ProxyKind::Envoy => self.answered_by,
+        }
     }
 }
 
@@ -180,6 +201,8 @@ async fn start(
             envoy_options.upstream = upstream.into();
             envoy_options.workers = options.workers.max(1);
             envoy_options.access_log = AccessLog::Off;
+            envoy_options.own_answers = (options.answered_by() == AnsweredBy::Proxy)
+                .then(|| OwnAnswers { header: upstream::ANSWER, statuses: traffic::statuses() });
             Ok(Proxy::Envoy(Box::new(EnvoyProxy::start(envoy_options).await?)))
         }
     }

@@ -1,7 +1,8 @@
 //! Rounds over every table and kind of request, and what they took.
 //!
-//! One round runs each subject on each list, natively and in Wasm, in an order that is drawn anew, so that whatever else the machine does
-//! falls on all of them alike. The loop around a match is measured as a subject of its own and taken away.
+//! One round runs each subject on each list, natively and in Wasm. What will be compared runs side by side, in an order that is drawn anew, so
+//! that whatever else the machine does falls on all of it alike; a ratio is the median of the rounds' own ratios. The loop around a match is
+//! measured as a subject of its own and taken away.
 
 use std::path::Path;
 use std::time::Instant;
@@ -42,17 +43,30 @@ impl Pace {
 }
 
 /// Nanoseconds a match.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Time {
-    pub(crate) median: f64,
-    /// One round in ten was at most this.
-    pub(crate) low: f64,
-    /// One round in ten was more than this.
-    pub(crate) high: f64,
+    /// Each round's.
+    rounds: Vec<f64>,
+}
+
+impl Time {
+    /// What this share of the rounds did not exceed.
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
+        quantile(self.rounds.clone(), share)
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+
+    /// This as a multiple of another one: the median of the rounds' own ratios.
+    pub(crate) fn over(&self, other: &Self) -> f64 {
+        quantile(self.rounds.iter().zip(&other.rounds).map(|(this, other)| this / other).collect(), 0.5)
+    }
 }
 
 /// What one router costs on one list.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Cost {
     pub(crate) native: Time,
     pub(crate) wasm: Time,
@@ -204,8 +218,8 @@ fn load(table: &Table, plain: &WasmModule, metered: &WasmModule, native: &Path) 
     let build = Build {
         table: table.name.clone(),
         routes: table.specs.len(),
-        native: quantile(&mut times.0, 0.5),
-        wasm: quantile(&mut times.1, 0.5),
+        native: quantile(times.0, 0.5),
+        wasm: quantile(times.1, 0.5),
         live,
         grown,
         refused,
@@ -270,7 +284,6 @@ fn time(figures: &mut Figures, loaded: &mut [Loaded], places: &[(usize, u32)], p
         for wasm in [false, true] {
             for subject in Subject::ALL {
                 let mut run = Run { cell, wasm, subject, rounds: 1 };
-                once(loaded, places, run)?;
                 let took = once(loaded, places, run)?.max(1);
                 run.rounds = (pace.run / took).clamp(1, 100_000) as u32;
                 runs.push((run, Vec::new()));
@@ -281,8 +294,17 @@ fn time(figures: &mut Figures, loaded: &mut [Loaded], places: &[(usize, u32)], p
         .with_style(ProgressStyle::with_template("    rounds {bar:40} {percent} %, {eta} left")?);
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let mut order: Vec<usize> = (0..runs.len()).collect();
+    let mut sides: Vec<(Kind, bool)> = Kind::ALL.into_iter().flat_map(|kind| [(kind, false), (kind, true)]).collect();
     for _ in 0..pace.rounds {
         order.shuffle(&mut rng);
+        sides.shuffle(&mut rng);
+        // All tables and routers for one kind of request, then those for the next one; a stable sort keeps the drawn order among them.
+        order.sort_by_key(|number| {
+            runs.get(*number).and_then(|(run, _)| {
+                let kind = figures.cells.get(run.cell)?.kind;
+                sides.iter().position(|side| *side == (kind, run.wasm))
+            })
+        });
         for number in &order {
             let Some((run, times)) = runs.get_mut(*number) else { continue };
             let requests = figures.cells.get(run.cell).map_or(1, |cell| cell.requests);
@@ -294,32 +316,33 @@ fn time(figures: &mut Figures, loaded: &mut [Loaded], places: &[(usize, u32)], p
     bar.finish_and_clear();
     for three in runs.chunks_mut(3) {
         let [nothing, ours, matchit] = three else { continue };
-        let alone = quantile(&mut nothing.1, 0.5);
+        let alone = quantile(std::mem::take(&mut nothing.1), 0.5);
         let Some(cell) = figures.cells.get_mut(ours.0.cell) else { continue };
-        for (of, to) in [(ours, &mut cell.ours), (matchit, &mut cell.matchit)] {
-            let mut at = |share| (quantile(&mut of.1, share) - alone).max(0.0);
-            let time = Time { low: at(0.1), median: at(0.5), high: at(0.9) };
-            *(if of.0.wasm { &mut to.wasm } else { &mut to.native }) = time;
+        for ((run, times), to) in [(ours, &mut cell.ours), (matchit, &mut cell.matchit)] {
+            let time = Time { rounds: times.iter().map(|time| (time - alone).max(0.0)).collect() };
+            *(if run.wasm { &mut to.wasm } else { &mut to.native }) = time;
         }
     }
     Ok(())
 }
 
-/// Nanoseconds of one run.
+/// Nanoseconds of one run, after a pass that is not measured: what ran before has left the caches full of something else.
 fn once(loaded: &mut [Loaded], places: &[(usize, u32)], run: Run) -> Result<u64> {
     let (table, list) = *places.get(run.cell).context("a cell without a table")?;
     let forms = loaded.get_mut(table).context("a cell without a table")?;
     if run.wasm {
+        forms.wasm.run(run.subject, list, 1)?;
         let since = Instant::now();
         forms.wasm.run(run.subject, list, run.rounds)?;
         Ok(since.elapsed().as_nanos() as u64)
     } else {
+        forms.native.run(run.subject, list, 1)?;
         Ok(forms.native.run(run.subject, list, run.rounds)?.nanoseconds)
     }
 }
 
 /// The value that this share of the values does not exceed.
-fn quantile(values: &mut [f64], share: f64) -> f64 {
+fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);
     values.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)

@@ -30,28 +30,28 @@ fn is_api(figures: &Figures, table: &str) -> bool {
     figures.builds.iter().any(|build| build.table == table)
 }
 
-/// How a cost is read from a cell.
-type Read = fn(&Cost) -> f64;
-const NATIVE: Read = |cost| cost.native.median;
-const WASM: Read = |cost| cost.wasm.median;
-const FUEL: Read = |cost| cost.fuel;
+/// One cost as a multiple of another one, by one of its measures.
+type Ratio = fn(&Cost, &Cost) -> f64;
+const NATIVE: Ratio = |this, other| this.native.over(&other.native);
+const WASM: Ratio = |this, other| this.wasm.over(&other.wasm);
+const FUEL: Ratio = |this, other| this.fuel / other.fuel;
 
 /// Every goal.
 pub(crate) fn goals(figures: &Figures) -> Vec<Goal> {
     let mut goals = Vec::new();
-    let mut ratio = |what, read: Read| {
-        let worst = figures.cells.iter().map(|cell| (read(&cell.ours) / read(&cell.matchit), cell));
+    let mut beside_matchit = |what, ratio: Ratio| {
+        let worst = figures.cells.iter().map(|cell| (ratio(&cell.ours, &cell.matchit), cell));
         if let Some((ratio, cell)) = worst.max_by(|a, b| a.0.total_cmp(&b.0)) {
             let found = format!("at most {ratio:.2} ({}, {})", cell.table, cell.kind.name());
             goals.push(Goal { what, found, met: ratio <= MAX_RATIO });
         }
     };
-    ratio("ours ÷ matchit, fuel: at most 1.5", FUEL);
-    ratio("ours ÷ matchit, time in Wasm: at most 1.5", WASM);
-    ratio("ours ÷ matchit, time natively: at most 1.5", NATIVE);
-    let mut growth = |what, read: Read, judged: fn(Kind) -> bool| {
+    beside_matchit("ours ÷ matchit, fuel: at most 1.5", FUEL);
+    beside_matchit("ours ÷ matchit, time in Wasm: at most 1.5", WASM);
+    beside_matchit("ours ÷ matchit, time natively: at most 1.5", NATIVE);
+    let mut growth = |what, ratio: Ratio, judged: fn(Kind) -> bool| {
         let ratios = pairs(figures).filter(|(small, _)| judged(small.kind));
-        let ratios = ratios.map(|(small, large)| (read(&large.ours) / read(&small.ours), large));
+        let ratios = ratios.map(|(small, large)| (ratio(&large.ours, &small.ours), large));
         if let Some((ratio, cell)) = ratios.max_by(|a, b| a.0.total_cmp(&b.0)) {
             goals.push(Goal {
                 what,
@@ -106,7 +106,10 @@ fn pairs(figures: &Figures) -> impl Iterator<Item = (&Cell, &Cell)> {
 /// For people.
 pub(crate) fn text(figures: &Figures, goals: &[Goal]) -> String {
     let number = Column::Number;
-    let mut text = "A match, the loop around it taken away: median of the rounds, and the tenth and ninetieth percentile of ours.\n\n".to_owned();
+    let mut text = String::from(
+        "A match, the loop around it taken away: median of the rounds, the tenth and ninetieth percentile of ours, and the median of \
+         the rounds' own ratios.\n\n",
+    );
     let mut table = Table::new([
         ("routes", Column::Text),
         ("requests", Column::Text),
@@ -124,8 +127,8 @@ pub(crate) fn text(figures: &Figures, goals: &[Goal]) -> String {
     ]);
     for cell in &figures.cells {
         let mut row = vec![cell.table.clone(), cell.kind.name().to_owned()];
-        for (ours, its) in [(cell.ours.native, cell.matchit.native), (cell.ours.wasm, cell.matchit.wasm)] {
-            row.extend([one(ours.median), range(ours), one(its.median), two(ours.median / its.median)]);
+        for (ours, its) in [(&cell.ours.native, &cell.matchit.native), (&cell.ours.wasm, &cell.matchit.wasm)] {
+            row.extend([one(ours.median()), range(ours), one(its.median()), two(ours.over(its))]);
         }
         let (ours, its) = (cell.ours.fuel, cell.matchit.fuel);
         row.extend([one(ours), one(its), two(ours / its)]);
@@ -145,9 +148,9 @@ pub(crate) fn text(figures: &Figures, goals: &[Goal]) -> String {
     ]);
     for (small, large) in pairs(figures) {
         let mut row = vec![small.kind.name().to_owned()];
-        for read in [NATIVE, WASM, FUEL] {
-            row.push(two(read(&large.ours) / read(&small.ours)));
-            row.push(two(read(&large.matchit) / read(&small.matchit)));
+        for ratio in [NATIVE, WASM, FUEL] {
+            row.push(two(ratio(&large.ours, &small.ours)));
+            row.push(two(ratio(&large.matchit, &small.matchit)));
         }
         table.row(row);
     }
@@ -213,10 +216,15 @@ pub(crate) fn text(figures: &Figures, goals: &[Goal]) -> String {
 
 /// For programs.
 pub(crate) fn json(figures: &Figures, goals: &[Goal]) -> Value {
-    let time = |time: Time| json!({"median_ns": time.median, "p10_ns": time.low, "p90_ns": time.high});
-    let cost = |cost: &Cost| json!({"native": time(cost.native), "wasm": time(cost.wasm), "fuel": cost.fuel, "allocations": cost.allocations});
+    let time =
+        |time: &Time| json!({"median_ns": time.median(), "p10_ns": time.quantile(0.1), "p90_ns": time.quantile(0.9)});
+    let cost = |cost: &Cost| json!({"native": time(&cost.native), "wasm": time(&cost.wasm), "fuel": cost.fuel, "allocations": cost.allocations});
+    let ratio = |cell: &Cell| {
+        let of = |ratio: Ratio| ratio(&cell.ours, &cell.matchit);
+        json!({"native": of(NATIVE), "wasm": of(WASM), "fuel": of(FUEL)})
+    };
     let cells = figures.cells.iter().map(|cell| {
-        json!({"routes": cell.table, "requests": cell.kind.name(), "number": cell.requests, "ours": cost(&cell.ours), "matchit": cost(&cell.matchit)})
+        json!({"routes": cell.table, "requests": cell.kind.name(), "number": cell.requests, "ours": cost(&cell.ours), "matchit": cost(&cell.matchit), "ratio": ratio(cell)})
     });
     let worst = figures.worst.iter().map(|worst| {
         json!({"routes": worst.table, "request": shortened(&worst.what), "bytes": worst.bytes, "fuel": worst.ours, "matchit_fuel": worst.matchit, "allocations": worst.allocations})
@@ -242,8 +250,8 @@ fn two(value: f64) -> String {
     format!("{value:.2}")
 }
 
-fn range(time: Time) -> String {
-    format!("{:.0}–{:.0}", time.low, time.high)
+fn range(time: &Time) -> String {
+    format!("{:.0}–{:.0}", time.quantile(0.1), time.quantile(0.9))
 }
 
 fn shortened(text: &str) -> String {

@@ -2,9 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use serde_yaml_ng::{Mapping, Value};
+use serde_yaml_ng::{Mapping, Sequence, Value};
 
-use super::{AccessLog, Delivery, EnvoyError, EnvoyOptions};
+use super::{AccessLog, Delivery, EnvoyError, EnvoyOptions, OwnAnswers};
 
 /// `envoy/bootstrap.yaml`.
 pub const BOOTSTRAP: &str = include_str!("../../../envoy/bootstrap.yaml");
@@ -86,6 +86,10 @@ fn bootstrap(options: &EnvoyOptions, folder: &Path) -> Result<String, EnvoyError
     if let Some(timeout) = options.route_timeout {
         file.set(&format!("{hcm}.route_config.virtual_hosts.0.routes.0.route.timeout"), seconds(timeout))?;
     }
+    if let Some(own) = &options.own_answers {
+        // Before the shipped route, which takes everything.
+        file.list(&format!("{hcm}.route_config.virtual_hosts.0.routes"))?.splice(0..0, own_routes(own)?);
+    }
     let filter = format!("{hcm}.http_filters.0");
     match options.delivery {
         Delivery::Watched => {
@@ -123,6 +127,20 @@ fn bootstrap(options: &EnvoyOptions, folder: &Path) -> Result<String, EnvoyError
     file.text()
 }
 
+/// A route for each status that Envoy answers by itself.
+fn own_routes(own: &OwnAnswers) -> Result<Sequence, EnvoyError> {
+    let route = |status: &http::StatusCode| {
+        serde_yaml_ng::to_value(serde_json::json!({
+            "match": {
+                "prefix": "/",
+                "headers": [{ "name": own.header.as_str(), "string_match": { "exact": status.as_str() } }],
+            },
+            "direct_response": { "status": status.as_u16() },
+        }))
+    };
+    own.statuses.iter().map(route).collect::<Result<_, _>>().map_err(|error| Document::shape(BOOTSTRAP_FILE, error))
+}
+
 /// The namespace that a configuration asks for; the shipped one when it says none, or cannot be read and will be refused.
 fn namespace_of(configuration: &str) -> String {
     serde_json::from_str::<serde_json::Value>(configuration)
@@ -151,8 +169,12 @@ impl Document {
     fn parse(file: &'static str, text: &str) -> Result<Self, EnvoyError> {
         match serde_yaml_ng::from_str(text) {
             Ok(root) => Ok(Self { file, root }),
-            Err(error) => Err(EnvoyError::Shape { file, path: error.to_string() }),
+            Err(error) => Err(Self::shape(file, error)),
         }
+    }
+
+    fn shape(file: &'static str, error: impl ToString) -> EnvoyError {
+        EnvoyError::Shape { file, path: error.to_string() }
     }
 
     fn at(&mut self, path: &str) -> Result<&mut Value, EnvoyError> {
@@ -175,6 +197,15 @@ impl Document {
         Ok(())
     }
 
+    /// A field that is a list.
+    fn list(&mut self, path: &str) -> Result<&mut Sequence, EnvoyError> {
+        let file = self.file;
+        match self.at(path)? {
+            Value::Sequence(items) => Ok(items),
+            _ => Err(Self::shape(file, path)),
+        }
+    }
+
     /// Replaces a piece of text in every string under a field.
     fn replace_in(&mut self, path: &str, from: &str, to: &str) -> Result<(), EnvoyError> {
         fn walk(value: &mut Value, from: &str, to: &str) {
@@ -190,7 +221,6 @@ impl Document {
     }
 
     fn text(&self) -> Result<String, EnvoyError> {
-        serde_yaml_ng::to_string(&self.root)
-            .map_err(|error| EnvoyError::Shape { file: self.file, path: error.to_string() })
+        serde_yaml_ng::to_string(&self.root).map_err(|error| Self::shape(self.file, error))
     }
 }

@@ -151,6 +151,19 @@ fn the_access_log_can_be_off_or_elsewhere() {
 }
 
 #[test]
+fn own_answers_come_before_the_route_to_the_upstream() {
+    let own = OwnAnswers { header: HeaderName::from_static("x-answer"), statuses: vec![StatusCode::NOT_FOUND] };
+    let bootstrap =
+        bootstrap(&EnvoyOptions { own_answers: Some(own), route_timeout: Some(Duration::from_secs(3)), ..options() });
+    let routes = http(&bootstrap)["route_config"]["virtual_hosts"][0]["routes"].as_sequence().unwrap();
+    assert_eq!(routes.len(), 2);
+    assert_eq!(routes[0]["match"]["headers"][0]["name"], "x-answer");
+    assert_eq!(routes[0]["match"]["headers"][0]["string_match"]["exact"], "404");
+    assert_eq!(routes[0]["direct_response"]["status"], 404);
+    assert_eq!(routes[1]["route"]["timeout"], "3.000000000s");
+}
+
+#[test]
 fn the_istio_files_say_the_same_as_the_bootstrap() {
     let read = |name: &str| -> Value {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../envoy/istio").join(name);

@@ -15,9 +15,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use super::Wire;
+use crate::accept;
 
 /// The header by which the upstream knows a request: its place among those that are sent.
 pub const REPLAY_ID: HeaderName = HeaderName::from_static("x-replay-id");
@@ -29,7 +30,7 @@ static FILLER: [u8; 64 << 10] = [b'.'; 64 << 10];
 pub struct ReplayUpstream {
     address: SocketAddr,
     strays: Arc<AtomicU64>,
-    accepting: JoinHandle<()>,
+    accepting: JoinHandle<Infallible>,
 }
 
 impl ReplayUpstream {
@@ -42,7 +43,7 @@ impl ReplayUpstream {
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the replay's upstream cannot listen")?;
         let address = listener.local_addr()?;
         let strays = Arc::new(AtomicU64::new(0));
-        let accepting = tokio::spawn(accept(listener, answers, Arc::clone(&strays)));
+        let accepting = tokio::spawn(serve(listener, answers, Arc::clone(&strays)));
         Ok(Self { address, strays, accepting })
     }
 
@@ -63,26 +64,19 @@ impl Drop for ReplayUpstream {
     }
 }
 
-async fn accept(listener: TcpListener, answers: Arc<Vec<Wire>>, strays: Arc<AtomicU64>) {
-    let mut connections = JoinSet::new();
-    loop {
-        // An error here is the peer's or a passing lack of descriptors.
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
+async fn serve(listener: TcpListener, answers: Arc<Vec<Wire>>, strays: Arc<AtomicU64>) -> Infallible {
+    accept::connections(listener, |stream| {
         let (answers, strays) = (Arc::clone(&answers), Arc::clone(&strays));
-        connections.spawn(async move {
+        async move {
             let service = service_fn(move |request| {
                 let answer = answer(&answers, &strays, &request);
                 async move { Ok::<_, Infallible>(answer) }
             });
             // A connection that ends early is the proxy's business.
             drop(auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await);
-        });
-        while connections.try_join_next().is_some() {}
-    }
+        }
+    })
+    .await
 }
 
 fn answer(answers: &[Wire], strays: &AtomicU64, request: &Request<Incoming>) -> Response<Filler> {

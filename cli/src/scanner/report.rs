@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 use telemetry::metrics::catalogue::{DURATION_BUCKET, REQUESTS};
 
-use super::ScannerOptions;
 use super::memory::{Memory, sparkline};
 use super::verdict::{Claim, Evidence, Promise};
+use super::{AnsweredBy, ScannerOptions};
 use crate::load::Pace;
 use crate::proxy::ProxyKind;
 use crate::table::{Column, Table, bytes, count, duration, percent, printable};
@@ -36,6 +36,8 @@ pub struct Report {
     pub proxy: String,
     /// What became of paths that no route has.
     pub unmatched: String,
+    /// Who answered: `envoy` itself, or an `upstream`.
+    pub answered_by: &'static str,
     /// The digest of the configuration.
     pub config: String,
     /// Requests that were to be sent.
@@ -86,6 +88,10 @@ impl Report {
         let mut report = Self {
             proxy: options.proxy.to_string(),
             unmatched: format!("{:?}", options.unmatched).to_lowercase(),
+            answered_by: match options.answered_by() {
+                AnsweredBy::Proxy => "envoy",
+                AnsweredBy::Upstream => "upstream",
+            },
             config: evidence.config.digest().to_owned(),
             asked: evidence.asked,
             sent,
@@ -186,7 +192,10 @@ impl Report {
 
     /// The report for people.
     pub fn to_text(&self) -> String {
-        let mut out = format!("{}, paths that no route has: {}\n\n", self.proxy, self.unmatched);
+        let mut out = format!(
+            "{}, answered by: {}, paths that no route has: {}\n\n",
+            self.proxy, self.answered_by, self.unmatched
+        );
         let mut table = Table::new([("figure", Column::Text), ("value", Column::Number), ("", Column::Text)]);
         for figure in &self.figures {
             table.row([&figure.what, &figure.value, &figure.note].map(String::as_str));

@@ -1,7 +1,9 @@
 //! The requests of a run: calls of every route in turn, and scanner junk between them.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use rand::{Rng, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use telemetry::method::Method as Known;
@@ -17,18 +19,24 @@ const ROUND: u64 = 5;
 /// … so many call routes; the others are junk.
 const CALLS: u64 = 2;
 
-/// What the upstream answers to the calls of one route, in turn. After two rounds, 16 calls, every series of the route exists: at full rate in the
+/// What is answered to the calls of one route, in turn. After two rounds, 16 calls, every series of the route exists: at full rate in the
 /// first ten seconds.
 const ANSWERS: [u16; 8] = [200, 404, 200, 422, 405, 204, 200, 500];
 
 /// The answer that means that the route does not have the method.
 const WRONG_METHOD: u16 = 405;
 
-/// What the upstream answers to junk: mostly that there is no such thing, and now and then a page for whatever was asked for.
+/// What is answered to junk: mostly that there is no such thing, and now and then a page for whatever was asked for.
 const JUNK_ANSWERS: [u16; 16] = [404, 404, 200, 404, 404, 404, 403, 404, 404, 404, 200, 404, 404, 301, 404, 400];
 
 /// Methods of scanners, beside `GET`.
 const JUNK_METHODS: [&str; 6] = ["HEAD", "POST", "OPTIONS", "PROPFIND", "TRACE", "DELETE"];
+
+/// Every status that a request may ask to be answered with.
+pub(super) fn statuses() -> Vec<StatusCode> {
+    let all: BTreeSet<u16> = ANSWERS.into_iter().chain(JUNK_ANSWERS).collect();
+    all.into_iter().filter_map(|status| StatusCode::from_u16(status).ok()).collect()
+}
 
 /// The requests of a run. Request *n* of a table and a seed is always the same.
 #[derive(Debug)]

@@ -12,10 +12,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// The header in which a request says what it is to be answered with.
+use crate::accept;
+
+/// The header in which a request says what it is to be answered with, here or by the proxy's own routes.
 pub(super) const ANSWER: HeaderName = HeaderName::from_static("x-answer");
 
 /// The running upstream; dropping it ends it.
@@ -63,21 +64,12 @@ impl Drop for Upstream {
 async fn serve(listener: std::net::TcpListener) {
     // It was made non-blocking, and the event loop is there: nothing else can fail.
     let Ok(listener) = TcpListener::from_std(listener) else { return };
-    let mut connections = JoinSet::new();
-    loop {
-        // An error here is the peer's or a passing lack of descriptors.
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
-        connections.spawn(async move {
-            let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&request))));
-            // A connection that ends early is the proxy's business.
-            drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
-        });
-        while connections.try_join_next().is_some() {}
-    }
+    accept::connections(listener, |stream| async move {
+        let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&request))));
+        // A connection that ends early is the proxy's business.
+        drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+    })
+    .await;
 }
 
 /// The status that is asked for; 500 where there is none, which no request asks for by junk.
