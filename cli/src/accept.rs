@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves every connection in a task of its own, until it is dropped, and all connections with it.
-pub(crate) async fn connections<F>(listener: TcpListener, serve: impl Fn(TcpStream) -> F) -> Infallible
+pub async fn connections<F>(listener: TcpListener, serve: impl Fn(TcpStream) -> F) -> Infallible
 where
     F: Future<Output = ()> + Send + 'static,
 {

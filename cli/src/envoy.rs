@@ -37,7 +37,7 @@ pub use process::EnvoyProxy;
 pub use render::{BOOTSTRAP, ECDS, FILTER, PROFILE, Rendered, profile_json, render};
 
 /// How the filter reaches Envoy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Delivery {
     /// Through the watched file, as shipped: it can be replaced while Envoy runs. Envoy itself starts with a refused file,
     /// and lets traffic through; [`EnvoyProxy::start`] reports that as an error unless told otherwise.
@@ -45,6 +45,8 @@ pub enum Delivery {
     Watched,
     /// In the bootstrap: Envoy refuses to start when the module or its configuration is refused.
     Static,
+    /// Not at all: these HTTP filters stand in its place, as Envoy's API has them in JSON, for comparisons.
+    Instead(Vec<serde_json::Value>),
 }
 
 /// Where Envoy sends requests: `http://HOST:PORT`, or `h2c://HOST:PORT` for HTTP/2 with prior knowledge.
@@ -163,6 +165,8 @@ pub struct EnvoyOptions {
     pub access_log: AccessLog,
     /// Instead of the shipped route time-out.
     pub route_timeout: Option<Duration>,
+    /// Whether Envoy itself puts `x-request-id` on every response; not as shipped.
+    pub request_id_in_response: bool,
     /// What Envoy answers by itself: nothing as shipped.
     pub own_answers: Option<OwnAnswers>,
     /// The run folder; none means a private one that goes away with the proxy.
@@ -192,6 +196,7 @@ impl EnvoyOptions {
             workers: 2,
             access_log: AccessLog::default(),
             route_timeout: None,
+            request_id_in_response: false,
             own_answers: None,
             folder: None,
             keep_refused: false,

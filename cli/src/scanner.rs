@@ -7,7 +7,6 @@
 
 mod junk;
 mod memory;
-mod process;
 mod report;
 mod table;
 mod traffic;

@@ -96,7 +96,7 @@ pub(crate) fn install_target(target: &str) -> Result<()> {
 }
 
 /// The finished module, from the workspace in `source`.
-fn make(source: &Path, target_dir: &Path) -> Result<Vec<u8>> {
+pub(crate) fn make(source: &Path, target_dir: &Path) -> Result<Vec<u8>> {
     step(&format!("compiling the module for {TARGET}"));
     // The folders that hold the sources of dependencies have to be there before their names can be replaced. If this
     // fails, so will the build, with a better message.

@@ -86,12 +86,15 @@ fn bootstrap(options: &EnvoyOptions, folder: &Path) -> Result<String, EnvoyError
     if let Some(timeout) = options.route_timeout {
         file.set(&format!("{hcm}.route_config.virtual_hosts.0.routes.0.route.timeout"), seconds(timeout))?;
     }
+    if options.request_id_in_response {
+        file.add(hcm, "always_set_request_id_in_response", true)?;
+    }
     if let Some(own) = &options.own_answers {
         // Before the shipped route, which takes everything.
         file.list(&format!("{hcm}.route_config.virtual_hosts.0.routes"))?.splice(0..0, own_routes(own)?);
     }
     let filter = format!("{hcm}.http_filters.0");
-    match options.delivery {
+    match &options.delivery {
         Delivery::Watched => {
             let source = format!("{filter}.config_discovery.config_source.path_config_source");
             file.set(&format!("{source}.path"), path_text(&folder.join(ECDS_FILE)))?;
@@ -105,6 +108,11 @@ fn bootstrap(options: &EnvoyOptions, folder: &Path) -> Result<String, EnvoyError
             entry.insert("typed_config".into(), wasm);
             file.set(&filter, Value::Mapping(entry))?;
             fill_wasm(&mut file, &format!("{filter}.typed_config.config"), options)?;
+        }
+        Delivery::Instead(filters) => {
+            let filters: Result<Sequence, _> = filters.iter().map(serde_yaml_ng::to_value).collect();
+            let filters = filters.map_err(|error| Document::shape(BOOTSTRAP_FILE, error))?;
+            file.list(&format!("{hcm}.http_filters"))?.splice(0..1, filters);
         }
     }
 
@@ -194,6 +202,16 @@ impl Document {
     /// Sets a field that the shipped file has, so that a rename in the file cannot silently undo an edit here.
     fn set(&mut self, path: &str, to: impl Into<Value>) -> Result<(), EnvoyError> {
         *self.at(path)? = to.into();
+        Ok(())
+    }
+
+    /// Adds a field that the shipped file does not have.
+    fn add(&mut self, path: &str, name: &str, value: impl Into<Value>) -> Result<(), EnvoyError> {
+        let file = self.file;
+        match self.at(path)? {
+            Value::Mapping(fields) => _ = fields.insert(name.into(), value.into()),
+            _ => return Err(Self::shape(file, path)),
+        }
         Ok(())
     }
 

@@ -143,6 +143,24 @@ fn a_static_filter_is_the_shipped_one_in_place_of_the_watched_file() {
 }
 
 #[test]
+fn the_request_id_can_be_put_on_responses() {
+    let bootstrap = bootstrap(&EnvoyOptions { request_id_in_response: true, ..options() });
+    assert_eq!(http(&bootstrap)["always_set_request_id_in_response"], true);
+}
+
+#[test]
+fn other_filters_can_stand_in_its_place() {
+    let other = serde_json::json!({ "name": "other", "typed_config": { "@type": "type.googleapis.com/some.Filter" } });
+    for instead in [vec![], vec![other.clone(), other]] {
+        let bootstrap = bootstrap(&EnvoyOptions { delivery: Delivery::Instead(instead.clone()), ..options() });
+        let filters = http(&bootstrap)["http_filters"].as_sequence().unwrap();
+        let names: Vec<&str> = filters.iter().map(|filter| filter["name"].as_str().unwrap()).collect();
+        let expected = instead.iter().map(|_| "other").chain(["envoy.filters.http.router"]);
+        assert_eq!(names, expected.collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn the_access_log_can_be_off_or_elsewhere() {
     let off = bootstrap(&EnvoyOptions { access_log: AccessLog::Off, ..options() });
     assert_eq!(http(&off)["access_log"].as_sequence().unwrap().len(), 0);

@@ -8,8 +8,9 @@ use anyhow::{Context as _, bail};
 use telemetry::config::Config;
 use tokio::sync::oneshot;
 
-use super::{ScannerOptions, process, verdict};
+use super::{ScannerOptions, verdict};
 use crate::load::Ledger;
+use crate::process;
 use crate::proxy::Proxy;
 use crate::scrape;
 use crate::table::bytes;

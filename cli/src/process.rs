@@ -6,7 +6,7 @@ use std::time::Duration;
 const TICKS: u64 = 100;
 
 /// Resident memory in bytes; `None` once the process has ended, or where there is no `/proc`.
-pub(super) fn resident(pid: u32) -> Option<u64> {
+pub fn resident(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     // A process that has ended and not been waited for has a status, and no memory.
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -15,8 +15,19 @@ pub(super) fn resident(pid: u32) -> Option<u64> {
 }
 
 /// Processor time in user and kernel mode, all threads together.
-pub(super) fn cpu(pid: u32) -> Option<Duration> {
+pub fn cpu(pid: u32) -> Option<Duration> {
     cpu_of(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// What the threads that it has now have run, by the scheduler's count of nanoseconds; `None` where there is no `/proc`.
+pub fn scheduled(pid: u32) -> Option<Duration> {
+    let mut all = Duration::ZERO;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).ok()? {
+        // One that ends meanwhile counts for nothing.
+        let Ok(statistics) = std::fs::read_to_string(thread.ok()?.path().join("schedstat")) else { continue };
+        all += Duration::from_nanos(statistics.split_ascii_whitespace().next()?.parse().ok()?);
+    }
+    Some(all)
 }
 
 fn cpu_of(stat: &str) -> Option<Duration> {
@@ -45,6 +56,8 @@ mod tests {
     fn this_process_has_memory_and_one_that_is_not_there_has_none() {
         assert!(resident(std::process::id()).unwrap() > 1 << 20);
         assert!(cpu(std::process::id()).is_some());
+        assert!(scheduled(std::process::id()).unwrap() > Duration::ZERO);
+        assert_eq!(scheduled(u32::MAX), None);
         assert_eq!(resident(u32::MAX), None);
     }
 }

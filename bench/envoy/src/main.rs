@@ -1,0 +1,99 @@
+//! The driver of `cargo xtask bench envoy`: real Envoys side by side, alike but for their filter, under the same load in turn.
+//!
+//! Each variant has an Envoy of its own with one worker; all of them share one core, the load generator has another. A round runs each of them
+//! once, in a random order, and reads from the scheduler what its process ran meanwhile. That every variant does its work is part of the
+//! measure: correlation IDs are looked at, and at the end the counts of Envoy and of the filter have to be what was sent.
+//!
+//! Exit codes: 0 done, 1 a goal is missed or something failed, 2 wrong usage.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
+
+mod measure;
+mod report;
+mod tables;
+mod upstream;
+mod variants;
+mod workload;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use measure::Pace;
+use report::Report;
+use tables::Tables;
+use variants::Modules;
+use workload::Workload;
+
+/// Our filter beside its rivals in real Envoys. `cargo xtask bench envoy` builds what this needs and runs it.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Our module.
+    #[arg(long)]
+    module: PathBuf,
+    /// The rivals that are written with the SDK.
+    #[arg(long)]
+    sdk_filters: PathBuf,
+    /// The floor.
+    #[arg(long)]
+    floor_filter: PathBuf,
+    /// A plugin configuration with a hundred routes or more.
+    #[arg(long)]
+    routes: PathBuf,
+    /// What is sent [default: all of them, with `--quick` tiny]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    workload: Vec<Workload>,
+    /// Few and short rounds: the main ratios.
+    #[arg(long)]
+    quick: bool,
+    /// Rounds, instead of the usual number.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: Option<u32>,
+    /// The figures as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Options {
+    fn workloads(&self) -> Vec<Workload> {
+        match (self.workload.is_empty(), self.quick) {
+            (false, _) => self.workload.clone(),
+            (true, true) => vec![Workload::Tiny],
+            (true, false) => {
+                vec![Workload::Tiny, Workload::Headers, Workload::Http2, Workload::Proxied, Workload::Streamed]
+            }
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match bench(&Options::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(options: &Options) -> Result<bool> {
+    let tables = Tables::read(&options.routes)?;
+    let modules = Modules { sdk: &options.sdk_filters, floor: &options.floor_filter };
+    let variants = variants::all(&tables, &modules)?;
+    let mut pace = if options.quick { Pace::QUICK } else { Pace::FULL };
+    pace.rounds = options.rounds.unwrap_or(pace.rounds);
+    let workloads = options.workloads();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let figures = runtime.block_on(measure::measure(variants, &options.module, &tables.paths, &workloads, pace))?;
+    let report = Report { workloads, figures, rounds: pace.rounds };
+    let goals = report.goals();
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report.json(&goals))?);
+    } else {
+        print!("{}", report.text(&goals));
+    }
+    Ok(goals.iter().all(|goal| goal.met))
+}

@@ -1,0 +1,173 @@
+//! The figures for people and for programs, and the goals.
+
+use edge_observer::table::{Column, Table, bytes, count, duration};
+use serde_json::{Value, json};
+
+use crate::measure::{Cost, Figures};
+use crate::variants::name;
+use crate::workload::Workload;
+
+/// All that was measured.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) workloads: Vec<Workload>,
+    pub(crate) figures: Vec<Figures>,
+    pub(crate) rounds: u32,
+}
+
+/// What is to hold: what one variant adds, as a multiple of what another one adds.
+struct Rule {
+    what: &'static str,
+    of: &'static str,
+    over: &'static str,
+    most: f64,
+}
+
+const RULES: [Rule; 4] = [
+    Rule { what: "ours ÷ the floor: at most 1.1", of: name::OURS, over: name::FLOOR, most: 1.1 },
+    Rule { what: "ours ÷ Lua: at most 0.65", of: name::OURS, over: name::LUA, most: 0.65 },
+    Rule { what: "ours ÷ the whole job with the SDK: at most 0.8", of: name::OURS, over: name::NAIVE, most: 0.8 },
+    Rule { what: "all routes ÷ 10 routes: at most 1.05", of: name::OURS_LARGE, over: name::OURS_SMALL, most: 1.05 },
+];
+
+/// What ours may add to a streamed answer, as a multiple of what it adds to a tiny one.
+const MAX_STREAMED: f64 = 1.1;
+
+/// What has to hold, and whether it does.
+#[derive(Debug)]
+pub(crate) struct Goal {
+    pub(crate) what: &'static str,
+    pub(crate) found: String,
+    pub(crate) met: bool,
+}
+
+impl Report {
+    fn cost(&self, name: &str, workload: Workload) -> Option<&Cost> {
+        let place = self.workloads.iter().position(|one| *one == workload)?;
+        self.figures.iter().find(|figures| figures.name == name)?.costs.get(place)
+    }
+
+    /// Processor time that a variant adds to that of Envoy alone, in microseconds a request.
+    fn added(&self, name: &str, workload: Workload) -> Option<f64> {
+        Some(self.cost(name, workload)?.cpu_us.low() - self.cost(name::BARE, workload)?.cpu_us.low())
+    }
+
+    /// What one adds, as a multiple of what the other one adds.
+    fn ratio(&self, of: &str, over: &str, workload: Workload) -> Option<f64> {
+        Some(self.added(of, workload)? / self.added(over, workload)?)
+    }
+
+    /// Every goal that can be judged.
+    pub(crate) fn goals(&self) -> Vec<Goal> {
+        let mut goals = Vec::new();
+        for rule in RULES {
+            if let Some(ratio) = self.ratio(rule.of, rule.over, Workload::Tiny) {
+                goals.push(Goal { what: rule.what, found: format!("{ratio:.2}"), met: ratio <= rule.most });
+            }
+        }
+        let streamed = self.added(name::OURS, Workload::Streamed).zip(self.added(name::OURS, Workload::Tiny));
+        if let Some((streamed, tiny)) = streamed {
+            goals.push(Goal {
+                what: "ours for 1 MiB streamed ÷ for a tiny answer: at most 1.1",
+                found: format!("{:.2}", streamed / tiny),
+                met: streamed / tiny <= MAX_STREAMED,
+            });
+        }
+        goals
+    }
+
+    /// For people.
+    pub(crate) fn text(&self, goals: &[Goal]) -> String {
+        let number = Column::Number;
+        let mut text = format!(
+            "Processor time of Envoy's process for each request: the 20th percentile of {} rounds, because a busy machine only adds to it.\n",
+            count(u64::from(self.rounds))
+        );
+        for workload in &self.workloads {
+            text.push_str(&format!("\n{}\n\n", workload.name()));
+            let mut table = Table::new([
+                ("filter", Column::Text),
+                ("CPU µs", number),
+                ("20–80 %", number),
+                ("added µs", number),
+                ("÷ floor", number),
+                ("÷ Lua", number),
+                ("÷ SDK", number),
+                ("requests/s", number),
+                ("p50 added", number),
+                ("p99 added", number),
+            ]);
+            for figures in &self.figures {
+                let Some(cost) = self.cost(figures.name, *workload) else { continue };
+                let bare = self.cost(name::BARE, *workload).filter(|_| figures.name != name::BARE);
+                let or_dash = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
+                let ratio = |over| {
+                    or_dash(bare.and_then(|_| self.ratio(figures.name, over, *workload)).map(|it| format!("{it:.2}")))
+                };
+                let latency = |of: fn(&Cost) -> f64| or_dash(bare.map(|bare| microseconds(of(cost) - of(bare))));
+                table.row([
+                    figures.name.to_owned(),
+                    format!("{:.1}", cost.cpu_us.low()),
+                    format!("{:.1}–{:.1}", cost.cpu_us.quantile(0.2), cost.cpu_us.quantile(0.8)),
+                    or_dash(bare.map(|bare| format!("{:.1}", cost.cpu_us.low() - bare.cpu_us.low()))),
+                    ratio(name::FLOOR),
+                    ratio(name::LUA),
+                    ratio(name::NAIVE),
+                    format!("{:.0}", cost.rate.quantile(0.5)),
+                    latency(|cost| cost.p50_us.quantile(0.5)),
+                    latency(|cost| cost.p99_us.quantile(0.5)),
+                ]);
+            }
+            text.push_str(&table.render());
+        }
+
+        text.push('\n');
+        let mut table = Table::new([("filter", Column::Text), ("resident", number), ("what it is", Column::Text)]);
+        for figures in &self.figures {
+            table.row([figures.name, &bytes(figures.resident), &figures.what]);
+        }
+        text.push_str(&table.render());
+
+        text.push('\n');
+        let mut table = Table::new([("goal", Column::Text), ("", Column::Text), ("found", Column::Text)]);
+        for goal in goals {
+            table.row([goal.what, if goal.met { "met" } else { "NOT MET" }, &goal.found]);
+        }
+        text.push_str(&table.render());
+        text
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self, goals: &[Goal]) -> Value {
+        let workloads = self.workloads.iter().map(|workload| {
+            let filters = self.figures.iter().filter_map(|figures| {
+                let cost = self.cost(figures.name, *workload)?;
+                Some(json!({
+                    "filter": figures.name,
+                    "cpu_us": { "p20": cost.cpu_us.low(), "p50": cost.cpu_us.quantile(0.5), "p80": cost.cpu_us.quantile(0.8) },
+                    "added_cpu_us": self.added(figures.name, *workload),
+                    "cpu_us_by_round": cost.cpu_us.rounds(),
+                    "requests_per_second": cost.rate.quantile(0.5),
+                    "p50_us": cost.p50_us.quantile(0.5),
+                    "p99_us": cost.p99_us.quantile(0.5),
+                }))
+            });
+            json!({ "workload": workload.name(), "filters": filters.collect::<Vec<_>>() })
+        });
+        let filters = self
+            .figures
+            .iter()
+            .map(|figures| json!({ "filter": figures.name, "what": figures.what, "resident_bytes": figures.resident }));
+        let goals = goals.iter().map(|goal| json!({ "goal": goal.what, "met": goal.met, "found": goal.found }));
+        json!({
+            "rounds": self.rounds,
+            "workloads": workloads.collect::<Vec<_>>(),
+            "filters": filters.collect::<Vec<_>>(),
+            "goals": goals.collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn microseconds(value: f64) -> String {
+    if value < 0.0 { format!("-{}", duration(-value / 1e6)) } else { duration(value / 1e6) }
+}
