@@ -33,6 +33,9 @@ struct Options {
     /// Our module.
     #[arg(long)]
     module: PathBuf,
+    /// Another build of it, to be compared with it.
+    #[arg(long)]
+    against: Option<PathBuf>,
     /// The rivals that are written with the SDK.
     #[arg(long)]
     sdk_filters: PathBuf,
@@ -48,7 +51,10 @@ struct Options {
     /// Few and short rounds: the main ratios.
     #[arg(long)]
     quick: bool,
-    /// Rounds, instead of the usual number.
+    /// How often the proxies are started, instead of the usual number.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    starts: Option<u32>,
+    /// Rounds after each start, instead of the usual number.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: Option<u32>,
     /// The figures as JSON.
@@ -81,14 +87,20 @@ fn main() -> ExitCode {
 
 fn bench(options: &Options) -> Result<bool> {
     let tables = Tables::read(&options.routes)?;
-    let modules = Modules { sdk: &options.sdk_filters, floor: &options.floor_filter };
+    let modules = Modules {
+        ours: &options.module,
+        other: options.against.as_deref(),
+        sdk: &options.sdk_filters,
+        floor: &options.floor_filter,
+    };
     let variants = variants::all(&tables, &modules)?;
     let mut pace = if options.quick { Pace::QUICK } else { Pace::FULL };
+    pace.starts = options.starts.unwrap_or(pace.starts);
     pace.rounds = options.rounds.unwrap_or(pace.rounds);
     let workloads = options.workloads();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let figures = runtime.block_on(measure::measure(variants, &options.module, &tables.paths, &workloads, pace))?;
-    let report = Report { workloads, figures, rounds: pace.rounds };
+    let figures = runtime.block_on(measure::measure(variants, &tables.paths, &workloads, pace))?;
+    let report = Report { workloads, figures, pace };
     let goals = report.goals();
     if options.json {
         println!("{}", serde_json::to_string_pretty(&report.json(&goals))?);

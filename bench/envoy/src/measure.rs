@@ -1,4 +1,7 @@
 //! Rounds over every variant, in an order that is drawn anew for each, so that whatever else the machine does falls on all alike.
+//!
+//! Two processes of the same variant can differ by a tenth for as long as they live, by where their memory came to lie. So the proxies are
+//! started several times, and a figure is the mean over the starts.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -22,14 +25,17 @@ use crate::workload::{self, ANSWER, Workload};
 /// How long it may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
+    /// How often the proxies are started.
+    pub(crate) starts: u32,
+    /// Rounds after each start.
     pub(crate) rounds: u32,
     /// Requests of one run of the workload `tiny`.
     pub(crate) requests: u32,
 }
 
 impl Pace {
-    pub(crate) const FULL: Pace = Pace { rounds: 40, requests: 4_000 };
-    pub(crate) const QUICK: Pace = Pace { rounds: 12, requests: 2_000 };
+    pub(crate) const FULL: Pace = Pace { starts: 6, rounds: 10, requests: 4_000 };
+    pub(crate) const QUICK: Pace = Pace { starts: 2, rounds: 8, requests: 2_000 };
 }
 
 /// The share of the rounds whose cost is reported: a machine with neighbours only ever adds to it.
@@ -37,34 +43,51 @@ const SHARE: f64 = 0.2;
 /// How long a filter may take to hand over its counts.
 const HAND_OVER: Duration = Duration::from_secs(30);
 
-/// One figure over all rounds.
+/// One figure of each round, by the start of the proxies.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Samples(Vec<f64>);
+pub(crate) struct Samples(Vec<Vec<f64>>);
 
 impl Samples {
+    /// What this share of the rounds after a start did not exceed: the mean over the starts.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
-        let mut sorted = self.0.clone();
-        sorted.sort_by(f64::total_cmp);
-        let last = sorted.len().saturating_sub(1);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "a place"
-        )]
-        let place = (last as f64 * share).round() as usize;
-        sorted.get(place).copied().unwrap_or(f64::NAN)
+        #[expect(clippy::cast_precision_loss, reason = "a few starts")]
+        let starts = self.0.len() as f64;
+        self.0.iter().map(|rounds| quantile(rounds, share)).sum::<f64>() / starts
     }
 
-    /// The figure of each round.
-    pub(crate) fn rounds(&self) -> &[f64] {
+    /// The figure of each round, by start.
+    pub(crate) fn rounds(&self) -> &[Vec<f64>] {
         &self.0
+    }
+
+    fn push(&mut self, start: usize, sample: f64) {
+        if self.0.len() <= start {
+            self.0.resize(start + 1, Vec::new());
+        }
+        if let Some(rounds) = self.0.get_mut(start) {
+            rounds.push(sample);
+        }
     }
 
     /// The figure that is reported.
     pub(crate) fn low(&self) -> f64 {
         self.quantile(SHARE)
     }
+}
+
+/// The value that this share of the values does not exceed.
+fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().saturating_sub(1);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a place in a list"
+    )]
+    let place = (last as f64 * share).round() as usize;
+    sorted.get(place).copied().unwrap_or(f64::NAN)
 }
 
 /// What one variant cost under one workload.
@@ -79,6 +102,16 @@ pub(crate) struct Cost {
     pub(crate) p99_us: Samples,
 }
 
+impl Cost {
+    fn push(&mut self, start: usize, [cpu_us, rate, p50_us, p99_us]: [f64; 4]) {
+        for (samples, sample) in
+            [(&mut self.cpu_us, cpu_us), (&mut self.rate, rate), (&mut self.p50_us, p50_us), (&mut self.p99_us, p99_us)]
+        {
+            samples.push(start, sample);
+        }
+    }
+}
+
 /// One variant's figures.
 #[derive(Debug)]
 pub(crate) struct Figures {
@@ -91,18 +124,16 @@ pub(crate) struct Figures {
 }
 
 /// A variant that runs.
-struct Running {
-    variant: Variant,
+struct Running<'a> {
+    variant: &'a Variant,
     envoy: EnvoyProxy,
     pid: u32,
-    costs: Vec<Cost>,
     sent: u64,
 }
 
 /// Measures every variant under every workload.
 pub(crate) async fn measure(
     variants: Vec<Variant>,
-    module: &Path,
     paths: &[String],
     workloads: &[Workload],
     pace: Pace,
@@ -116,88 +147,93 @@ pub(crate) async fn measure(
     // This process and the load generator on one core, the proxies on another.
     cores.pin(std::process::id(), cores.load)?;
     let upstream = crate::upstream::start().await?;
-    let mut running = Vec::new();
-    for variant in variants {
-        running.push(start(variant, module, upstream, &cores).await?);
-    }
     let first = paths.first().context("no requests")?;
-    for one in &mut running {
-        one.probe(first).await.with_context(|| one.variant.name)?;
-    }
+    let mut figures: Vec<Figures> = variants
+        .iter()
+        .map(|variant| Figures {
+            name: variant.name,
+            what: variant.what.clone(),
+            costs: vec![Cost::default(); workloads.len()],
+            resident: 0,
+        })
+        .collect();
 
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let runs = u64::from(pace.rounds) * (running.len() * workloads.len()) as u64;
+    let runs = u64::from(pace.starts) * u64::from(pace.rounds) * (variants.len() * workloads.len()) as u64;
     let bar = ProgressBar::new(runs)
         .with_style(ProgressStyle::with_template("    {bar:40} {percent} %, {eta} left  {wide_msg}")?);
-    let mut order: Vec<usize> = (0..running.len()).collect();
-    for (place, workload) in workloads.iter().enumerate() {
-        let requests = workload.requests(pace.requests);
-        bar.set_message(workload.name());
-        for one in &mut running {
-            one.costs.push(Cost::default());
-            // The first run fills pools and caches, and makes the series.
-            one.run(*workload, requests, &uris, &log).await.with_context(|| one.variant.name)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut order: Vec<usize> = (0..variants.len()).collect();
+    for start in 0..pace.starts as usize {
+        bar.set_message("starting the proxies");
+        bar.tick();
+        let mut running = Vec::new();
+        for variant in &variants {
+            let mut one = Running::start(variant, upstream, &cores).await.with_context(|| variant.name)?;
+            one.probe(first).await.with_context(|| variant.name)?;
+            running.push(one);
         }
-        for _ in 0..pace.rounds {
-            order.shuffle(&mut rng);
-            for number in &order {
-                let Some(one) = running.get_mut(*number) else { continue };
-                let cost = one.run(*workload, requests, &uris, &log).await.with_context(|| one.variant.name)?;
-                if let Some(costs) = one.costs.get_mut(place) {
-                    for (samples, sample) in
-                        [&mut costs.cpu_us, &mut costs.rate, &mut costs.p50_us, &mut costs.p99_us].into_iter().zip(cost)
-                    {
-                        samples.0.push(sample);
-                    }
-                }
-                bar.inc(1);
+        for (place, workload) in workloads.iter().enumerate() {
+            let requests = workload.requests(pace.requests);
+            bar.set_message(workload.name());
+            for one in &mut running {
+                // The first run fills pools and caches, and makes the series.
+                one.run(*workload, requests, &uris, &log).await.with_context(|| one.variant.name)?;
             }
+            for _ in 0..pace.rounds {
+                order.shuffle(&mut rng);
+                for number in &order {
+                    let (Some(one), Some(figures)) = (running.get_mut(*number), figures.get_mut(*number)) else {
+                        continue;
+                    };
+                    let cost = one.run(*workload, requests, &uris, &log).await.with_context(|| one.variant.name)?;
+                    if let Some(costs) = figures.costs.get_mut(place) {
+                        costs.push(start, cost);
+                    }
+                    bar.inc(1);
+                }
+            }
+        }
+        for (mut one, figures) in running.into_iter().zip(&mut figures) {
+            one.check_counts().await.with_context(|| one.variant.name)?;
+            figures.resident = process::resident(one.pid).context("Envoy ended")?;
+            one.envoy.stop(Duration::from_secs(2)).await?;
         }
     }
     bar.finish_and_clear();
-
-    let mut figures = Vec::new();
-    for mut one in running {
-        one.check_counts().await.with_context(|| one.variant.name)?;
-        let resident = process::resident(one.pid).context("Envoy ended")?;
-        one.envoy.stop(Duration::from_secs(2)).await?;
-        figures.push(Figures { name: one.variant.name, what: one.variant.what, costs: one.costs, resident });
-    }
     Ok(figures)
 }
 
-async fn start(variant: Variant, module: &Path, upstream: SocketAddr, cores: &Cores) -> Result<Running> {
-    let binary = tokio::task::spawn_blocking(|| Tools::new(Fetch::Allowed).envoy()).await??;
-    let mut options = EnvoyOptions::new(binary.path, module);
-    options.delivery = variant.delivery.clone();
-    if let Some(configuration) = &variant.configuration {
-        options.configuration.clone_from(configuration);
+impl<'a> Running<'a> {
+    /// Starts it on its core.
+    async fn start(variant: &'a Variant, upstream: SocketAddr, cores: &Cores) -> Result<Self> {
+        let binary = tokio::task::spawn_blocking(|| Tools::new(Fetch::Allowed).envoy()).await??;
+        let (module, configuration) = variant.ours.clone().unwrap_or_default();
+        let mut options = EnvoyOptions::new(binary.path, module);
+        options.configuration = configuration;
+        options.delivery = variant.delivery.clone();
+        options.upstream = upstream.into();
+        options.workers = 1;
+        options.access_log = AccessLog::Off;
+        options.own_answers = Some(OwnAnswers { header: ANSWER, statuses: vec![StatusCode::OK] });
+        options.request_id_in_response = variant.correlates == Correlates::Envoy;
+        let envoy = EnvoyProxy::start(options).await?;
+        let pid = envoy.pid().context("Envoy has no process ID")?;
+        cores.pin(pid, cores.proxies)?;
+        Ok(Self { variant, envoy, pid, sent: 0 })
     }
-    options.upstream = upstream.into();
-    options.workers = 1;
-    options.access_log = AccessLog::Off;
-    options.own_answers = Some(OwnAnswers { header: ANSWER, statuses: vec![StatusCode::OK] });
-    options.request_id_in_response = variant.correlates == Correlates::Envoy;
-    let envoy = EnvoyProxy::start(options).await.with_context(|| variant.name)?;
-    let pid = envoy.pid().context("Envoy has no process ID")?;
-    cores.pin(pid, cores.proxies)?;
-    Ok(Running { variant, envoy, pid, costs: Vec::new(), sent: 0 })
-}
 
-impl Running {
     /// One run: CPU µs a request, requests a second, median and 99th percentile of the latency in µs.
     async fn run(&mut self, workload: Workload, requests: u32, uris: &Path, log: &Path) -> Result<[f64; 4]> {
         let before = process::scheduled(self.pid).context("this system does not tell what a process ran")?;
         let sent = workload::send(self.envoy.listen(), workload, requests, uris, log).await?;
         let ran = process::scheduled(self.pid).context("Envoy ended")?.saturating_sub(before);
         self.sent += u64::from(requests);
-        let latencies = Samples(sent.latencies);
         let requests = f64::from(requests);
         Ok([
             ran.as_secs_f64() * 1e6 / requests,
             requests / sent.seconds,
-            latencies.quantile(0.5),
-            latencies.quantile(0.99),
+            quantile(&sent.latencies, 0.5),
+            quantile(&sent.latencies, 0.99),
         ])
     }
 

@@ -1,9 +1,9 @@
 //! The figures for people and for programs, and the goals.
 
-use edge_observer::table::{Column, Table, bytes, count, duration};
+use edge_observer::table::{Column, Table, bytes, duration};
 use serde_json::{Value, json};
 
-use crate::measure::{Cost, Figures};
+use crate::measure::{Cost, Figures, Pace};
 use crate::variants::name;
 use crate::workload::Workload;
 
@@ -12,7 +12,7 @@ use crate::workload::Workload;
 pub(crate) struct Report {
     pub(crate) workloads: Vec<Workload>,
     pub(crate) figures: Vec<Figures>,
-    pub(crate) rounds: u32,
+    pub(crate) pace: Pace,
 }
 
 /// What is to hold: what one variant adds, as a multiple of what another one adds.
@@ -80,8 +80,9 @@ impl Report {
     pub(crate) fn text(&self, goals: &[Goal]) -> String {
         let number = Column::Number;
         let mut text = format!(
-            "Processor time of Envoy's process for each request: the 20th percentile of {} rounds, because a busy machine only adds to it.\n",
-            count(u64::from(self.rounds))
+            "Processor time of Envoy's process for each request: the 20th percentile of {} rounds, because a busy machine only adds to it; mean \
+             of {} starts.\n",
+            self.pace.rounds, self.pace.starts
         );
         for workload in &self.workloads {
             text.push_str(&format!("\n{}\n\n", workload.name()));
@@ -160,7 +161,8 @@ impl Report {
             .map(|figures| json!({ "filter": figures.name, "what": figures.what, "resident_bytes": figures.resident }));
         let goals = goals.iter().map(|goal| json!({ "goal": goal.what, "met": goal.met, "found": goal.found }));
         json!({
-            "rounds": self.rounds,
+            "starts": self.pace.starts,
+            "rounds": self.pace.rounds,
             "workloads": workloads.collect::<Vec<_>>(),
             "filters": filters.collect::<Vec<_>>(),
             "goals": goals.collect::<Vec<_>>(),

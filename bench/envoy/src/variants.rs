@@ -1,6 +1,6 @@
 //! What is measured: an Envoy each, alike but for the filter.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use edge_observer::envoy::Delivery;
@@ -23,6 +23,7 @@ pub(crate) mod name {
     pub(crate) const OURS_SMALL: &str = "ours, 10 routes";
     pub(crate) const OURS: &str = "ours, 100 routes";
     pub(crate) const OURS_LARGE: &str = "ours, all routes";
+    pub(crate) const OURS_OTHER: &str = "ours, other build";
 }
 
 /// The header by which filters correlate.
@@ -51,8 +52,8 @@ pub(crate) struct Variant {
     pub(crate) name: &'static str,
     pub(crate) what: String,
     pub(crate) delivery: Delivery,
-    /// The plugin configuration, where the filter is ours.
-    pub(crate) configuration: Option<String>,
+    /// Module and plugin configuration, where the filter is ours.
+    pub(crate) ours: Option<(PathBuf, String)>,
     pub(crate) correlates: Correlates,
     /// The metric in which it counts requests.
     pub(crate) counts: Option<&'static str>,
@@ -61,6 +62,9 @@ pub(crate) struct Variant {
 /// Built modules.
 #[derive(Debug)]
 pub(crate) struct Modules<'a> {
+    pub(crate) ours: &'a Path,
+    /// Another build of ours, to be compared with it.
+    pub(crate) other: Option<&'a Path>,
     pub(crate) sdk: &'a Path,
     pub(crate) floor: &'a Path,
 }
@@ -71,20 +75,20 @@ pub(crate) fn all(tables: &Tables, modules: &Modules<'_>) -> Result<Vec<Variant>
         name,
         what: what.to_owned(),
         delivery: Delivery::Instead(filter.into_iter().collect()),
-        configuration: None,
+        ours: None,
         correlates,
         counts,
     };
-    let ours = |name, table: &Table| Variant {
+    let ours = |name, module: &Path, table: &Table| Variant {
         name,
         what: format!("as it is shipped; {} routes", table.len()),
         delivery: Delivery::Watched,
-        configuration: Some(table.configuration()),
+        ours: Some((module.to_owned(), table.configuration())),
         correlates: Correlates::Filter,
         counts: COUNTER,
     };
     let routes: String = tables.middle.pairs().map(|(method, template)| format!("\n{method} {template}")).collect();
-    Ok(vec![
+    let mut variants = vec![
         instead(name::BARE, "Envoy with its router alone", None, Correlates::Nobody, None),
         instead(
             name::EMPTY,
@@ -121,10 +125,12 @@ pub(crate) fn all(tables: &Tables, modules: &Modules<'_>) -> Result<Vec<Variant>
             Correlates::Filter,
             LUA_COUNTER,
         ),
-        ours(name::OURS_SMALL, &tables.small),
-        ours(name::OURS, &tables.middle),
-        ours(name::OURS_LARGE, &tables.large),
-    ])
+        ours(name::OURS_SMALL, modules.ours, &tables.small),
+        ours(name::OURS, modules.ours, &tables.middle),
+        ours(name::OURS_LARGE, modules.ours, &tables.large),
+    ];
+    variants.extend(modules.other.map(|module| ours(name::OURS_OTHER, module, &tables.middle)));
+    Ok(variants)
 }
 
 fn wasm(module: &Path, configuration: &str) -> Result<Value> {

@@ -25,9 +25,15 @@ pub(crate) struct Options {
     /// What is sent, separated by commas: tiny, headers, http2, proxied, streamed [default: all, with `--quick` tiny].
     #[arg(long)]
     workload: Option<String>,
-    /// Rounds, instead of the usual number.
+    /// How often the proxies are started, instead of the usual number.
+    #[arg(long)]
+    starts: Option<u32>,
+    /// Rounds after each start, instead of the usual number.
     #[arg(long)]
     rounds: Option<u32>,
+    /// Another build of our module, to be measured beside the present one.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
     /// The figures as JSON.
     #[arg(long)]
     json: bool,
@@ -56,11 +62,16 @@ pub(crate) fn envoy(options: &Options) -> Result<()> {
     if options.json {
         measure.arg("--json");
     }
+    if let Some(other) = &options.against {
+        measure.arg("--against").arg(other);
+    }
     if let Some(workload) = &options.workload {
         measure.args(["--workload", workload]);
     }
-    if let Some(rounds) = options.rounds {
-        measure.args(["--rounds", &rounds.to_string()]);
+    for (name, number) in [("--starts", options.starts), ("--rounds", options.rounds)] {
+        if let Some(number) = number {
+            measure.args([name, &number.to_string()]);
+        }
     }
     run(&mut measure)
 }
