@@ -1,4 +1,8 @@
 //! Once a tick: counter differences to the proxy's stats, a sign of life, and which build runs.
+//!
+//! To make a new stat costs Envoy tens to hundreds of microseconds on the thread of a worker, because every extractor of labels is tried on its
+//! name, and requests wait meanwhile. A crowd of new endpoints is therefore made known in slices: one with each tick, and more between
+//! the ticks as streams end. What is left over is kept and comes with the next slice; nothing is lost.
 
 use telemetry::admission::Pool;
 use telemetry::metrics::catalogue::MAX_WORKERS;
@@ -11,32 +15,55 @@ use crate::shared::{self, Read, Replaced, SharedData, Write, Written};
 use crate::vm::{NamespaceLease, Tools, Vm};
 use crate::worker::Lease;
 
-/// So many new stats are enough for one tick. To make one costs Envoy tens to hundreds of microseconds on the thread of a worker, because every
-/// extractor of labels is tried on its name, and requests wait meanwhile. What is left over comes with the next ticks; nothing is lost.
-const NEW_STATS_A_TICK: u32 = 500;
+/// How long new stats are made in one slice. It may last as long again as the stats of one endpoint take, which are not divided.
+const SLICE_NS: u64 = 10_000_000;
+/// The same where no stream has begun since the tick before: nobody waits.
+const IDLE_SLICE_NS: u64 = 100_000_000;
+/// What lies at least between two slices.
+const PAUSE_NS: u64 = 40_000_000;
+/// The most new stats of a slice, should the clock stand still.
+const NEW_STATS_A_SLICE: u32 = 1_000;
 
 /// The proxy's stats, as the registry sees them.
 pub(crate) struct HostMetrics<'a> {
-    pub(crate) faults: &'a mut Faults,
-    /// How many more new stats it may be asked for.
-    pub(crate) room: u32,
+    faults: &'a mut Faults,
+    /// `None` for what cannot wait.
+    slice: Option<Slice>,
+}
+
+/// What is left of a slice.
+struct Slice {
+    /// When it ends, by the monotonic clock.
+    end_ns: u64,
+    /// How many more new stats may be made.
+    room: u32,
 }
 
 impl<'a> HostMetrics<'a> {
     /// For what cannot wait.
     pub(crate) fn all(faults: &'a mut Faults) -> Self {
-        Self { faults, room: u32::MAX }
+        Self { faults, slice: None }
+    }
+
+    /// For a slice that begins now.
+    fn slice(faults: &'a mut Faults, length_ns: u64) -> Self {
+        let now_ns = faults.catch(host::monotonic_ns()).unwrap_or(0);
+        Self { faults, slice: Some(Slice { end_ns: now_ns.saturating_add(length_ns), room: NEW_STATS_A_SLICE }) }
     }
 }
 
 impl MetricSink for HostMetrics<'_> {
     fn define(&mut self, kind: MetricKind, stat_name: &str) -> Option<u32> {
-        self.room = self.room.saturating_sub(1);
-        self.faults.catch(host::define_metric(kind, stat_name))
+        let id = self.faults.catch(host::define_metric(kind, stat_name));
+        if let Some(slice) = &mut self.slice {
+            let is_over = self.faults.catch(host::monotonic_ns()).is_some_and(|now_ns| now_ns >= slice.end_ns);
+            slice.room = if is_over { 0 } else { slice.room.saturating_sub(1) };
+        }
+        id
     }
 
     fn is_sated(&self) -> bool {
-        self.room == 0
+        self.slice.as_ref().is_some_and(|slice| slice.room == 0)
     }
 
     fn add(&mut self, id: u32, delta: u64) -> bool {
@@ -73,17 +100,39 @@ impl SharedData for HostShared<'_> {
 }
 
 impl Instance {
-    /// Hands over everything counted since the last time, as far as that takes no more than so many new stats.
-    fn drain_up_to(&mut self, room: u32, tools: &mut Tools) {
-        let now_ns = host::wall_clock_ns().unwrap_or_default();
-        let Self { filter, state, faults, .. } = self;
-        faults.report(now_ns, state.registry_mut(), tools.lines());
-        state.drain(filter, &mut HostMetrics { faults, room });
-    }
-
     /// Hands over everything counted since the last time.
     pub(crate) fn drain(&mut self, tools: &mut Tools) {
-        self.drain_up_to(u32::MAX, tools);
+        self.report_faults(tools);
+        let Self { filter, state, faults, .. } = self;
+        state.drain(filter, &mut HostMetrics::all(faults));
+        self.resume_ns = None;
+    }
+
+    /// The same as far as one slice goes.
+    fn drain_slice(&mut self, tools: &mut Tools) {
+        self.report_faults(tools);
+        let Self { filter, state, faults, .. } = self;
+        let mut sink = HostMetrics::slice(faults, if self.idle { IDLE_SLICE_NS } else { SLICE_NS });
+        state.drain(filter, &mut sink);
+        let is_left_over = sink.is_sated();
+        self.resume_ns = None;
+        if is_left_over {
+            self.resume_ns = faults.catch(host::monotonic_ns()).map(|now_ns| now_ns.saturating_add(PAUSE_NS));
+        }
+    }
+
+    /// Goes on with what the last slice left over, if it is time: for the end of a stream.
+    pub(crate) fn catch_up(&mut self, tools: &mut Tools) {
+        if let Some(resume_ns) = self.resume_ns
+            && self.faults.catch(host::monotonic_ns()).is_some_and(|now_ns| now_ns >= resume_ns)
+        {
+            self.drain_slice(tools);
+        }
+    }
+
+    fn report_faults(&mut self, tools: &mut Tools) {
+        let now_ns = host::wall_clock_ns().unwrap_or_default();
+        self.faults.report(now_ns, self.state.registry_mut(), tools.lines());
     }
 
     /// Whether the proxy has yet to take something that was counted.
@@ -142,7 +191,7 @@ impl Vm {
             instance.report_build(&mut self.tools.value);
         }
         instance.sync(&mut self.tools.value);
-        instance.drain_up_to(NEW_STATS_A_TICK, &mut self.tools);
+        instance.drain_slice(&mut self.tools);
         self.settle_retired();
         self.streams.shrink();
         self.tools.trim();

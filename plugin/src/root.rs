@@ -33,6 +33,8 @@ pub(crate) struct Instance {
     pub(crate) reported: bool,
     /// The stat name of the build info that this one replaced, until that is at 0.
     pub(crate) replaced: Option<String>,
+    /// New stats were left over by the last slice, and the next one is from this moment on.
+    pub(crate) resume_ns: Option<u64>,
     /// Its root context is done or has moved on: what is counted is handed over at once.
     pub(crate) retired: bool,
 }
@@ -82,6 +84,7 @@ impl Instance {
             serving: false,
             reported: false,
             replaced: None,
+            resume_ns: None,
             retired: false,
         }
     }

@@ -156,6 +156,8 @@ impl Vm {
         if instance.retired {
             // No tick will come for it, or not for long.
             instance.drain(tools);
+        } else {
+            instance.catch_up(tools);
         }
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Fake {
     pub(crate) counters: BTreeMap<String, u64>,
     pub(crate) log: Vec<String>,
     pub(crate) tick_ms: u32,
+    /// How long it takes to make a stat.
+    pub(crate) define_ns: u64,
     /// Names of the hostcalls that were made.
     pub(crate) calls: Vec<&'static str>,
     /// The hostcall that answers with this status instead of doing anything.
@@ -340,6 +342,7 @@ pub(super) unsafe fn proxy_define_metric(kind: u32, name: *const u8, name_len: u
         // SAFETY: a place to write to.
         unsafe { *id = u32::try_from(fake.metrics.len()).unwrap() };
         fake.metrics.push((kind, name));
+        fake.monotonic_ns += fake.define_ns;
         OK
     })
 }

@@ -497,3 +497,82 @@ fn memory_for_a_huge_request_is_given_back() {
     vm.on_tick(ROOT);
     assert_eq!(counted("eucora_http_requests_total.method=.=OTHER;.;endpoint=.=/a/{id};.;status=.=200;.;"), 1);
 }
+
+/// A configured VM in which streams to so many endpoints have ended.
+fn crowd(endpoints: u32) -> Vm {
+    let routes: Vec<String> = (0..endpoints).map(|number| format!(r#"{{"template": "/e{number}"}}"#)).collect();
+    let table = routes.join(",");
+    let mut vm = started(&format!(r#"{{"metrics": {{"series_budget": 1000000}}, "routes": {{"table": [{table}]}}}}"#));
+    for number in 0..endpoints {
+        request_to(&mut vm, number, 10 + number);
+    }
+    vm
+}
+
+fn request_to(vm: &mut Vm, endpoint: u32, stream: u32) {
+    let path = format!("/e{endpoint}");
+    host(|fake| fake.request = lines(&[(":method", "GET"), (":path", &path), (":authority", "x")]));
+    vm.on_context_create(stream, ROOT);
+    vm.on_request_headers(stream);
+    vm.on_response_headers(stream);
+    end(vm, stream);
+}
+
+#[test]
+fn new_stats_are_made_in_slices_and_nothing_is_lost() {
+    const MILLISECOND: u64 = 1_000_000;
+    let mut vm = crowd(50);
+    host(|fake| fake.define_ns = MILLISECOND);
+    let begun = host(|fake| fake.monotonic_ns);
+    let passed = || host(|fake| fake.monotonic_ns) - begun;
+    vm.on_tick(ROOT);
+    // Ten milliseconds, and what the last endpoint's stats take.
+    let first = requests();
+    assert!((1..50).contains(&first) && passed() < 40 * MILLISECOND, "{first} after {} ns", passed());
+
+    // A stream that ends before the pause is over makes nothing new, one after it does.
+    host(|fake| fake.define_ns = 0);
+    let made = host(|fake| fake.metrics.len());
+    request_to(&mut vm, 0, 900);
+    assert_eq!(host(|fake| fake.metrics.len()), made);
+    host(|fake| fake.define_ns = MILLISECOND);
+    let mut slices = 0;
+    while requests() < 50 {
+        host(|fake| fake.monotonic_ns += 40 * MILLISECOND);
+        let (before, seen) = (host(|fake| fake.monotonic_ns), requests());
+        request_to(&mut vm, 0, 901 + slices);
+        assert!(host(|fake| fake.monotonic_ns) - before < 40 * MILLISECOND, "slice {slices}");
+        assert!(requests() > seen, "slice {slices}");
+        slices += 1;
+    }
+    vm.on_tick(ROOT);
+    assert_eq!(requests(), 51 + u64::from(slices));
+
+    // With nothing left over a stream's end costs no look at the clock.
+    host(|fake| fake.calls.clear());
+    request_to(&mut vm, 0, 2_000);
+    assert_eq!(host(|fake| fake.calls.iter().filter(|call| **call == "clock_time_get").count()), 2);
+}
+
+#[test]
+fn an_idle_worker_takes_longer_slices() {
+    let mut vm = crowd(50);
+    host(|fake| fake.define_ns = 1_000_000);
+    vm.on_tick(ROOT);
+    let busy = requests();
+    vm.on_tick(ROOT);
+    assert!(requests() - busy > 2 * busy, "{busy}, then {}", requests() - busy);
+}
+
+#[test]
+fn a_clock_that_does_not_run_delays_no_stats_for_ever() {
+    let mut vm = crowd(200);
+    vm.on_tick(ROOT);
+    let first = requests();
+    assert!((50..200).contains(&first), "{first}");
+    host(|fake| fake.refuse = Some(("clock_time_get", 1)));
+    for _ in 0..4 {
+        vm.on_tick(ROOT);
+    }
+    assert_eq!(requests(), 200);
+}
