@@ -17,7 +17,7 @@ use crate::worker::Lease;
 
 /// How long new stats are made in one slice. It may last as long again as the stats of one endpoint take, which are not divided.
 const SLICE_NS: u64 = 10_000_000;
-/// The same where no stream has begun since the tick before: nobody waits.
+/// The same while nobody waits: no stream is open, and none has begun since the tick before.
 const IDLE_SLICE_NS: u64 = 100_000_000;
 /// What lies at least between two slices.
 const PAUSE_NS: u64 = 40_000_000;
@@ -108,11 +108,11 @@ impl Instance {
         self.resume_ns = None;
     }
 
-    /// The same as far as one slice goes.
-    fn drain_slice(&mut self, tools: &mut Tools) {
+    /// The same as far as a slice of this length goes.
+    fn drain_slice(&mut self, length_ns: u64, tools: &mut Tools) {
         self.report_faults(tools);
         let Self { filter, state, faults, .. } = self;
-        let mut sink = HostMetrics::slice(faults, if self.idle { IDLE_SLICE_NS } else { SLICE_NS });
+        let mut sink = HostMetrics::slice(faults, length_ns);
         state.drain(filter, &mut sink);
         let is_left_over = sink.is_sated();
         self.resume_ns = None;
@@ -126,7 +126,7 @@ impl Instance {
         if let Some(resume_ns) = self.resume_ns
             && self.faults.catch(host::monotonic_ns()).is_some_and(|now_ns| now_ns >= resume_ns)
         {
-            self.drain_slice(tools);
+            self.drain_slice(SLICE_NS, tools);
         }
     }
 
@@ -191,7 +191,8 @@ impl Vm {
             instance.report_build(&mut self.tools.value);
         }
         instance.sync(&mut self.tools.value);
-        instance.drain_slice(&mut self.tools);
+        let is_quiet = instance.idle && self.streams.len() == 0;
+        instance.drain_slice(if is_quiet { IDLE_SLICE_NS } else { SLICE_NS }, &mut self.tools);
         self.settle_retired();
         self.streams.shrink();
         self.tools.trim();

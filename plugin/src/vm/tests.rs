@@ -565,6 +565,32 @@ fn an_idle_worker_takes_longer_slices() {
 }
 
 #[test]
+fn a_slice_is_short_again_as_soon_as_somebody_waits() {
+    const MILLISECOND: u64 = 1_000_000;
+    let mut vm = crowd(50);
+    host(|fake| fake.define_ns = MILLISECOND);
+    vm.on_tick(ROOT);
+    let length = |work: &mut dyn FnMut()| {
+        let before = host(|fake| fake.monotonic_ns);
+        work();
+        host(|fake| fake.monotonic_ns) - before
+    };
+    // A stream is open at the second tick, though none began since the first.
+    vm.on_context_create(900, ROOT);
+    vm.on_tick(ROOT);
+    let took = length(&mut || vm.on_tick(ROOT));
+    assert!(took < 40 * MILLISECOND, "{took} ns with an open stream");
+    end(&mut vm, 900);
+    vm.on_tick(ROOT);
+    let took = length(&mut || vm.on_tick(ROOT));
+    assert!(took > 100 * MILLISECOND, "{took} ns with none");
+    // The worker was idle at its last tick, and is no longer.
+    host(|fake| fake.monotonic_ns += 40 * MILLISECOND);
+    let took = length(&mut || request_to(&mut vm, 0, 901));
+    assert!((10 * MILLISECOND..40 * MILLISECOND).contains(&took), "{took} ns at a stream's end");
+}
+
+#[test]
 fn a_clock_that_does_not_run_delays_no_stats_for_ever() {
     let mut vm = crowd(200);
     vm.on_tick(ROOT);
