@@ -7,6 +7,7 @@ pub mod check;
 pub mod client;
 pub mod config_file;
 pub mod envoy;
+pub mod goal;
 pub mod load;
 pub mod process;
 #[cfg(feature = "proxies")]

@@ -1,6 +1,21 @@
-//! Quantiles out of cumulative buckets, as Prometheus' `histogram_quantile` computes them.
+//! Quantiles: of values, and out of cumulative buckets as Prometheus' `histogram_quantile` computes them.
 //!
 //! What the live table prints is therefore what a dashboard over the same series would show.
+
+/// The value that this share of the values, from 0 to 1, does not exceed; NaN where there are none.
+pub fn of(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().saturating_sub(1);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a place in a list; the cast saturates"
+    )]
+    let place = (last as f64 * share).round() as usize;
+    sorted.get(place).copied().unwrap_or(f64::NAN)
+}
 
 /// Cumulative counts of one histogram, by upper bound, ascending, the last one `+Inf`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -78,6 +93,13 @@ impl Buckets {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_of_values_is_one_of_them() {
+        let values = [5.0, 1.0, 4.0, 2.0, 3.0];
+        assert_eq!([0.0, 0.2, 0.5, 0.8, 1.0].map(|share| of(&values, share)), [1.0, 2.0, 3.0, 4.0, 5.0]);
+        assert!(of(&[], 0.5).is_nan());
+    }
 
     fn buckets() -> Buckets {
         Buckets::new([(f64::INFINITY, 100.0), (0.1, 50.0), (0.5, 90.0), (1.0, 90.0), (2.0, 98.0)])

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use anyhow::Result;
 
 use crate::build;
-use crate::workspace::cargo;
+use crate::workspace::{become_process, cargo};
 
 /// Options of `cargo xtask up`: those of `edge-observer up`.
 #[derive(clap::Args, Debug)]
@@ -30,15 +30,4 @@ pub(crate) fn edge_observer(name: &str, arguments: &[OsString]) -> Result<()> {
     let mut command = cargo();
     command.args(["run", "--locked", "-p", "edge-observer", "--", name]).args(arguments);
     become_process(command)
-}
-
-#[cfg(unix)]
-fn become_process(mut command: std::process::Command) -> Result<()> {
-    use std::os::unix::process::CommandExt as _;
-    Err(command.exec().into())
-}
-
-#[cfg(not(unix))]
-fn become_process(mut command: std::process::Command) -> Result<()> {
-    crate::workspace::run(&mut command)
 }

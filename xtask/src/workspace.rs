@@ -54,6 +54,19 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Becomes `command`, so that Ctrl-C and the exit code are its own.
+#[cfg(unix)]
+pub(crate) fn become_process(mut command: Command) -> Result<()> {
+    use std::os::unix::process::CommandExt as _;
+    Err(command.exec().into())
+}
+
+/// Runs `command` in its own place, where a process cannot become another.
+#[cfg(not(unix))]
+pub(crate) fn become_process(mut command: Command) -> Result<()> {
+    run(&mut command)
+}
+
 /// Runs `command` and returns what it printed.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output =

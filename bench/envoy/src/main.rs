@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use edge_observer::goal;
 
 use measure::Pace;
 use report::Report;
@@ -29,33 +30,34 @@ use workload::Workload;
 
 /// Our filter beside its rivals in real Envoys. `cargo xtask bench envoy` builds what this needs and runs it.
 #[derive(Debug, Parser)]
+#[command(override_usage = "cargo xtask bench envoy [OPTIONS]")]
 struct Options {
     /// Our module.
-    #[arg(long)]
+    #[arg(long, hide = true)]
     module: PathBuf,
-    /// Another build of it, to be compared with it.
-    #[arg(long)]
+    /// Another build of our module, to be measured beside the present one.
+    #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
     /// The rivals that are written with the SDK.
-    #[arg(long)]
+    #[arg(long, hide = true)]
     sdk_filters: PathBuf,
     /// The floor.
-    #[arg(long)]
+    #[arg(long, hide = true)]
     floor_filter: PathBuf,
-    /// A plugin configuration with a hundred routes or more.
-    #[arg(long)]
+    /// The plugin configuration whose routes are the large table, a hundred or more [default: GitHub's].
+    #[arg(long, value_name = "FILE")]
     routes: PathBuf,
-    /// What is sent [default: all of them, with `--quick` tiny]
-    #[arg(long, value_enum, value_delimiter = ',')]
+    /// What is sent, separated by commas [default: all, with `--quick` tiny].
+    #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
     workload: Vec<Workload>,
     /// Few and short rounds: the main ratios.
     #[arg(long)]
     quick: bool,
     /// How often the proxies are started, instead of the usual number.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     starts: Option<u32>,
     /// Rounds after each start, instead of the usual number.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: Option<u32>,
     /// The figures as JSON.
     #[arg(long)]
@@ -107,5 +109,5 @@ fn bench(options: &Options) -> Result<bool> {
     } else {
         print!("{}", report.text(&goals));
     }
-    Ok(goals.iter().all(|goal| goal.met))
+    Ok(goal::are_met(&goals))
 }

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use edge_observer::client::{Connection, Protocol, RequestBody};
 use edge_observer::envoy::{AccessLog, EnvoyOptions, EnvoyProxy, OwnAnswers};
 use edge_observer::tools::{Fetch, Tools};
-use edge_observer::{process, scrape};
+use edge_observer::{process, quantile, scrape};
 use http::{Request, StatusCode, header};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::SeedableRng as _;
@@ -52,7 +52,7 @@ impl Samples {
     pub(crate) fn quantile(&self, share: f64) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a few starts")]
         let starts = self.0.len() as f64;
-        self.0.iter().map(|rounds| quantile(rounds, share)).sum::<f64>() / starts
+        self.0.iter().map(|rounds| quantile::of(rounds, share)).sum::<f64>() / starts
     }
 
     /// The figure of each round, by start.
@@ -73,21 +73,6 @@ impl Samples {
     pub(crate) fn low(&self) -> f64 {
         self.quantile(SHARE)
     }
-}
-
-/// The value that this share of the values does not exceed.
-fn quantile(values: &[f64], share: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().saturating_sub(1);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a place in a list"
-    )]
-    let place = (last as f64 * share).round() as usize;
-    sorted.get(place).copied().unwrap_or(f64::NAN)
 }
 
 /// What one variant cost under one workload.
@@ -232,8 +217,8 @@ impl<'a> Running<'a> {
         Ok([
             ran.as_secs_f64() * 1e6 / requests,
             requests / sent.seconds,
-            quantile(&sent.latencies, 0.5),
-            quantile(&sent.latencies, 0.99),
+            quantile::of(&sent.latencies, 0.5),
+            quantile::of(&sent.latencies, 0.99),
         ])
     }
 

@@ -1,5 +1,6 @@
 //! The figures for people and for programs, and the goals.
 
+use edge_observer::goal::{self, Goal};
 use edge_observer::table::{Column, Table, bytes, duration};
 use serde_json::{Value, json};
 
@@ -32,14 +33,6 @@ const RULES: [Rule; 4] = [
 
 /// What ours may add to a streamed answer, as a multiple of what it adds to a tiny one.
 const MAX_STREAMED: f64 = 1.1;
-
-/// What has to hold, and whether it does.
-#[derive(Debug)]
-pub(crate) struct Goal {
-    pub(crate) what: &'static str,
-    pub(crate) found: String,
-    pub(crate) met: bool,
-}
 
 impl Report {
     fn cost(&self, name: &str, workload: Workload) -> Option<&Cost> {
@@ -130,11 +123,7 @@ impl Report {
         text.push_str(&table.render());
 
         text.push('\n');
-        let mut table = Table::new([("goal", Column::Text), ("", Column::Text), ("found", Column::Text)]);
-        for goal in goals {
-            table.row([goal.what, if goal.met { "met" } else { "NOT MET" }, &goal.found]);
-        }
-        text.push_str(&table.render());
+        text.push_str(&goal::text(goals));
         text
     }
 
@@ -159,13 +148,12 @@ impl Report {
             .figures
             .iter()
             .map(|figures| json!({ "filter": figures.name, "what": figures.what, "resident_bytes": figures.resident }));
-        let goals = goals.iter().map(|goal| json!({ "goal": goal.what, "met": goal.met, "found": goal.found }));
         json!({
             "starts": self.pace.starts,
             "rounds": self.pace.rounds,
             "workloads": workloads.collect::<Vec<_>>(),
             "filters": filters.collect::<Vec<_>>(),
-            "goals": goals.collect::<Vec<_>>(),
+            "goals": goal::json(goals),
         })
     }
 }

@@ -140,3 +140,27 @@ fn example(template: &str, rng: &mut ChaCha8Rng) -> String {
     path.push_str(rest);
     path
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_table_has_the_smaller_ones_routes_and_every_path_its_endpoint_in_all() {
+        let tables = Tables::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/github.yaml")).unwrap();
+        assert_eq!([&tables.small, &tables.middle, &tables.large].map(Table::len), [10, 100, 1_223]);
+        assert!(tables.small.entries.iter().all(|entry| tables.middle.entries.contains(entry)));
+        assert!(tables.middle.entries.iter().all(|entry| tables.large.entries.contains(entry)));
+        // That a path has its template in every table is looked at while they are made.
+        assert_eq!(tables.paths.len(), CALLED * PATHS);
+    }
+
+    #[test]
+    fn a_file_with_few_routes_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("few.yaml");
+        std::fs::write(&file, "routes: {table: [{methods: [GET], template: /a}]}").unwrap();
+        let error = Tables::read(&file).unwrap_err().to_string();
+        assert!(error.ends_with("few.yaml has too few routes"), "{error}");
+    }
+}

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
+use edge_observer::goal;
 use routes_bench::tables;
 use serde_json::json;
 use telemetry::config::Config;
@@ -78,7 +79,7 @@ fn bench(options: &Options) -> Result<bool> {
     } else {
         print!("{}", report::text(&figures, &goals));
     }
-    Ok(goals.iter().all(|goal| goal.met))
+    Ok(goal::are_met(&goals))
 }
 
 /// The routes of a plugin configuration, with the default rules.

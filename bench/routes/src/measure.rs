@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
+use edge_observer::quantile;
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
@@ -52,7 +53,7 @@ pub(crate) struct Time {
 impl Time {
     /// What this share of the rounds did not exceed.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
-        quantile(self.rounds.clone(), share)
+        quantile::of(&self.rounds, share)
     }
 
     pub(crate) fn median(&self) -> f64 {
@@ -61,7 +62,8 @@ impl Time {
 
     /// This as a multiple of another one: the median of the rounds' own ratios.
     pub(crate) fn over(&self, other: &Self) -> f64 {
-        quantile(self.rounds.iter().zip(&other.rounds).map(|(this, other)| this / other).collect(), 0.5)
+        let ratios: Vec<f64> = self.rounds.iter().zip(&other.rounds).map(|(this, other)| this / other).collect();
+        quantile::of(&ratios, 0.5)
     }
 }
 
@@ -218,8 +220,8 @@ fn load(table: &Table, plain: &WasmModule, metered: &WasmModule, native: &Path) 
     let build = Build {
         table: table.name.clone(),
         routes: table.specs.len(),
-        native: quantile(times.0, 0.5),
-        wasm: quantile(times.1, 0.5),
+        native: quantile::of(&times.0, 0.5),
+        wasm: quantile::of(&times.1, 0.5),
         live,
         grown,
         refused,
@@ -316,7 +318,7 @@ fn time(figures: &mut Figures, loaded: &mut [Loaded], places: &[(usize, u32)], p
     bar.finish_and_clear();
     for three in runs.chunks_mut(3) {
         let [nothing, ours, matchit] = three else { continue };
-        let alone = quantile(std::mem::take(&mut nothing.1), 0.5);
+        let alone = quantile::of(&nothing.1, 0.5);
         let Some(cell) = figures.cells.get_mut(ours.0.cell) else { continue };
         for ((run, times), to) in [(ours, &mut cell.ours), (matchit, &mut cell.matchit)] {
             let time = Time { rounds: times.iter().map(|time| (time - alone).max(0.0)).collect() };
@@ -339,11 +341,4 @@ fn once(loaded: &mut [Loaded], places: &[(usize, u32)], run: Run) -> Result<u64>
         forms.native.run(run.subject, list, 1)?;
         Ok(forms.native.run(run.subject, list, run.rounds)?.nanoseconds)
     }
-}
-
-/// The value that this share of the values does not exceed.
-fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let last = values.len().saturating_sub(1);
-    values.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
 }

@@ -1,5 +1,6 @@
 //! The figures for people and for programs, and the goals.
 
+use edge_observer::goal::{self, Goal};
 use edge_observer::table::{Column, Table, bytes, count, printable};
 use routes_bench::examples::Kind;
 use serde_json::{Value, json};
@@ -16,14 +17,6 @@ const MAX_WORST: f64 = 1_000.0;
 const MAX_CONFIGURE: f64 = 50.0;
 /// Bytes by which a Wasm memory may grow for it: that memory never shrinks, so what was only needed on the way counts too.
 const MAX_MEMORY: u64 = 1 << 20;
-
-/// What has to hold, and whether it does.
-#[derive(Debug)]
-pub(crate) struct Goal {
-    pub(crate) what: &'static str,
-    pub(crate) found: String,
-    pub(crate) met: bool,
-}
 
 /// Tables that stand for an API; others are made to be worst.
 fn is_api(figures: &Figures, table: &str) -> bool {
@@ -206,11 +199,7 @@ pub(crate) fn text(figures: &Figures, goals: &[Goal]) -> String {
     text.push_str(&table.render());
 
     text.push('\n');
-    let mut table = Table::new([("goal", Column::Text), ("", Column::Text), ("found", Column::Text)]);
-    for goal in goals {
-        table.row([goal.what, if goal.met { "met" } else { "NOT MET" }, &goal.found]);
-    }
-    text.push_str(&table.render());
+    text.push_str(&goal::text(goals));
     text
 }
 
@@ -232,13 +221,12 @@ pub(crate) fn json(figures: &Figures, goals: &[Goal]) -> Value {
     let builds = figures.builds.iter().map(|build| {
         json!({"routes": build.table, "templates": build.routes, "native_ms": build.native, "wasm_ms": build.wasm, "bytes_in_use": build.live, "bytes_grown": build.grown, "not_for_matchit": build.refused})
     });
-    let goals = goals.iter().map(|goal| json!({"goal": goal.what, "met": goal.met, "found": goal.found}));
     json!({
         "matches": cells.collect::<Vec<_>>(),
         "plain_fuel": figures.plain,
         "worst": worst.collect::<Vec<_>>(),
         "configuring": builds.collect::<Vec<_>>(),
-        "goals": goals.collect::<Vec<_>>(),
+        "goals": goal::json(goals),
     })
 }
 

@@ -2,89 +2,43 @@
 //!
 //! The measuring is done by the program of the package `envoy-bench`, so that this one stays quick to build.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 
 use anyhow::Result;
 
-use crate::build::{TARGET, install_target, make, rust_flags};
-use crate::workspace::{cargo, root, run, step, target_dir, write_atomically};
+use super::{GITHUB, compile_wasm, driver, optimised};
+use crate::build::{TARGET, install_target, make};
+use crate::workspace::{become_process, root, step, target_dir, write_atomically};
 
-/// Where the module lies that is measured, and how the packages of the rivals are called.
+/// Where our module lies while it is measured.
 const MODULE: &str = "edge-observer/bench_module.wasm";
-const SDK_FILTERS: &str = "sdk-filters";
-const FLOOR_FILTER: &str = "floor-filter";
-/// GitHub's routes, as `edge-observer routes import` wrote them.
-const GITHUB: &str = "tests/data/github.yaml";
 
-/// Options of `cargo xtask bench envoy`.
-#[derive(clap::Args, Debug, Default)]
+/// Options of `cargo xtask bench envoy`: those of `envoy-bench`.
+#[derive(clap::Args, Debug)]
+#[command(disable_help_flag = true)]
 pub(crate) struct Options {
-    /// Few and short rounds: the main ratios.
-    #[arg(long)]
-    quick: bool,
-    /// What is sent, separated by commas: tiny, headers, http2, proxied, streamed [default: all, with `--quick` tiny].
-    #[arg(long)]
-    workload: Option<String>,
-    /// How often the proxies are started, instead of the usual number.
-    #[arg(long)]
-    starts: Option<u32>,
-    /// Rounds after each start, instead of the usual number.
-    #[arg(long)]
-    rounds: Option<u32>,
-    /// Another build of our module, to be measured beside the present one.
-    #[arg(long, value_name = "FILE")]
-    against: Option<PathBuf>,
-    /// The figures as JSON.
-    #[arg(long)]
-    json: bool,
-    /// The plugin configuration whose routes are the large table.
-    #[arg(long, value_name = "FILE")]
-    routes: Option<PathBuf>,
+    /// Passed on to `envoy-bench`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
 }
 
-/// Measures the filter in Envoy.
+/// Measures the filter in Envoy. A question for help builds no module.
 pub(crate) fn envoy(options: &Options) -> Result<()> {
+    let mut measure = std::process::Command::new(driver("envoy-bench")?);
+    measure.args(&options.arguments);
+    if options.arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+        return become_process(measure);
+    }
     let module = target_dir().join(MODULE);
     install_target(TARGET)?;
     write_atomically(&module, &make(root(), &target_dir())?)?;
-    let sdk = compile(SDK_FILTERS)?;
-    let floor = compile(FLOOR_FILTER)?;
-    step("compiling the driver");
-    // Chosen from the whole workspace, as the tests are: alone it would have other features, and so its dependencies would be compiled again.
-    run(cargo().args(["build", "--quiet", "--locked", "--workspace", "--bin", "envoy-bench"]))?;
+    for (option, package) in [("--sdk-filters", "sdk-filters"), ("--floor-filter", "floor-filter")] {
+        measure.arg(option).arg(optimised(&compile_wasm(package, &[])?)?);
+    }
+    measure.arg("--module").arg(&module);
+    if !options.arguments.iter().any(|argument| argument.to_string_lossy().starts_with("--routes")) {
+        measure.arg("--routes").arg(root().join(GITHUB));
+    }
     step("measuring");
-    let mut measure = std::process::Command::new(target_dir().join("debug/envoy-bench"));
-    measure.arg("--module").arg(&module).arg("--sdk-filters").arg(&sdk).arg("--floor-filter").arg(&floor);
-    measure.arg("--routes").arg(options.routes.clone().unwrap_or_else(|| root().join(GITHUB)));
-    if options.quick {
-        measure.arg("--quick");
-    }
-    if options.json {
-        measure.arg("--json");
-    }
-    if let Some(other) = &options.against {
-        measure.arg("--against").arg(other);
-    }
-    if let Some(workload) = &options.workload {
-        measure.args(["--workload", workload]);
-    }
-    for (name, number) in [("--starts", options.starts), ("--rounds", options.rounds)] {
-        if let Some(number) = number {
-            measure.args([name, &number.to_string()]);
-        }
-    }
-    run(&mut measure)
-}
-
-/// A rival, with the flags and the profile of the module that ships.
-fn compile(package: &str) -> Result<PathBuf> {
-    install_target(TARGET)?;
-    step(&format!("compiling {package} for {TARGET}"));
-    let target_dir = target_dir();
-    let mut build = cargo();
-    build.args(["rustc", "--quiet", "--locked", "--package", package, "--lib", "--crate-type", "cdylib"]);
-    build.args(["--target", TARGET, "--profile", "module", "--target-dir"]).arg(&target_dir);
-    build.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", rust_flags(root())?);
-    run(&mut build)?;
-    Ok(target_dir.join(TARGET).join("module").join(package.replace('-', "_")).with_extension("wasm"))
+    become_process(measure)
 }

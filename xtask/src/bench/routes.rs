@@ -4,13 +4,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::build::{TARGET, install_target, optimise, rust_flags};
-use crate::workspace::{cargo, root, run, shown, step, target_dir, write_atomically};
-
-/// GitHub's routes, as `edge-observer routes import` wrote them.
-const GITHUB: &str = "tests/data/github.yaml";
+use super::{GITHUB, compile_wasm, driver, optimised};
+use crate::workspace::{become_process, cargo, root, run, step, target_dir};
 
 /// Options of `cargo xtask bench routes`.
 #[derive(clap::Args, Debug, Default)]
@@ -31,26 +28,19 @@ pub(crate) struct Options {
 
 /// Measures the router.
 pub(crate) fn routes(options: &Options) -> Result<()> {
-    let compiled = compile()?;
+    let compiled = compile_wasm("routes-bench", &["--no-default-features"])?;
     if options.build_only {
         println!("{}", compiled.display());
         return Ok(());
     }
-    // As the module that ships: optimised further where there is a tool for it.
-    let bytes = std::fs::read(&compiled).with_context(|| format!("cannot read {}", shown(&compiled)))?;
-    let module = target_dir().join("edge-observer/routes_bench.wasm");
-    write_atomically(&module, &optimise(bytes, &target_dir())?)?;
-
+    let module = optimised(&compiled)?;
     step("compiling the measure natively");
     run(cargo()
         .args(["build", "--quiet", "--locked", "--package", "routes-bench", "--bin", "routes-subject"])
         .args(["--no-default-features", "--profile", "module"]))?;
-    step("compiling the driver");
-    // Chosen from the whole workspace, as the tests are: alone it would have other features, and so its Wasm engine would be compiled again.
-    run(cargo().args(["build", "--quiet", "--locked", "--workspace", "--bin", "routes-bench"]))?;
-    step("measuring");
-    let mut measure = std::process::Command::new(target_dir().join("debug/routes-bench"));
+    let mut measure = std::process::Command::new(driver("routes-bench")?);
     measure.arg("--module").arg(&module).arg("--native").arg(target_dir().join("module/routes-subject"));
+    step("measuring");
     if options.quick {
         measure.arg("--quick");
     }
@@ -62,19 +52,5 @@ pub(crate) fn routes(options: &Options) -> Result<()> {
         None if root().join(GITHUB).exists() => _ = measure.arg("--routes").arg(root().join(GITHUB)),
         None => {}
     }
-    run(&mut measure)
-}
-
-/// The measure for Wasm, as the compiler makes it: with the flags and the profile of the module that ships, so that the same sources and
-/// toolchain give the same code in any folder.
-fn compile() -> Result<PathBuf> {
-    install_target(TARGET)?;
-    step(&format!("compiling the measure for {TARGET}"));
-    let target_dir = target_dir();
-    let mut build = cargo();
-    build.args(["rustc", "--quiet", "--locked", "--package", "routes-bench", "--lib", "--crate-type", "cdylib"]);
-    build.args(["--no-default-features", "--target", TARGET, "--profile", "module", "--target-dir"]).arg(&target_dir);
-    build.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", rust_flags(root())?);
-    run(&mut build)?;
-    Ok(target_dir.join(TARGET).join("module/routes_bench.wasm"))
+    become_process(measure)
 }
