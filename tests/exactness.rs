@@ -220,7 +220,8 @@ fn correlation(scrape: &Scrape, log: &[serde_json::Value]) {
             other => other,
         };
         *logged.entry([family.to_owned()]).or_default() += 1;
-        assert_eq!(line["correlation_id"].is_null(), outcome == "none", "{line}");
+        // One that the filter did not see shows what the client sent, if anything.
+        assert!(!line["correlation_id"].is_null() || outcome == "none", "{line}");
     }
     let outcomes: BTreeMap<_, _> = outcomes.into_iter().filter(|(_, count)| *count > 0).collect();
     assert_eq!(outcomes, logged);

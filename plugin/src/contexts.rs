@@ -5,13 +5,13 @@
 //! of IDs that is never more than half full. IDs that follow each other are spread evenly by multiplying with the
 //! golden ratio, so that neither a burst of new streams nor a block of old ones that stay open makes long runs.
 
-/// Values by context ID. Nothing is allocated while the number of values stays under what it has been before.
+/// Values by context ID, in places that are used again as they were left: a value is large and need not be moved or cleared. Nothing is
+/// allocated while the number of values stays under what it has been before.
 #[derive(Debug)]
 pub(crate) struct Contexts<T> {
     /// Context ID and slot; an ID of 0, which no context has, marks a free entry. Its length is a power of two.
     index: Vec<Entry>,
-    /// `None` where free.
-    slots: Vec<Option<T>>,
+    slots: Vec<T>,
     /// Slots that are free.
     free: Vec<u32>,
 }
@@ -39,49 +39,47 @@ impl<T> Contexts<T> {
         self.slots.len() - self.free.len()
     }
 
-    /// Adds `value` under `id`, in place of what was there. ID 0 belongs to no context and is ignored.
-    pub(crate) fn insert(&mut self, id: u32, value: T) {
+    /// A place for what is under `id` from now on, with whatever is in it. None for ID 0, which belongs to no context.
+    pub(crate) fn add(&mut self, id: u32) -> Option<&mut T>
+    where
+        T: Default,
+    {
         if id == 0 {
-            return;
+            return None;
         }
-        if let Some(old) = self.get_mut(id) {
-            *old = value;
-            return;
+        if let Some(at) = self.find(id) {
+            let slot = self.index.get(at)?.slot;
+            return self.slots.get_mut(slot as usize);
         }
         if (self.len() + 1) * 2 > self.index.len() {
             self.grow();
         }
         let slot = match self.free.pop() {
             Some(slot) => slot,
-            None => match u32::try_from(self.slots.len()) {
-                Ok(slot) => {
-                    self.slots.push(None);
-                    slot
-                }
-                Err(_) => return,
-            },
+            None => {
+                let slot = u32::try_from(self.slots.len()).ok()?;
+                self.slots.push(T::default());
+                slot
+            }
         };
-        if let Some(place) = self.slots.get_mut(slot as usize) {
-            *place = Some(value);
-        }
         self.link(Entry { id, slot });
+        self.slots.get_mut(slot as usize)
     }
 
     /// What is under `id`.
     pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut T> {
         let at = self.find(id)?;
         let slot = self.index.get(at)?.slot;
-        self.slots.get_mut(slot as usize)?.as_mut()
+        self.slots.get_mut(slot as usize)
     }
 
-    /// Takes away what is under `id`.
-    pub(crate) fn remove(&mut self, id: u32) -> Option<T> {
+    /// Takes away what is under `id`; its place is for another from now on.
+    pub(crate) fn remove(&mut self, id: u32) -> Option<&T> {
         let at = self.find(id)?;
         let slot = self.index.get(at)?.slot;
         self.unlink(at);
-        let value = self.slots.get_mut(slot as usize)?.take()?;
         self.free.push(slot);
-        Some(value)
+        self.slots.get(slot as usize)
     }
 
     /// Gives back memory once nothing is left of a crowd.
@@ -178,6 +176,11 @@ mod tests {
         entries.map(|(at, entry)| at.wrapping_sub(contexts.home(entry.id)) & mask).max().unwrap_or(0)
     }
 
+    /// False for what has no place.
+    fn insert(contexts: &mut Contexts<u32>, id: u32, value: u32) -> bool {
+        contexts.add(id).map(|place| *place = value).is_some()
+    }
+
     #[test]
     fn behaves_like_a_map_whatever_the_order() {
         let mut contexts = Contexts::new();
@@ -188,12 +191,11 @@ mod tests {
             let id = (state >> 16) % 700;
             match state % 3 {
                 0 => {
-                    contexts.insert(id, step);
-                    if id != 0 {
+                    if insert(&mut contexts, id, step) {
                         model.insert(id, step);
                     }
                 }
-                1 => assert_eq!(contexts.remove(id), model.remove(&id)),
+                1 => assert_eq!(contexts.remove(id).copied(), model.remove(&id)),
                 _ => assert_eq!(contexts.get_mut(id), model.get_mut(&id)),
             }
             assert_eq!(contexts.len(), model.len());
@@ -204,7 +206,7 @@ mod tests {
     fn slots_are_reused_for_ever() {
         let mut contexts = Contexts::new();
         for id in 1..100_000_u32 {
-            contexts.insert(id, id);
+            insert(&mut contexts, id, id);
             if let Some(old) = id.checked_sub(10) {
                 contexts.remove(old);
             }
@@ -217,7 +219,7 @@ mod tests {
     fn fifty_thousand_open_streams_are_found_at_once() {
         let mut contexts = Contexts::new();
         for id in 1..=50_000_u32 {
-            contexts.insert(id, id);
+            insert(&mut contexts, id, id);
         }
         // The first half stays open while a million more come and go.
         for id in 25_001..=50_000 {
@@ -225,7 +227,7 @@ mod tests {
         }
         let mut longest = 0;
         for id in 50_001..1_050_000_u32 {
-            contexts.insert(id, id);
+            insert(&mut contexts, id, id);
             contexts.remove(id - 25_000 * u32::from(id % 2 == 0));
             if id % 50_000 == 0 {
                 longest = longest.max(longest_search(&contexts));
@@ -239,15 +241,15 @@ mod tests {
     fn memory_of_a_crowd_is_given_back() {
         let mut contexts = Contexts::new();
         for id in 1..=10_000_u32 {
-            contexts.insert(id, id);
+            insert(&mut contexts, id, id);
         }
         for id in 1..=10_000 {
             contexts.shrink();
-            assert_eq!(contexts.remove(id), Some(id));
+            assert_eq!(contexts.remove(id), Some(&id));
         }
         contexts.shrink();
         assert_eq!(contexts.index.capacity() + contexts.slots.capacity() + contexts.free.capacity(), 0);
-        contexts.insert(3, 3);
+        insert(&mut contexts, 3, 3);
         assert_eq!(contexts.get_mut(3), Some(&mut 3));
     }
 
@@ -257,7 +259,7 @@ mod tests {
         assert_eq!(contexts.get_mut(0), None);
         assert_eq!(contexts.remove(0), None);
         assert_eq!(contexts.remove(9), None);
-        contexts.insert(0, 1);
+        assert!(!insert(&mut contexts, 0, 1));
         assert_eq!(contexts.len(), 0);
     }
 }

@@ -1,28 +1,35 @@
 //! Random bytes for identifiers: ChaCha8, keyed once per VM from the operating system's randomness.
 //!
-//! One hostcall per request would be dear, and the clock is not a source: two workers would make the same ID. The
-//! first half of each block replaces the key and the second half is given out, two seeds, so that the key in memory
-//! tells nothing about IDs already given out. The key is mixed with fresh randomness now and then.
+//! One hostcall per request would be dear, and the clock is not a source: two workers would make the same ID. Four blocks are made at a time. Their
+//! first half block becomes the next key and the rest is given out, 14 seeds, each forgotten as it goes, so that what is in memory tells nothing
+//! about IDs already given out. The key is mixed with fresh randomness now and then.
 
 /// A generator of seeds.
 #[derive(Debug)]
 pub(crate) struct Random {
     key: [u32; 8],
-    /// Output not yet given out: the second half of a block.
-    ready: [[u8; 16]; 2],
-    /// How many of `ready` are left.
+    /// Output not yet given out: the last `left` of them.
+    ready: [Seed; SEEDS],
     left: usize,
-    /// Blocks since the last fresh randomness.
-    blocks: u32,
+    /// Refills since the last fresh randomness.
+    refills: u32,
 }
 
-/// Blocks between two requests for fresh randomness.
-const RESEED_AFTER: u32 = 1 << 20;
+/// A quarter of a block.
+type Seed = [u32; 4];
+
+/// The blocks of a refill.
+const BLOCKS: usize = 4;
+/// The seeds of a refill: all but the two that become the key.
+const SEEDS: usize = 4 * BLOCKS - 2;
+
+/// Refills between two requests for fresh randomness.
+const RESEED_AFTER: u32 = 1 << 18;
 
 impl Random {
     /// A generator keyed with 32 bytes of the operating system's randomness.
     pub(crate) fn new(seed: [u8; 32]) -> Self {
-        Self { key: words(&seed), ready: [[0; 16]; 2], left: 0, blocks: 0 }
+        Self { key: words(&seed), ready: [[0; 4]; SEEDS], left: 0, refills: 0 }
     }
 
     /// 16 random bytes.
@@ -30,16 +37,16 @@ impl Random {
         if self.left == 0 {
             self.refill();
         }
-        self.left -= 1;
-        match self.left {
-            0 => self.ready[0],
-            _ => self.ready[1],
-        }
+        self.left = self.left.saturating_sub(1);
+        let [a, b, c, d] = self.ready.get_mut(self.left).map(core::mem::take).unwrap_or_default();
+        let low = u64::from(a) | u64::from(b) << 32;
+        let high = u64::from(c) | u64::from(d) << 32;
+        (u128::from(low) | u128::from(high) << 64).to_le_bytes()
     }
 
     /// Whether fresh randomness is due.
     pub(crate) fn is_due(&self) -> bool {
-        self.blocks >= RESEED_AFTER
+        self.refills >= RESEED_AFTER
     }
 
     /// Mixes in fresh randomness. What was unpredictable before stays so, however bad `seed` is.
@@ -47,21 +54,24 @@ impl Random {
         for (word, fresh) in self.key.iter_mut().zip(words(&seed)) {
             *word ^= fresh;
         }
+        self.ready = [[0; 4]; SEEDS];
         self.left = 0;
-        self.blocks = 0;
+        self.refills = 0;
     }
 
+    #[cold]
     fn refill(&mut self) {
-        let block = chacha8(&self.key, 0);
-        let (key, output) = block.split_at(8);
-        for (word, next) in self.key.iter_mut().zip(key) {
-            *word = *next;
+        let key = self.key;
+        let first = chacha8(&key, 0);
+        let (next, seeds) = first.split_at(8);
+        self.key.copy_from_slice(next);
+        let (kept, rest) = self.ready.split_at_mut(2);
+        kept.as_flattened_mut().copy_from_slice(seeds);
+        for (counter, block) in (1..).zip(rest.as_chunks_mut::<4>().0) {
+            block.as_flattened_mut().copy_from_slice(&chacha8(&key, counter));
         }
-        for (byte, fresh) in self.ready.iter_mut().flatten().zip(output.iter().flat_map(|word| word.to_le_bytes())) {
-            *byte = fresh;
-        }
-        self.left = self.ready.len();
-        self.blocks = self.blocks.saturating_add(1);
+        self.left = SEEDS;
+        self.refills = self.refills.saturating_add(1);
     }
 }
 
@@ -157,10 +167,24 @@ mod tests {
     }
 
     #[test]
-    fn fresh_randomness_is_due_after_many_blocks() {
+    fn the_seeds_of_a_refill_are_four_blocks_but_for_the_next_key() {
+        let mut random = Random::new([7; 32]);
+        let mut seeds: Vec<u8> = (0..SEEDS).flat_map(|_| random.seed()).collect();
+        assert_eq!(random.ready, [[0; 4]; SEEDS], "what was given out is forgotten");
+        let key = words(&[7; 32]);
+        let made: Vec<u32> = (0..4).flat_map(|counter| chacha8(&key, counter)).collect();
+        assert_eq!(random.key, made[..8]);
+        let mut made: Vec<u8> = made[8..].iter().flat_map(|word| word.to_le_bytes()).collect();
+        seeds.sort_unstable();
+        made.sort_unstable();
+        assert_eq!(seeds, made);
+    }
+
+    #[test]
+    fn fresh_randomness_is_due_after_many_refills() {
         let mut random = Random::new([7; 32]);
         assert!(!random.is_due());
-        random.blocks = RESEED_AFTER;
+        random.refills = RESEED_AFTER;
         assert!(random.is_due());
         random.reseed([8; 32]);
         assert!(!random.is_due());

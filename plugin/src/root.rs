@@ -63,7 +63,7 @@ impl SharedKeys {
 impl Instance {
     fn new(config: Config) -> Self {
         let namespace = config.namespace();
-        let filter_state = FilterStateKeys::new(namespace);
+        let filter_state = FilterStateKeys::new(&config);
         let shared = SharedKeys {
             build: format!("{namespace}.edge.build"),
             endpoints: format!("{namespace}.edge.endpoints"),

@@ -25,23 +25,25 @@ const REQUEST_DURATION: &[u8] = b"request\0duration";
 const EXPOSE_HEADERS: &[u8] = b"access-control-expose-headers";
 
 /// One HTTP stream.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Stream {
     /// The number of its instance.
     instance: usize,
     /// How far the time of day was ahead of the monotonic clock when the stream began.
     ahead_ns: u64,
-    /// What its request was, once its headers are seen.
-    info: Option<StreamInfo>,
-    /// The endpoint is in the filter state.
-    endpoint_shown: bool,
+    /// Its request's headers have come, and `info` is about it.
+    seen: bool,
     /// It is counted.
     logged: bool,
+    info: StreamInfo,
 }
 
 impl Stream {
-    pub(crate) fn new(instance: usize) -> Self {
-        Self { instance, ahead_ns: 0, info: None, endpoint_shown: false, logged: false }
+    /// Makes another stream of it, which begins now.
+    pub(crate) fn begin(&mut self, instance: usize) {
+        self.instance = instance;
+        self.seen = false;
+        self.logged = false;
     }
 
     pub(crate) fn instance(&self) -> usize {
@@ -54,7 +56,7 @@ impl Stream {
     }
 
     pub(crate) fn on_request_headers(&mut self, instance: &mut Instance, tools: &mut Tools) {
-        if self.info.is_some() || self.logged {
+        if self.seen || self.logged {
             return;
         }
         let Instance { filter, state, filter_state, faults, .. } = instance;
@@ -72,9 +74,11 @@ impl Stream {
         let mtls = facts.mtls && is_true(faults.catch(host::property(CONNECTION_MTLS, &mut tools.value)).flatten());
         let address =
             if facts.address { faults.catch(host::property(SOURCE_ADDRESS, &mut tools.value)).flatten() } else { None };
-        let info = filter.on_request(state, &head, &Sender { address, mtls }, random.seed(), now_ns);
+        let info = &mut self.info;
+        filter.on_request(state, &head, &Sender { address, mtls }, random.seed(), now_ns, info);
+        self.seen = true;
 
-        let edits = filter.request_edits(&head, &info);
+        let edits = filter.request_edits(&head, info);
         if let Some(id) = edits.correlation_id {
             let name = filter.config().correlation().header().as_bytes();
             faults.catch(host::set_header(HeaderMap::Request, name, id.as_bytes()));
@@ -86,19 +90,24 @@ impl Stream {
             faults.catch(host::remove_header(HeaderMap::Request, b"tracestate"));
         }
 
-        show(&filter_state.correlation_id, info.correlation_id().as_bytes(), faults);
-        show(&filter_state.outcome, info.outcome().filter_state().as_bytes(), faults);
-        if !info.endpoint_is_pending() {
-            let label = state.endpoint_label(filter, info.endpoint());
-            show(&filter_state.endpoint, label.as_bytes(), faults);
-            self.endpoint_shown = true;
+        if let (Some(key), Some(id)) = (&filter_state.correlation_id, info.correlation_id()) {
+            show(key, id.as_bytes(), faults);
         }
-        self.info = Some(info);
+        if let Some(key) = &filter_state.outcome {
+            show(key, info.outcome().filter_state().as_bytes(), faults);
+        }
+        if let Some(key) = &filter_state.endpoint
+            && !info.endpoint_is_pending()
+        {
+            show(key, state.endpoint_label(filter, info.endpoint()).as_bytes(), faults);
+        }
         tools.trim();
     }
 
     pub(crate) fn on_response_headers(&mut self, instance: &mut Instance, tools: &mut Tools) {
-        let Some(info) = &self.info else { return };
+        if !self.seen {
+            return;
+        }
         let Instance { filter, faults, .. } = instance;
         let cors = if filter.reads_cors() {
             let pairs = faults.catch(host::header_pairs(HeaderMap::Response, &mut tools.headers));
@@ -106,7 +115,7 @@ impl Stream {
         } else {
             CorsHead::default()
         };
-        let edits = filter.response_edits(info, &cors, &mut tools.merged);
+        let edits = filter.response_edits(&self.info, &cors, &mut tools.merged);
         if let Some(id) = edits.correlation_id {
             let name = filter.config().correlation().header().as_bytes();
             faults.catch(host::set_header(HeaderMap::Response, name, id.as_bytes()));
@@ -131,28 +140,32 @@ impl Stream {
         let Instance { filter, state, filter_state, shared: keys, faults, .. } = instance;
         let status = faults.catch(host::header_value(HeaderMap::Response, b":status", &mut tools.value)).flatten();
         let mut end = StreamEnd { status: status.and_then(parse_status), ..StreamEnd::default() };
-        if self.info.as_ref().is_some_and(|info| info.start_ns() != 0) {
+        let info = self.seen.then_some(&self.info);
+        if info.is_some_and(|info| info.start_ns() != 0) {
             end.now_ns = self.now_ns(faults);
         }
         if end.now_ns == 0 {
             // Our clock missed the beginning or the end, but the proxy's did not.
             end.duration_ns = faults.catch(host::property(REQUEST_DURATION, &mut tools.value)).and_then(parse_duration);
         }
-        if self.info.is_none() {
+        if info.is_none() {
             end.request = request_head(filter, faults, &mut tools.headers);
         }
 
         let value = &mut tools.value;
-        let logged = filter.on_log(state, self.info.as_ref(), &end, &mut |pool, item| {
+        let logged = filter.on_log(state, info, &end, &mut |pool, item| {
             let mut shared = HostShared { buffer: &mut *value, faults: &mut *faults };
             shared::admit(keys.of(pool), item, filter.pool_limits(pool), &mut shared)
         });
-        if self.info.is_none() {
-            show(&filter_state.outcome, logged.outcome.filter_state().as_bytes(), faults);
+        if let Some(key) = &filter_state.outcome
+            && info.is_none()
+        {
+            show(key, logged.outcome.filter_state().as_bytes(), faults);
         }
-        if !self.endpoint_shown {
-            let label = state.endpoint_label(filter, logged.endpoint);
-            show(&filter_state.endpoint, label.as_bytes(), faults);
+        if let Some(key) = &filter_state.endpoint
+            && info.is_none_or(StreamInfo::endpoint_is_pending)
+        {
+            show(key, state.endpoint_label(filter, logged.endpoint).as_bytes(), faults);
         }
         if let Some(id) = state.histogram_id(filter, &logged, &mut HostMetrics::all(&mut *faults)) {
             faults.catch(host::record_metric(id, logged.duration_ns / 1_000_000));

@@ -130,7 +130,9 @@ impl Vm {
         };
         instance.streams += 1;
         instance.begun = instance.begun.wrapping_add(1);
-        self.streams.insert(context, Stream::new(number));
+        if let Some(stream) = self.streams.add(context) {
+            stream.begin(number);
+        }
     }
 
     /// The headers of a request have come.
@@ -161,16 +163,7 @@ impl Vm {
         }
     }
 
-    /// A context is about to go. For streams, `on_log` has said it all.
-    pub(crate) fn on_done(&mut self, context: u32) {
-        let Some(number) = self.root(context).and_then(|root| root.instance) else {
-            return;
-        };
-        self.retire(number);
-        self.release_lease(context);
-    }
-
-    /// A context has gone.
+    /// A context is about to go: of a root context, the last counts are handed over.
     pub(crate) fn on_delete(&mut self, context: u32) {
         if self.end_stream(context) {
             return;

@@ -54,6 +54,7 @@ pub struct Config {
     correlation: CorrelationConfig,
     routes: RoutesConfig,
     metrics: MetricsConfig,
+    access_log: AccessLogConfig,
     budget: Budget,
     digest: String,
 }
@@ -90,6 +91,14 @@ pub struct MetricsConfig {
     extra_statuses: u16,
     histogram: bool,
     flush_interval_ms: u32,
+}
+
+/// The section `access_log`: what goes to the proxy's filter state.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AccessLogConfig {
+    correlation_id: bool,
+    endpoint: bool,
+    outcome: bool,
 }
 
 impl Config {
@@ -151,6 +160,11 @@ impl Config {
     /// The section `metrics`.
     pub fn metrics(&self) -> &MetricsConfig {
         &self.metrics
+    }
+
+    /// The section `access_log`.
+    pub fn access_log(&self) -> &AccessLogConfig {
+        &self.access_log
     }
 
     /// The first 12 hexadecimal digits of the SHA-256 of the canonical JSON: keys sorted, no white space, whole numbers
@@ -253,6 +267,23 @@ impl MetricsConfig {
     /// How often counts are handed to the proxy.
     pub fn flush_interval_ms(&self) -> u32 {
         self.flush_interval_ms
+    }
+}
+
+impl AccessLogConfig {
+    /// Whether the correlation ID goes to the filter state.
+    pub fn correlation_id(&self) -> bool {
+        self.correlation_id
+    }
+
+    /// Whether the endpoint label does.
+    pub fn endpoint(&self) -> bool {
+        self.endpoint
+    }
+
+    /// Whether what became of the incoming ID does.
+    pub fn outcome(&self) -> bool {
+        self.outcome
     }
 }
 

@@ -1,9 +1,10 @@
 //! Accept or mint the correlation ID.
 //!
-//! An incoming ID is kept when it is well formed and its sender is trusted; otherwise a new one is made from a seed that the caller provides.
+//! An incoming ID is kept when it is well formed and its sender is trusted; otherwise a new one is made from a seed that the caller provides,
+//! unless that is left to the proxy.
 //! The rules, in the order in which they are applied, so that every request has exactly one outcome:
 //!
-//! 1. no header line: a new ID, `generated` / `missing`
+//! 1. no header line: a new ID, `generated` / `missing`; `none` / `missing` where the proxy makes IDs
 //! 2. more than one line: `refused` / `duplicate`
 //! 3. an empty value: `refused` / `empty`
 //! 4. a comma within the first 129 bytes, which is what a proxy makes of duplicate lines: `refused` / `comma`
@@ -61,6 +62,8 @@ pub enum Generator {
     UuidV4,
     /// The trace-id of a valid `traceparent`, else [`Generator::UuidV7`].
     TraceId,
+    /// The proxy makes them, before the filter sees the request.
+    Proxy,
 }
 
 /// What happens to `traceparent`.
@@ -82,22 +85,23 @@ pub struct Policy {
     pub generator: Generator,
 }
 
-/// Checks the form of an incoming ID: steps 1 to 6 of the module's rules. `Ok(None)` is a header that is absent.
+/// The value of a header that is an ID by its form: steps 1 to 6 of the module's rules. `Ok(None)` is a header that is absent.
 ///
 /// # Errors
 /// The reason for which the ID is refused, whoever sent it.
-pub fn well_formed(header: Header<'_>) -> Result<Option<CorrelationId>, Reason> {
+pub fn well_formed(header: Header<'_>) -> Result<Option<&[u8]>, Reason> {
     match header {
         Header::None => Ok(None),
-        Header::One(value) => CorrelationId::parse(value).map(Some),
+        Header::One(value) => CorrelationId::check(value).map(|()| Some(value)),
         Header::Many => Err(Reason::Duplicate),
     }
 }
 
-/// Keeps the incoming ID or makes a new one: the module's rules.
+/// Keeps the incoming ID or makes a new one: the module's rules. There is no ID where the proxy should have made it and did not.
 ///
 /// `seed` is 16 random bytes, `unix_ms` the time; `trace` the incoming `traceparent` where a valid one came.
 #[must_use]
+#[inline]
 pub fn decide(
     policy: &Policy,
     header: Header<'_>,
@@ -105,10 +109,13 @@ pub fn decide(
     trace: Option<&TraceParent>,
     seed: [u8; 16],
     unix_ms: u64,
-) -> (CorrelationId, Outcome) {
+) -> (Option<CorrelationId>, Outcome) {
     let outcome = match well_formed(header) {
-        Ok(Some(id)) if policy.trust.accepts(sender) => return (id, Outcome::Kept),
+        Ok(Some(id)) if policy.trust.accepts(sender) => {
+            return (Some(CorrelationId::from_checked(id)), Outcome::Kept);
+        }
         Ok(Some(_)) => Outcome::Refused(Reason::Untrusted),
+        Ok(None) if policy.generator == Generator::Proxy => Outcome::Absent,
         Ok(None) => Outcome::Missing,
         Err(reason) => Outcome::Refused(reason),
     };
@@ -116,8 +123,9 @@ pub fn decide(
         (Generator::TraceId, Some(trace)) => CorrelationId::from_trace_id(trace),
         (Generator::UuidV4, _) => CorrelationId::uuid_v4(seed),
         (Generator::UuidV7 | Generator::TraceId, _) => CorrelationId::uuid_v7(seed, unix_ms),
+        (Generator::Proxy, _) => return (None, outcome),
     };
-    (id, outcome)
+    (Some(id), outcome)
 }
 
 #[cfg(test)]

@@ -127,8 +127,8 @@ impl Filter {
         if matters { facts } else { SenderFacts::default() }
     }
 
-    /// Decides about a request: its correlation ID and its endpoint. `seed` is 16 random bytes, `now_ns` the time in nanoseconds since 1970.
-    #[must_use]
+    /// Decides about a request, its correlation ID and its endpoint, and leaves in `info` all that is known of the stream. `seed` is 16 random
+    /// bytes, `now_ns` the time in nanoseconds since 1970.
     pub fn on_request(
         &self,
         state: &State,
@@ -136,30 +136,39 @@ impl Filter {
         sender: &Sender<'_>,
         seed: [u8; 16],
         now_ns: u64,
-    ) -> StreamInfo {
+        info: &mut StreamInfo,
+    ) {
         let config = self.config.correlation();
         let reads_trace = config.trace_mode() == TraceMode::Start || config.policy().generator == Generator::TraceId;
         let trace = if reads_trace { TraceParent::parse(head.traceparent) } else { None };
-        let (correlation_id, outcome) =
+        (info.correlation_id, info.outcome) =
             correlation::decide(config.policy(), head.correlation, sender, trace.as_ref(), seed, now_ns / 1_000_000);
-        let started_trace =
+        info.started_trace =
             (config.trace_mode() == TraceMode::Start && trace.is_none()).then(|| TraceParent::start(seed));
-        let method = head.method.map_or(Method::Other, Method::from_bytes);
-        let (endpoint, placeholder) = self.route(state, method, head.path);
-        StreamInfo { method, endpoint, placeholder, correlation_id, outcome, started_trace, start_ns: now_ns }
+        info.method = head.method.map_or(Method::Other, Method::from_bytes);
+        info.endpoint = self.route(state, info.method, head.path, &mut info.placeholder);
+        info.start_ns = now_ns;
     }
 
-    /// The endpoint of a request, or the placeholder label that has yet to be admitted.
-    fn route(&self, state: &State, method: Method, path: Option<&[u8]>) -> (EndpointId, Option<PlaceholderBuffer>) {
-        let Some(path) = path else { return (EndpointId::UNKNOWN, None) };
-        let mut buffer = PlaceholderBuffer::default();
-        match self.config.routes().table().find(method, path, &mut buffer) {
-            RouteMatch::Endpoint(endpoint) => (endpoint, None),
-            RouteMatch::Placeholder => match state.learned(buffer.as_bytes()) {
-                Some(endpoint) => (endpoint, None),
-                None => (EndpointId::UNKNOWN, Some(buffer)),
+    /// The endpoint of a request. A placeholder label that has yet to be admitted is left in `placeholder`, which else is empty.
+    fn route(
+        &self,
+        state: &State,
+        method: Method,
+        path: Option<&[u8]>,
+        placeholder: &mut PlaceholderBuffer,
+    ) -> EndpointId {
+        let found = path.map(|path| self.config.routes().table().find(method, path, placeholder));
+        let endpoint = match found {
+            Some(RouteMatch::Endpoint(endpoint)) => endpoint,
+            Some(RouteMatch::Placeholder) => match state.learned(placeholder.as_bytes()) {
+                Some(endpoint) => endpoint,
+                None => return EndpointId::UNKNOWN,
             },
-        }
+            None => EndpointId::UNKNOWN,
+        };
+        placeholder.clear();
+        endpoint
     }
 
     /// What bounds a pool, proxy-wide.
@@ -189,14 +198,15 @@ impl Filter {
         let duration_ns = end.duration_ns.unwrap_or(reckoned);
         let (method, endpoint, outcome) = match info {
             Some(info) => {
-                let endpoint = self.resolve(state, info.endpoint, info.placeholder.as_ref(), status, admit);
+                let endpoint = self.resolve(state, info.endpoint, &info.placeholder, status, admit);
                 (info.method, endpoint, info.outcome)
             }
             None => {
                 let head = end.request.unwrap_or_default();
                 let method = head.method.map_or(Method::Other, Method::from_bytes);
-                let (endpoint, placeholder) = self.route(state, method, head.path);
-                let endpoint = self.resolve(state, endpoint, placeholder.as_ref(), status, admit);
+                let mut placeholder = PlaceholderBuffer::default();
+                let endpoint = self.route(state, method, head.path, &mut placeholder);
+                let endpoint = self.resolve(state, endpoint, &placeholder, status, admit);
                 (method, endpoint, Outcome::NotSeen)
             }
         };
@@ -216,11 +226,14 @@ impl Filter {
         &self,
         state: &mut State,
         endpoint: EndpointId,
-        placeholder: Option<&PlaceholderBuffer>,
+        placeholder: &PlaceholderBuffer,
         status: u16,
         admit: &mut dyn FnMut(Pool, &[u8]) -> Admitted,
     ) -> EndpointId {
-        let Some(text) = placeholder.map(PlaceholderBuffer::as_bytes) else { return endpoint };
+        if placeholder.is_empty() {
+            return endpoint;
+        }
+        let text = placeholder.as_bytes();
         if let Some(learned) = state.learned(text) {
             return learned;
         }

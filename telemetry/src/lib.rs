@@ -10,6 +10,7 @@
 //! use telemetry::config::Config;
 //! use telemetry::correlation::Sender;
 //! use telemetry::filter::{Filter, State, StreamEnd};
+//! use telemetry::stream_info::StreamInfo;
 //!
 //! let config = Config::from_json(br#"{"routes": {"table": [{"methods": ["GET"], "template": "/api/v1/deployments/{id}"}]}}"#)?;
 //! let filter = Filter::new(config);
@@ -18,7 +19,8 @@
 //! // Request headers: what to read, what was decided, what to set.
 //! let headers: [(&[u8], &[u8]); 2] = [(b":method", b"GET"), (b":path", b"/api/v1/deployments/42?full=1")];
 //! let head = filter.request_head(headers.into_iter());
-//! let info = filter.on_request(&state, &head, &Sender::default(), [7; 16], 1_700_000_000_000_000_000);
+//! let mut info = StreamInfo::default();
+//! filter.on_request(&state, &head, &Sender::default(), [7; 16], 1_700_000_000_000_000_000, &mut info);
 //! assert_eq!(state.endpoint_label(&filter, info.endpoint()), "/api/v1/deployments/{id}");
 //! let edits = filter.request_edits(&head, &info);
 //! assert_eq!(edits.correlation_id.unwrap().as_str(), "018bcfe5-6800-7707-8707-070707070707");

@@ -2,27 +2,31 @@
 
 use std::fmt::Write as _;
 
-/// The keys under which the filter leaves what it knows about a stream, for the proxy's access log.
+use crate::config::Config;
+
+/// The keys under which the filter leaves what it knows about a stream, for the proxy's access log; `None` for what the configuration leaves out.
 ///
 /// Each is one part of a property path, literally, dots and all: the proxy shows it as
 /// `%FILTER_STATE(wasm.<namespace>.correlation_id:PLAIN)%`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterStateKeys {
     /// The correlation ID.
-    pub correlation_id: String,
+    pub correlation_id: Option<String>,
     /// The endpoint label.
-    pub endpoint: String,
+    pub endpoint: Option<String>,
     /// What became of the incoming correlation ID.
-    pub outcome: String,
+    pub outcome: Option<String>,
 }
 
 impl FilterStateKeys {
-    /// The keys in this namespace.
-    pub fn new(namespace: &str) -> Self {
+    /// The keys of this configuration.
+    pub fn new(config: &Config) -> Self {
+        let key = |is_shown: bool, name| is_shown.then(|| format!("{}.{name}", config.namespace()));
+        let shown = config.access_log();
         Self {
-            correlation_id: format!("{namespace}.correlation_id"),
-            endpoint: format!("{namespace}.endpoint"),
-            outcome: format!("{namespace}.outcome"),
+            correlation_id: key(shown.correlation_id(), "correlation_id"),
+            endpoint: key(shown.endpoint(), "endpoint"),
+            outcome: key(shown.outcome(), "outcome"),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What is known about one HTTP stream between its request and its end. No heap, and never cloned.
+//! What is known about one HTTP stream between its request and its end. No heap, never cloned, and written in its place: it is hundreds of bytes,
+//! of which most streams use a few.
 
 use crate::correlation::traceparent::TraceParent;
 use crate::correlation::{CorrelationId, Outcome};
@@ -12,16 +13,30 @@ pub struct StreamInfo {
     pub(crate) method: Method,
     /// Its endpoint, as far as it is known before the response.
     pub(crate) endpoint: EndpointId,
-    /// A placeholder label that asks for admission once the status is known.
-    pub(crate) placeholder: Option<PlaceholderBuffer>,
+    /// A placeholder label that asks for admission once the status is known; empty where there is none.
+    pub(crate) placeholder: PlaceholderBuffer,
     /// The ID that the upstream, the response and the access log get.
-    pub(crate) correlation_id: CorrelationId,
+    pub(crate) correlation_id: Option<CorrelationId>,
     /// What became of the incoming ID.
     pub(crate) outcome: Outcome,
     /// The trace that this filter started.
     pub(crate) started_trace: Option<TraceParent>,
     /// When the request headers came.
     pub(crate) start_ns: u64,
+}
+
+impl Default for StreamInfo {
+    fn default() -> Self {
+        Self {
+            method: Method::Other,
+            endpoint: EndpointId::UNKNOWN,
+            placeholder: PlaceholderBuffer::default(),
+            correlation_id: None,
+            outcome: Outcome::NotSeen,
+            started_trace: None,
+            start_ns: 0,
+        }
+    }
 }
 
 impl StreamInfo {
@@ -40,13 +55,13 @@ impl StreamInfo {
     /// Whether the endpoint is decided only when the stream has ended.
     #[must_use]
     pub fn endpoint_is_pending(&self) -> bool {
-        self.placeholder.is_some()
+        !self.placeholder.is_empty()
     }
 
-    /// The ID that the upstream, the response and the access log get.
+    /// The ID that the upstream, the response and the access log get; `None` where the proxy should have made one and did not.
     #[must_use]
-    pub fn correlation_id(&self) -> &CorrelationId {
-        &self.correlation_id
+    pub fn correlation_id(&self) -> Option<&CorrelationId> {
+        self.correlation_id.as_ref()
     }
 
     /// What became of the incoming ID.

@@ -9,6 +9,7 @@ use telemetry::admission::{Admitted, Pool};
 use telemetry::config::Config;
 use telemetry::correlation::Sender;
 use telemetry::filter::{CorsHead, Filter, State, StreamEnd};
+use telemetry::stream_info::StreamInfo;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -58,6 +59,7 @@ fn serve(filter: &Filter, state: &mut State, buffer: &mut Vec<u8>, long: &[u8]) 
     let ids: [&[u8]; 4] = [b"abcdefgh", b"", b"bad id here", long];
     for path in paths {
         for id in ids {
+            let mut info = StreamInfo::default();
             for (status, duration) in [(Some(200), 5), (None, 50_000_000), (Some(404), 9_000_000_000), (Some(799), 1)] {
                 let pairs: [(&[u8], &[u8]); 5] = [
                     (b":method", b"GET"),
@@ -69,7 +71,7 @@ fn serve(filter: &Filter, state: &mut State, buffer: &mut Vec<u8>, long: &[u8]) 
                 let head = filter.request_head(pairs.into_iter());
                 let facts = filter.sender_facts(&head);
                 let sender = Sender { address: facts.address.then_some(b"10.0.0.1:80".as_slice()), mtls: false };
-                let info = filter.on_request(state, &head, &sender, [7; 16], 1_700_000_000_000_000_000);
+                filter.on_request(state, &head, &sender, [7; 16], 1_700_000_000_000_000_000, &mut info);
                 let edits = filter.request_edits(&head, &info);
                 assert!(edits.traceparent.is_some());
                 let cors: [(&[u8], &[u8]); 2] =

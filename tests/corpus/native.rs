@@ -7,6 +7,7 @@ use telemetry::config::Config;
 use telemetry::correlation::Sender;
 use telemetry::filter::{CorsHead, Expose, Filter, RequestHead, State, StreamEnd};
 use telemetry::metrics::{MetricKind, MetricSink};
+use telemetry::stream_info::StreamInfo;
 
 use super::case::{Driver, Headers, Observed, Step, Text};
 
@@ -62,6 +63,7 @@ impl Driver for Native {
         const START: u64 = 1_700_000_000_000_000_000;
         let filter = &self.filter;
         let header = filter.config().correlation().header();
+        let shown = filter.config().access_log();
         let mut observed = Observed { upstream: Text::headers(&step.request.headers), ..Observed::default() };
         let request = observed.upstream.clone();
         let head: RequestHead<'_> = filter.request_head(pairs(&request));
@@ -71,7 +73,8 @@ impl Driver for Native {
                 *byte = byte.wrapping_mul(31).wrapping_add(11);
             }
             let sender = Sender { address: step.source.as_deref().map(str::as_bytes), mtls: false };
-            let stream = filter.on_request(&self.state, &head, &sender, self.seed, START);
+            let mut stream = StreamInfo::default();
+            filter.on_request(&self.state, &head, &sender, self.seed, START, &mut stream);
             let edits = filter.request_edits(&head, &stream);
             if let Some(id) = edits.correlation_id {
                 set(&mut observed.upstream, header, id.as_bytes());
@@ -79,7 +82,9 @@ impl Driver for Native {
             if let Some(trace) = edits.traceparent {
                 set(&mut observed.upstream, "traceparent", trace.as_bytes());
             }
-            observed.state.insert("correlation_id".into(), stream.correlation_id().as_bytes().to_vec());
+            if let Some(id) = stream.correlation_id().filter(|_| shown.correlation_id()) {
+                observed.state.insert("correlation_id".into(), id.as_bytes().to_vec());
+            }
             info = Some(stream);
         }
         if let (Some(answer), Some(stream), false) = (&step.response, &info, step.abort) {
@@ -122,9 +127,13 @@ impl Driver for Native {
             }
         };
         let logged = filter.on_log(&mut self.state, info.as_ref(), &end, &mut admit);
-        let endpoint = self.state.endpoint_label(filter, logged.endpoint);
-        observed.state.insert("endpoint".into(), endpoint.as_bytes().to_vec());
-        observed.state.insert("outcome".into(), logged.outcome.filter_state().as_bytes().to_vec());
+        if shown.endpoint() {
+            let endpoint = self.state.endpoint_label(filter, logged.endpoint);
+            observed.state.insert("endpoint".into(), endpoint.as_bytes().to_vec());
+        }
+        if shown.outcome() {
+            observed.state.insert("outcome".into(), logged.outcome.filter_state().as_bytes().to_vec());
+        }
         observed
     }
 

@@ -35,7 +35,6 @@ const EXPORTS: &[&str] = &[
     "proxy_on_request_headers",
     "proxy_on_response_headers",
     "proxy_on_log",
-    "proxy_on_done",
     "proxy_on_delete",
 ];
 

@@ -8,8 +8,10 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
 
+mod instructions;
 mod measure;
 mod report;
+mod running;
 mod tables;
 mod upstream;
 mod variants;
@@ -23,7 +25,7 @@ use clap::Parser;
 use edge_observer::goal;
 
 use measure::Pace;
-use report::Report;
+use report::{InstructionReport, Report};
 use tables::Tables;
 use variants::Modules;
 use workload::Workload;
@@ -59,6 +61,9 @@ struct Options {
     /// Rounds after each start, instead of the usual number.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: Option<u32>,
+    /// Count instructions with Valgrind's Callgrind, in place of time: the same on a busy machine.
+    #[arg(long, conflicts_with_all = ["starts", "rounds"])]
+    instructions: bool,
     /// The figures as JSON.
     #[arg(long)]
     json: bool,
@@ -66,10 +71,11 @@ struct Options {
 
 impl Options {
     fn workloads(&self) -> Vec<Workload> {
-        match (self.workload.is_empty(), self.quick) {
-            (false, _) => self.workload.clone(),
-            (true, true) => vec![Workload::Tiny],
-            (true, false) => {
+        match (self.workload.is_empty(), self.quick, self.instructions) {
+            (false, _, _) => self.workload.clone(),
+            (true, true, _) => vec![Workload::Tiny],
+            (true, false, true) => vec![Workload::Tiny, Workload::Headers],
+            (true, false, false) => {
                 vec![Workload::Tiny, Workload::Headers, Workload::Http2, Workload::Proxied, Workload::Streamed]
             }
         }
@@ -101,13 +107,21 @@ fn bench(options: &Options) -> Result<bool> {
     pace.rounds = options.rounds.unwrap_or(pace.rounds);
     let workloads = options.workloads();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let figures = runtime.block_on(measure::measure(variants, &tables.paths, &workloads, pace))?;
-    let report = Report { workloads, figures, pace };
-    let goals = report.goals();
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report.json(&goals))?);
+    let (goals, text, json) = if options.instructions {
+        let counts = runtime.block_on(instructions::count(&variants, &tables.paths, &workloads))?;
+        let report = InstructionReport { workloads, counts };
+        let goals = report.goals();
+        (goals.clone(), report.text(&goals), report.json(&goals))
     } else {
-        print!("{}", report.text(&goals));
+        let figures = runtime.block_on(measure::measure(&variants, &tables.paths, &workloads, pace))?;
+        let report = Report { workloads, figures, pace };
+        let goals = report.goals();
+        (goals.clone(), report.text(&goals), report.json(&goals))
+    };
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&json)?);
+    } else {
+        print!("{text}");
     }
     Ok(goal::are_met(&goals))
 }

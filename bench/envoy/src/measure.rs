@@ -3,24 +3,19 @@
 //! Two processes of the same variant can differ by a tenth for as long as they live, by where their memory came to lie. So the proxies are
 //! started several times, and a figure is the mean over the starts.
 
-use std::net::SocketAddr;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use edge_observer::client::{Connection, Protocol, RequestBody};
-use edge_observer::envoy::{AccessLog, EnvoyOptions, EnvoyProxy, OwnAnswers};
-use edge_observer::tools::{Fetch, Tools};
-use edge_observer::{process, quantile, scrape};
-use http::{Request, StatusCode, header};
+use anyhow::{Context as _, Result, ensure};
+use edge_observer::{process, quantile};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::variants::{CORRELATION_HEADER, Correlates, REQUEST_ID_HEADER, Variant};
-use crate::workload::{self, ANSWER, Workload};
+use crate::running::{self, Running};
+use crate::variants::Variant;
+use crate::workload::{Files, Workload};
 
 /// How long it may take.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +35,6 @@ impl Pace {
 
 /// The share of the rounds whose cost is reported: a machine with neighbours only ever adds to it.
 const SHARE: f64 = 0.2;
-/// How long a filter may take to hand over its counts.
-const HAND_OVER: Duration = Duration::from_secs(30);
 
 /// One figure of each round, by the start of the proxies.
 #[derive(Clone, Debug, Default)]
@@ -108,26 +101,15 @@ pub(crate) struct Figures {
     pub(crate) resident: u64,
 }
 
-/// A variant that runs.
-struct Running<'a> {
-    variant: &'a Variant,
-    envoy: EnvoyProxy,
-    pid: u32,
-    sent: u64,
-}
-
 /// Measures every variant under every workload.
 pub(crate) async fn measure(
-    variants: Vec<Variant>,
+    variants: &[Variant],
     paths: &[String],
     workloads: &[Workload],
     pace: Pace,
 ) -> Result<Vec<Figures>> {
-    let folder = tempfile::tempdir().context("cannot make a folder")?;
-    let (uris, log) = (folder.path().join("uris"), folder.path().join("log"));
-    let lines: String = paths.iter().map(|path| format!("http://edge{path}\n")).collect();
-    std::fs::write(&uris, lines).context("cannot write the requests")?;
-
+    let files = Files::new(paths)?;
+    let binary = running::envoy_binary().await?;
     let cores = Cores::find();
     // This process and the load generator on one core, the proxies on another.
     cores.pin(std::process::id(), cores.load)?;
@@ -152,8 +134,9 @@ pub(crate) async fn measure(
         bar.set_message("starting the proxies");
         bar.tick();
         let mut running = Vec::new();
-        for variant in &variants {
-            let mut one = Running::start(variant, upstream, &cores).await.with_context(|| variant.name)?;
+        for variant in variants {
+            let mut one = Running::start(variant, binary.clone(), upstream).await.with_context(|| variant.name)?;
+            cores.pin(one.pid, cores.proxies)?;
             one.probe(first).await.with_context(|| variant.name)?;
             running.push(one);
         }
@@ -162,7 +145,7 @@ pub(crate) async fn measure(
             bar.set_message(workload.name());
             for one in &mut running {
                 // The first run fills pools and caches, and makes the series.
-                one.run(*workload, requests, &uris, &log).await.with_context(|| one.variant.name)?;
+                run(one, *workload, requests, &files).await.with_context(|| one.variant.name)?;
             }
             for _ in 0..pace.rounds {
                 order.shuffle(&mut rng);
@@ -170,7 +153,7 @@ pub(crate) async fn measure(
                     let (Some(one), Some(figures)) = (running.get_mut(*number), figures.get_mut(*number)) else {
                         continue;
                     };
-                    let cost = one.run(*workload, requests, &uris, &log).await.with_context(|| one.variant.name)?;
+                    let cost = run(one, *workload, requests, &files).await.with_context(|| one.variant.name)?;
                     if let Some(costs) = figures.costs.get_mut(place) {
                         costs.push(start, cost);
                     }
@@ -188,86 +171,18 @@ pub(crate) async fn measure(
     Ok(figures)
 }
 
-impl<'a> Running<'a> {
-    /// Starts it on its core.
-    async fn start(variant: &'a Variant, upstream: SocketAddr, cores: &Cores) -> Result<Self> {
-        let binary = tokio::task::spawn_blocking(|| Tools::new(Fetch::Allowed).envoy()).await??;
-        let (module, configuration) = variant.ours.clone().unwrap_or_default();
-        let mut options = EnvoyOptions::new(binary.path, module);
-        options.configuration = configuration;
-        options.delivery = variant.delivery.clone();
-        options.upstream = upstream.into();
-        options.workers = 1;
-        options.access_log = AccessLog::Off;
-        options.own_answers = Some(OwnAnswers { header: ANSWER, statuses: vec![StatusCode::OK] });
-        options.request_id_in_response = variant.correlates == Correlates::Envoy;
-        let envoy = EnvoyProxy::start(options).await?;
-        let pid = envoy.pid().context("Envoy has no process ID")?;
-        cores.pin(pid, cores.proxies)?;
-        Ok(Self { variant, envoy, pid, sent: 0 })
-    }
-
-    /// One run: CPU µs a request, requests a second, median and 99th percentile of the latency in µs.
-    async fn run(&mut self, workload: Workload, requests: u32, uris: &Path, log: &Path) -> Result<[f64; 4]> {
-        let before = process::scheduled(self.pid).context("this system does not tell what a process ran")?;
-        let sent = workload::send(self.envoy.listen(), workload, requests, uris, log).await?;
-        let ran = process::scheduled(self.pid).context("Envoy ended")?.saturating_sub(before);
-        self.sent += u64::from(requests);
-        let requests = f64::from(requests);
-        Ok([
-            ran.as_secs_f64() * 1e6 / requests,
-            requests / sent.seconds,
-            quantile::of(&sent.latencies, 0.5),
-            quantile::of(&sent.latencies, 0.99),
-        ])
-    }
-
-    /// That it does its work: a correlation ID that came is given back, and one is made where none came.
-    async fn probe(&mut self, path: &str) -> Result<()> {
-        let name = match self.variant.correlates {
-            Correlates::Nobody | Correlates::Filter => CORRELATION_HEADER,
-            Correlates::Envoy => REQUEST_ID_HEADER,
-        };
-        for given in [Some("0195d1f2-7c3b-7a90-8e21-3f6a9b2c4d5e"), None] {
-            let mut connection = Connection::open(self.envoy.listen(), Protocol::Http1).await?;
-            let mut request = Request::get(path).header(header::HOST, "edge").header(ANSWER, "200");
-            if let Some(id) = given {
-                request = request.header(name, id);
-            }
-            let answer = connection.send(request.body(RequestBody::default())?).await?;
-            self.sent += 1;
-            ensure!(answer.status() == StatusCode::OK, "answers with {}", answer.status());
-            let id = answer.headers().get(name).map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
-            match (self.variant.correlates, id, given) {
-                (Correlates::Nobody, None, _) => {}
-                (Correlates::Filter, Some(id), None) if id.len() >= 32 => {}
-                // The floor makes an ID without a look at what came, and Envoy believes none from outside.
-                (Correlates::Filter, Some(id), Some(given)) if id == given || self.variant.makes_every_id() => {}
-                (Correlates::Envoy, Some(_), _) => {}
-                (_, id, _) => bail!("{name} is {id:?} on the response where {given:?} came"),
-            }
-        }
-        Ok(())
-    }
-
-    /// That neither the proxy nor the filter has missed or made up a request.
-    async fn check_counts(&self) -> Result<()> {
-        let total = self.envoy.stat("http.ingress.downstream_rq_total").await?;
-        ensure!(total == Some(self.sent), "{} requests were sent, and Envoy has counted {total:?}", self.sent);
-        if let Some(metric) = &self.variant.counts {
-            let count = |scrape: &scrape::Scrape| scrape.count(metric, &[]);
-            let waited = scrape::wait_until(self.envoy.admin(), HAND_OVER, |scrape| count(scrape) == self.sent).await?;
-            ensure!(
-                waited.in_time,
-                "{} requests were sent, and {metric} has counted {}",
-                self.sent,
-                count(&waited.scrape)
-            );
-        }
-        let complaints = self.envoy.complaints();
-        ensure!(complaints.is_empty(), "Envoy complains: {}", complaints.join("; "));
-        Ok(())
-    }
+/// One run: CPU µs a request, requests a second, median and 99th percentile of the latency in µs.
+async fn run(one: &mut Running<'_>, workload: Workload, requests: u32, files: &Files) -> Result<[f64; 4]> {
+    let before = process::scheduled(one.pid).context("this system does not tell what a process ran")?;
+    let sent = one.send(workload, requests, files).await?;
+    let ran = process::scheduled(one.pid).context("Envoy ended")?.saturating_sub(before);
+    let requests = f64::from(requests);
+    Ok([
+        ran.as_secs_f64() * 1e6 / requests,
+        requests / sent.seconds,
+        quantile::of(&sent.latencies, 0.5),
+        quantile::of(&sent.latencies, 0.99),
+    ])
 }
 
 /// Which core does what.

@@ -4,6 +4,7 @@ use edge_observer::goal::{self, Goal};
 use edge_observer::table::{Column, Table, bytes, duration};
 use serde_json::{Value, json};
 
+use crate::instructions::Counts;
 use crate::measure::{Cost, Figures, Pace};
 use crate::variants::name;
 use crate::workload::Workload;
@@ -24,15 +25,114 @@ struct Rule {
     most: f64,
 }
 
-const RULES: [Rule; 4] = [
+const RULES: [Rule; 6] = [
     Rule { what: "ours ÷ the floor: at most 1.1", of: name::OURS, over: name::FLOOR, most: 1.1 },
     Rule { what: "ours ÷ Lua: at most 0.65", of: name::OURS, over: name::LUA, most: 0.65 },
     Rule { what: "ours ÷ the whole job with the SDK: at most 0.8", of: name::OURS, over: name::NAIVE, most: 0.8 },
+    Rule { what: "lean ÷ the lean floor: at most 1.1", of: name::OURS_LEAN, over: name::LEAN_FLOOR, most: 1.1 },
+    Rule { what: "lean ÷ Lua: at most 0.5", of: name::OURS_LEAN, over: name::LUA, most: 0.5 },
     Rule { what: "all routes ÷ 10 routes: at most 1.05", of: name::OURS_LARGE, over: name::OURS_SMALL, most: 1.05 },
 ];
 
 /// What ours may add to a streamed answer, as a multiple of what it adds to a tiny one.
 const MAX_STREAMED: f64 = 1.1;
+
+/// Every goal that can be judged by what variants add.
+fn goals(added: impl Fn(&str, Workload) -> Option<f64>) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    for rule in RULES {
+        let pair = added(rule.of, Workload::Tiny).zip(added(rule.over, Workload::Tiny));
+        if let Some(ratio) = pair.map(|(of, over)| of / over) {
+            goals.push(Goal { what: rule.what, found: format!("{ratio:.2}"), met: ratio <= rule.most });
+        }
+    }
+    let streamed = added(name::OURS, Workload::Streamed).zip(added(name::OURS, Workload::Tiny));
+    if let Some(ratio) = streamed.map(|(streamed, tiny)| streamed / tiny) {
+        goals.push(Goal {
+            what: "ours for 1 MiB streamed ÷ for a tiny answer: at most 1.1",
+            found: format!("{ratio:.2}"),
+            met: ratio <= MAX_STREAMED,
+        });
+    }
+    goals
+}
+
+/// Instructions, as they were counted.
+#[derive(Debug)]
+pub(crate) struct InstructionReport {
+    pub(crate) workloads: Vec<Workload>,
+    pub(crate) counts: Vec<Counts>,
+}
+
+impl InstructionReport {
+    fn count(&self, name: &str, workload: Workload) -> Option<f64> {
+        let place = self.workloads.iter().position(|one| *one == workload)?;
+        self.counts.iter().find(|counts| counts.name == name)?.instructions.get(place).copied()
+    }
+
+    /// What a variant adds to Envoy alone.
+    fn added(&self, name: &str, workload: Workload) -> Option<f64> {
+        Some(self.count(name, workload)? - self.count(name::BARE, workload)?)
+    }
+
+    /// Every goal that can be judged.
+    pub(crate) fn goals(&self) -> Vec<Goal> {
+        goals(|name, workload| self.added(name, workload))
+    }
+
+    /// For people.
+    pub(crate) fn text(&self, goals: &[Goal]) -> String {
+        let number = Column::Number;
+        let mut text = "Instructions of Envoy's process for each request, counted by Callgrind.\n".to_owned();
+        for workload in &self.workloads {
+            text.push_str(&format!("\n{}\n\n", workload.name()));
+            let mut table = Table::new([
+                ("filter", Column::Text),
+                ("instructions", number),
+                ("added", number),
+                ("÷ floor", number),
+                ("÷ Lua", number),
+                ("÷ SDK", number),
+            ]);
+            for Counts { name, .. } in &self.counts {
+                let Some(count) = self.count(name, *workload) else { continue };
+                let added = self.added(name, *workload).filter(|_| *name != name::BARE);
+                let or_dash = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
+                let ratio = |over| {
+                    let ratio = added.zip(self.added(over, *workload)).map(|(of, over)| of / over);
+                    or_dash(ratio.map(|ratio| format!("{ratio:.2}")))
+                };
+                table.row([
+                    (*name).to_owned(),
+                    format!("{count:.0}"),
+                    or_dash(added.map(|added| format!("{added:.0}"))),
+                    ratio(name::FLOOR),
+                    ratio(name::LUA),
+                    ratio(name::NAIVE),
+                ]);
+            }
+            text.push_str(&table.render());
+        }
+        text.push('\n');
+        text.push_str(&goal::text(goals));
+        text
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self, goals: &[Goal]) -> Value {
+        let workloads = self.workloads.iter().map(|workload| {
+            let filters = self.counts.iter().map(|counts| {
+                json!({
+                    "filter": counts.name,
+                    "instructions": self.count(counts.name, *workload),
+                    "added_instructions": self.added(counts.name, *workload),
+                })
+            });
+            json!({ "workload": workload.name(), "filters": filters.collect::<Vec<_>>() })
+        });
+        json!({ "workloads": workloads.collect::<Vec<_>>(), "goals": goal::json(goals) })
+    }
+}
 
 impl Report {
     fn cost(&self, name: &str, workload: Workload) -> Option<&Cost> {
@@ -52,21 +152,7 @@ impl Report {
 
     /// Every goal that can be judged.
     pub(crate) fn goals(&self) -> Vec<Goal> {
-        let mut goals = Vec::new();
-        for rule in RULES {
-            if let Some(ratio) = self.ratio(rule.of, rule.over, Workload::Tiny) {
-                goals.push(Goal { what: rule.what, found: format!("{ratio:.2}"), met: ratio <= rule.most });
-            }
-        }
-        let streamed = self.added(name::OURS, Workload::Streamed).zip(self.added(name::OURS, Workload::Tiny));
-        if let Some((streamed, tiny)) = streamed {
-            goals.push(Goal {
-                what: "ours for 1 MiB streamed ÷ for a tiny answer: at most 1.1",
-                found: format!("{:.2}", streamed / tiny),
-                met: streamed / tiny <= MAX_STREAMED,
-            });
-        }
-        goals
+        goals(|name, workload| self.added(name, workload))
     }
 
     /// For people.

@@ -10,6 +10,8 @@ use telemetry::config::Config;
 use telemetry::method::Method;
 use telemetry::route::{PlaceholderBuffer, RouteMatch};
 
+use crate::variants::REQUEST_ID_HEADER;
+
 /// How many routes are called: those of the smallest table.
 const CALLED: usize = 10;
 /// How many routes the middle table has.
@@ -18,6 +20,15 @@ const MIDDLE: usize = 100;
 const PATHS: usize = 20;
 /// The namespace of the metrics, ours and the rivals'.
 const NAMESPACE: &str = "bench";
+
+/// How much our filter does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// All that it does by default.
+    Default,
+    /// The proxy makes IDs and echoes them.
+    Lean,
+}
 
 /// A route table.
 #[derive(Debug)]
@@ -32,9 +43,13 @@ impl Table {
     }
 
     /// The plugin configuration with these routes, and room for their series.
-    pub(crate) fn configuration(&self) -> String {
+    pub(crate) fn configuration(&self, mode: Mode) -> String {
         json!({
             "namespace": NAMESPACE,
+            "correlation": match mode {
+                Mode::Default => json!({}),
+                Mode::Lean => json!({ "header": REQUEST_ID_HEADER, "generate": "proxy", "respond": false }),
+            },
             "routes": { "table": self.entries },
             "metrics": { "series_budget": 10_000_000 },
         })
@@ -53,7 +68,7 @@ impl Table {
     }
 
     fn compiled(&self) -> Result<Config> {
-        Config::from_json(self.configuration().as_bytes()).map_err(|errors| anyhow!("{errors}"))
+        Config::from_json(self.configuration(Mode::Default).as_bytes()).map_err(|errors| anyhow!("{errors}"))
     }
 }
 

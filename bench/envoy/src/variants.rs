@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use edge_observer::envoy::Delivery;
 use serde_json::{Value, json};
 
-use crate::tables::{Table, Tables};
+use crate::tables::{Mode, Table, Tables};
 
 /// The Lua filter; the line [`LUA_ROUTES`] is replaced.
 const LUA: &str = include_str!("../lua/filter.lua");
@@ -23,6 +23,7 @@ pub(crate) mod name {
     pub(crate) const OURS_SMALL: &str = "ours, 10 routes";
     pub(crate) const OURS: &str = "ours, 100 routes";
     pub(crate) const OURS_LARGE: &str = "ours, all routes";
+    pub(crate) const OURS_LEAN: &str = "ours, lean, 100 routes";
     pub(crate) const OURS_OTHER: &str = "ours, other build";
 }
 
@@ -52,8 +53,8 @@ pub(crate) struct Variant {
     pub(crate) name: &'static str,
     pub(crate) what: String,
     pub(crate) delivery: Delivery,
-    /// Module and plugin configuration, where the filter is ours.
-    pub(crate) ours: Option<(PathBuf, String)>,
+    /// Module and plugin configuration of what is delivered as our filter is.
+    pub(crate) wasm: Option<(PathBuf, String)>,
     pub(crate) correlates: Correlates,
     /// The metric in which it counts requests.
     pub(crate) counts: Option<&'static str>,
@@ -71,90 +72,67 @@ pub(crate) struct Modules<'a> {
 
 /// Every variant.
 pub(crate) fn all(tables: &Tables, modules: &Modules<'_>) -> Result<Vec<Variant>> {
+    use Correlates::{Envoy, Filter, Nobody};
+
     let instead = |name, what: &str, filter: Option<Value>, correlates, counts| Variant {
         name,
         what: what.to_owned(),
         delivery: Delivery::Instead(filter.into_iter().collect()),
-        ours: None,
+        wasm: None,
         correlates,
         counts,
     };
-    let ours = |name, module: &Path, table: &Table| Variant {
+    // All of them in the same way, so that none has an advantage.
+    let wasm = |name, what: &str, module: &Path, configuration: String, correlates, counts| Variant {
         name,
-        what: format!("as it is shipped; {} routes", table.len()),
+        what: what.to_owned(),
         delivery: Delivery::Watched,
-        ours: Some((module.to_owned(), table.configuration())),
-        correlates: Correlates::Filter,
-        counts: COUNTER,
+        wasm: Some((module.to_owned(), configuration)),
+        correlates,
+        counts,
     };
-    let routes: String = tables.middle.pairs().map(|(method, template)| format!("\n{method} {template}")).collect();
+    let ours = |name, module, table: &Table, configuration, correlates| {
+        wasm(name, &format!("as it is shipped; {} routes", table.len()), module, configuration, correlates, COUNTER)
+    };
+    let Modules { ours: module, other, sdk, floor } = *modules;
+    let Tables { small, middle, large, .. } = tables;
+    let routes: String = middle.pairs().map(|(method, template)| format!("\n{method} {template}")).collect();
+    let of = |what: &str| what.to_owned();
     let mut variants = vec![
-        instead(name::BARE, "Envoy with its router alone", None, Correlates::Nobody, None),
-        instead(
-            name::EMPTY,
-            "every callback of the SDK, doing nothing",
-            Some(wasm(modules.sdk, "empty")?),
-            Correlates::Nobody,
-            None,
-        ),
-        instead(
+        instead(name::BARE, "Envoy with its router alone", None, Nobody, None),
+        wasm(name::EMPTY, "every callback of the SDK, doing nothing", sdk, of("empty"), Nobody, None),
+        wasm(
             name::NAIVE,
             "ID in and out, 100 routes, a metric hostcall for each metric",
-            Some(wasm(modules.sdk, &format!("naive{routes}"))?),
-            Correlates::Filter,
+            sdk,
+            format!("naive{routes}"),
+            Filter,
             COUNTER,
         ),
-        instead(
+        wasm(
             name::FLOOR,
             "no SDK, no allocation, no routes: the hostcalls that the job takes",
-            Some(wasm(modules.floor, "default")?),
-            Correlates::Filter,
+            floor,
+            of("default"),
+            Filter,
             COUNTER,
         ),
-        instead(
-            name::LEAN_FLOOR,
-            "the same where Envoy makes and echoes the ID",
-            Some(wasm(modules.floor, "lean")?),
-            Correlates::Envoy,
-            COUNTER,
-        ),
+        wasm(name::LEAN_FLOOR, "the same where Envoy makes and echoes the ID", floor, of("lean"), Envoy, COUNTER),
         instead(
             name::LUA,
             "ID in and out, 100 routes, a counter and a histogram",
-            Some(lua(&tables.middle)?),
-            Correlates::Filter,
+            Some(lua(middle)?),
+            Filter,
             LUA_COUNTER,
         ),
-        ours(name::OURS_SMALL, modules.ours, &tables.small),
-        ours(name::OURS, modules.ours, &tables.middle),
-        ours(name::OURS_LARGE, modules.ours, &tables.large),
+        ours(name::OURS_SMALL, module, small, small.configuration(Mode::Default), Filter),
+        ours(name::OURS, module, middle, middle.configuration(Mode::Default), Filter),
+        ours(name::OURS_LARGE, module, large, large.configuration(Mode::Default), Filter),
+        ours(name::OURS_LEAN, module, middle, middle.configuration(Mode::Lean), Envoy),
     ];
-    variants.extend(modules.other.map(|module| ours(name::OURS_OTHER, module, &tables.middle)));
+    variants
+        .extend(other.map(|module| ours(name::OURS_OTHER, module, middle, middle.configuration(Mode::Default), Filter)));
     Ok(variants)
-}
-
-fn wasm(module: &Path, configuration: &str) -> Result<Value> {
-    let module = std::path::absolute(module).with_context(|| module.display().to_string())?;
-    Ok(json!({
-        "name": "rival",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-            "config": {
-                "name": "rival",
-                "root_id": "rival",
-                "failure_policy": "FAIL_OPEN",
-                "vm_config": {
-                    "vm_id": "rival",
-                    "runtime": "envoy.wasm.runtime.v8",
-                    "code": { "local": { "filename": module } },
-                },
-                "configuration": {
-                    "@type": "type.googleapis.com/google.protobuf.StringValue",
-                    "value": configuration,
-                },
-            },
-        },
-    }))
 }
 
 fn lua(table: &Table) -> Result<Value> {

@@ -1,11 +1,12 @@
 //! What is sent, and the load generator: h2load, which counts by itself.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
+use tempfile::TempDir;
 
 use crate::upstream;
 
@@ -68,6 +69,26 @@ impl Workload {
     }
 }
 
+/// What the load generator reads and writes.
+#[derive(Debug)]
+pub(crate) struct Files {
+    /// It goes with this.
+    _folder: TempDir,
+    uris: PathBuf,
+    log: PathBuf,
+}
+
+impl Files {
+    /// For requests of these paths in turn.
+    pub(crate) fn new(paths: &[String]) -> Result<Self> {
+        let folder = tempfile::tempdir().context("cannot make a folder")?;
+        let (uris, log) = (folder.path().join("uris"), folder.path().join("log"));
+        let lines: String = paths.iter().map(|path| format!("http://edge{path}\n")).collect();
+        std::fs::write(&uris, lines).context("cannot write the requests")?;
+        Ok(Self { _folder: folder, uris, log })
+    }
+}
+
 /// What one run of the load generator measured.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sent {
@@ -76,8 +97,9 @@ pub(crate) struct Sent {
     pub(crate) latencies: Vec<f64>,
 }
 
-/// Sends so many requests, over the paths in `uris`, and waits for their answers; all of them have to be 200.
-pub(crate) async fn send(to: SocketAddr, workload: Workload, requests: u32, uris: &Path, log: &Path) -> Result<Sent> {
+/// Sends so many requests and waits for their answers; all of them have to be 200.
+pub(crate) async fn send(to: SocketAddr, workload: Workload, requests: u32, files: &Files) -> Result<Sent> {
+    let Files { uris, log, .. } = files;
     // It appends.
     if log.exists() {
         std::fs::remove_file(log)?;

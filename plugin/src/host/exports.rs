@@ -1,14 +1,14 @@
 //! What the proxy calls. Each function only passes on to the safe code in [`crate::vm`].
 //!
 //! Callbacks that would do nothing (bodies, trailers, connections, queues, calls) are not exported: a proxy skips
-//! what a module does not have, and a callback per body chunk is a price nobody should pay for telemetry.
+//! what a module does not have, and a callback per body chunk is a price nobody should pay for telemetry. Neither is
+//! `proxy_on_done`: it comes to every stream as well, and what it would do for a root context `proxy_on_delete`, which
+//! always follows, does.
 
 use crate::vm;
 
 /// Go on with the stream, whatever happened to telemetry.
 const CONTINUE: u32 = 0;
-/// True, as the ABI has it.
-const TRUE: u32 = 1;
 
 #[cfg(target_family = "wasm")]
 unsafe extern "C" {
@@ -65,12 +65,6 @@ extern "C" fn proxy_on_response_headers(context: u32, _headers: u32, _end_of_str
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_log(context: u32) {
     vm::with(|vm| vm.on_log(context));
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_done(context: u32) -> u32 {
-    vm::with(|vm| vm.on_done(context));
-    TRUE
 }
 
 #[unsafe(no_mangle)]

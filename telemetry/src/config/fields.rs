@@ -83,7 +83,23 @@ pub(super) const ROOT: &[Field] = &[
         default: Some(""),
         doc: "what is counted, and how much of it",
     },
+    Field {
+        name: "access_log",
+        kind: Kind::Section(ACCESS_LOG),
+        default: Some(""),
+        doc: "what the proxy's access log may show of a request",
+    },
 ];
+
+/// What the filter can leave in the proxy's filter state.
+pub(super) const FILTER_STATE: &[&str] = &["correlation_id", "endpoint", "outcome"];
+
+const ACCESS_LOG: &[Field] = &[Field {
+    name: "filter_state",
+    kind: Kind::List { of: &Kind::Choice(FILTER_STATE), many: "words", most: Some(3) },
+    default: Some(r#"["endpoint"]"#),
+    doc: "what goes to the filter state `wasm.<namespace>.…`, for `%FILTER_STATE(…:PLAIN)%`: the ID, the endpoint label, what became of the ID that came; each costs every request a hostcall, and the ID is also in the request's header, where `%REQ(…)%` reads it",
+}];
 
 const CORRELATION: &[Field] = &[
     Field {
@@ -100,9 +116,9 @@ const CORRELATION: &[Field] = &[
     },
     Field {
         name: "generate",
-        kind: Kind::Choice(&["uuidv7", "uuidv4", "traceparent"]),
+        kind: Kind::Choice(&["uuidv7", "uuidv4", "traceparent", "proxy"]),
         default: Some("\"uuidv7\""),
-        doc: "what a new ID is: a UUID of version 7 or 4, or the trace-id of a valid `traceparent` (a UUIDv7 where none came)",
+        doc: "what a new ID is: a UUID of version 7 or 4, or the trace-id of a valid `traceparent` (a UUIDv7 where none came); or `proxy`, with which the proxy makes IDs and the filter only checks and counts them",
     },
     Field { name: "respond", kind: Kind::Bool, default: Some("true"), doc: "set the ID on the response" },
     Field {

@@ -5,10 +5,10 @@ use super::check::quoted;
 use super::error::ConfigErrors;
 use super::fields::{Field, Kind, ROOT};
 use super::shape::{
-    self, CorrelationShape, MethodWord, MetricsShape, PlaceholdersShape, RoutesShape, Shape, StatusesShape, TrustShape,
+    self, AccessLogShape, CorrelationShape, FilterStateWord, MethodWord, MetricsShape, PlaceholdersShape, RoutesShape, Shape, StatusesShape, TrustShape,
     TrustWord, UnmatchedWord,
 };
-use super::{Config, CorrelationConfig, MetricsConfig, RoutesConfig};
+use super::{AccessLogConfig, Config, CorrelationConfig, MetricsConfig, RoutesConfig};
 use crate::correlation::{Generator, Policy, TraceMode, Trust};
 use crate::method::Method;
 use crate::metrics::{BucketError, Buckets, StatusSet};
@@ -59,6 +59,7 @@ pub(super) fn build(shape: Shape, digest: String, mut errors: ConfigErrors) -> R
     let correlation = correlation(shape.correlation, &mut errors);
     let routes = routes(shape.routes, &mut errors);
     let metrics = metrics(shape.metrics, &mut errors);
+    let access_log = access_log(shape.access_log, &mut errors);
     let (Some(routes), Some(metrics)) = (routes, metrics) else {
         return Err(errors);
     };
@@ -93,7 +94,7 @@ pub(super) fn build(shape: Shape, digest: String, mut errors: ConfigErrors) -> R
         errors.push("metrics.series_budget".to_owned(), message);
     }
     if errors.is_empty() {
-        Ok(Config { namespace, ring: shape.ring, correlation, routes, metrics, budget, digest })
+        Ok(Config { namespace, ring: shape.ring, correlation, routes, metrics, access_log, budget, digest })
     } else {
         Err(errors)
     }
@@ -140,10 +141,15 @@ fn correlation(shape: CorrelationShape, errors: &mut ConfigErrors) -> Correlatio
             Trust::Senders { networks, mtls: senders.mtls }
         }
     };
+    if matches!(shape.generate, shape::Generate::Proxy) && trust != Trust::Any {
+        let message = "given, but with `correlation.generate: proxy` an ID that is not trusted would stay; leave whom to trust to the proxy and remove this, or let the filter make IDs";
+        errors.push("correlation.trust".to_owned(), message.to_owned());
+    }
     let generator = match shape.generate {
         shape::Generate::UuidV7 => Generator::UuidV7,
         shape::Generate::UuidV4 => Generator::UuidV4,
         shape::Generate::Traceparent => Generator::TraceId,
+        shape::Generate::Proxy => Generator::Proxy,
     };
     let trace_mode = match shape.traceparent {
         shape::Traceparent::Pass => TraceMode::Pass,
@@ -315,6 +321,22 @@ fn metrics(shape: MetricsShape, errors: &mut ConfigErrors) -> Option<MetricsConf
         histogram: shape.histogram,
         flush_interval_ms: shape.flush_interval_ms,
     })
+}
+
+fn access_log(shape: AccessLogShape, errors: &mut ConfigErrors) -> AccessLogConfig {
+    let mut config = AccessLogConfig::default();
+    for (index, word) in present(shape.filter_state) {
+        let (shown, name) = match word {
+            FilterStateWord::CorrelationId => (&mut config.correlation_id, "correlation_id"),
+            FilterStateWord::Endpoint => (&mut config.endpoint, "endpoint"),
+            FilterStateWord::Outcome => (&mut config.outcome, "outcome"),
+        };
+        if *shown {
+            errors.push(format!("access_log.filter_state[{index}]"), format!("found `{name}` twice; remove one"));
+        }
+        *shown = true;
+    }
+    config
 }
 
 /// The sound items of a list, with their positions.

@@ -17,6 +17,7 @@ pub(super) struct Shape {
     pub(super) correlation: CorrelationShape,
     pub(super) routes: RoutesShape,
     pub(super) metrics: MetricsShape,
+    pub(super) access_log: AccessLogShape,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,6 +78,7 @@ pub(super) enum Generate {
     UuidV7,
     UuidV4,
     Traceparent,
+    Proxy,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -252,6 +254,26 @@ pub(super) enum StatusesShape {
 #[serde(rename_all = "lowercase")]
 pub(super) enum RegisteredWord {
     Registered,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct AccessLogShape {
+    pub(super) filter_state: Vec<Option<FilterStateWord>>,
+}
+
+impl Default for AccessLogShape {
+    fn default() -> Self {
+        Self { filter_state: vec![Some(FilterStateWord::Endpoint)] }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FilterStateWord {
+    CorrelationId,
+    Endpoint,
+    Outcome,
 }
 
 /// Reads what the checker found sound.

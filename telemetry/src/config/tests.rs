@@ -37,6 +37,8 @@ fn nothing_at_all_means_the_defaults() {
     assert_eq!(config.metrics().statuses().len(), 66);
     assert_eq!((config.metrics().extra_statuses(), config.metrics().flush_interval_ms()), (16, 1000));
     assert!(!config.metrics().histogram());
+    let log = config.access_log();
+    assert!(log.endpoint() && !log.correlation_id() && !log.outcome());
     let les: Vec<&str> = config.metrics().buckets().labels().iter().map(AsRef::as_ref).collect();
     assert_eq!(les, ["0.01", "0.05", "0.1", "0.25", "0.5", "1.0", "2.0", "2.5", "5.0", "10.0", "+Inf"]);
 }
@@ -80,6 +82,7 @@ fn every_field_arrives() {
                    "table": [{"methods": ["GET", "POST"], "template": "/a/{id}", "name": "a"}, {"template": "/b"}]},
         "metrics": {"series_budget": 60000, "buckets_seconds": [0.5, 2], "methods": ["GET"], "statuses": [200, 404], "extra_statuses": 3,
                     "histogram": true, "flush_interval_ms": 250},
+        "access_log": {"filter_state": ["outcome", "correlation_id"]},
     }))
     .unwrap();
     assert_eq!((config.namespace(), config.ring()), ("shop_2", "canary 0"));
@@ -115,6 +118,8 @@ fn every_field_arrives() {
         (&[Method::Get][..], vec![0, 200, 404])
     );
     assert!(metrics.histogram() && metrics.extra_statuses() == 3 && metrics.flush_interval_ms() == 250);
+    let log = config.access_log();
+    assert!(!log.endpoint() && log.correlation_id() && log.outcome());
 }
 
 #[test]
@@ -124,16 +129,17 @@ fn every_mistake_is_reported_at_once() {
         "correlation": {"header": "x request id", "trust": {"networks": ["10.0.0.0/40", 7], "mtls": "yes"}, "generate": "uuid", "respond": false, "expose": true},
         "routes": {"label": null, "placeholders": {"max_endpoints": 0}, "table": [{"methods": ["get"], "template": "/a"}, {"name": "b"}, 3]},
         "metrics": {"buckets_seconds": [1, 0.5, "x", 0.0000001, 1], "methods": ["GET", "GET"], "statuses": "all", "extra_statuses": -1, "flush_interval_ms": 1.5},
+        "access_log": {"filter_state": ["endpoint", "path", "endpoint"]},
     }))
     .unwrap_err();
     assert_eq!(
         errors.to_string(),
         "rings: unknown field; did you mean `ring`?
 series_budget: unknown field; it belongs in `metrics`
-wholly_strange: unknown field; the fields here are `namespace`, `ring`, `correlation`, `routes`, `metrics`
+wholly_strange: unknown field; the fields here are `namespace`, `ring`, `correlation`, `routes`, `metrics`, `access_log`
 correlation.trust.networks[1]: found 7; use a network like `10.0.0.0/8`
 correlation.trust.mtls: found `yes`; use `true` or `false`
-correlation.generate: found `uuid`; use `uuidv7`, `uuidv4` or `traceparent`
+correlation.generate: found `uuid`; use `uuidv7`, `uuidv4`, `traceparent` or `proxy`
 routes.label: found nothing; use `template` or `name`, or remove it
 routes.placeholders.max_endpoints: found 0; use a whole number from 1 to 10000
 routes.table[0].methods[0]: found `get`; use `GET`, `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE`, `OPTIONS`, `CONNECT` or `TRACE`
@@ -143,6 +149,7 @@ metrics.buckets_seconds[2]: found `x`; use a number
 metrics.statuses: found `all`; use `registered` or a list of status codes
 metrics.extra_statuses: found -1; use a whole number from 0 to 900
 metrics.flush_interval_ms: found 1.5; use a whole number from 100 to 60000
+access_log.filter_state[1]: found `path`; use `correlation_id`, `endpoint` or `outcome`
 namespace: found `Eucora`; use a lower-case letter, then at most 31 lower-case letters, digits and `_`
 correlation.header: `x request id` is not a header name; use letters, digits and `-`, at most 64
 correlation.expose: found `true`, but `correlation.respond` is `false`; set that to `true`, or this to `false`
@@ -151,9 +158,10 @@ routes.placeholders: given, but `routes.unmatched` is `unknown`; set that to `pl
 metrics.buckets_seconds[1]: `0.5` comes after `1.0`; sort the bounds in ascending order
 metrics.buckets_seconds[3]: `0.0000001` is finer than a microsecond; use at most 6 decimals
 metrics.buckets_seconds[4]: `1` is there twice; remove one
-metrics.methods[1]: found `GET` twice; remove one"
+metrics.methods[1]: found `GET` twice; remove one
+access_log.filter_state[2]: found `endpoint` twice; remove one"
     );
-    assert_eq!(errors.len(), 24);
+    assert_eq!(errors.len(), 26);
 }
 
 #[test]
@@ -233,6 +241,14 @@ fn meanings_that_do_not_hold() {
         "correlation.trust: found no `networks` and no `mtls`; give one of them, or use `none`",
     );
     check(
+        json!({"correlation": {"generate": "proxy", "trust": "none"}}),
+        "correlation.trust: given, but with `correlation.generate: proxy` an ID that is not trusted would stay; leave whom to trust to the proxy and remove this, or let the filter make IDs",
+    );
+    check(
+        json!({"access_log": {"filter_state": ["endpoint", "endpoint", "endpoint", "outcome"]}}),
+        "access_log.filter_state: found 4 words; use at most 3",
+    );
+    check(
         json!({"correlation": {"trust": {"networks": ["10.1.0.0/8"]}}}),
         "correlation.trust.networks[0]: `10.1.0.0/8` has address bits past its prefix; write `10.0.0.0/8`",
     );
@@ -272,14 +288,14 @@ fn the_budget_is_the_stated_product() {
     .unwrap();
     // 9 endpoints, 3 methods; 0 and 3 statuses, 6 more, `other`; 2 bounds, +Inf, count, sum.
     let terms: Vec<(&str, u64)> = config.budget().terms().iter().map(|term| (term.what, term.series)).collect();
-    assert_eq!(terms, [("requests", 27 * 11), ("durations", 27 * 5), ("histogram", 27), ("own metrics", 317)]);
-    assert_eq!(config.budget().total(), 297 + 135 + 27 + 317);
+    assert_eq!(terms, [("requests", 27 * 11), ("durations", 27 * 5), ("histogram", 27), ("own metrics", 318)]);
+    assert_eq!(config.budget().total(), 297 + 135 + 27 + 318);
     assert_eq!(
         config.budget().to_string(),
         "requests     297  9 endpoints × 3 methods × 11 statuses
 durations    135  9 endpoints × 3 methods × 5 (buckets, +Inf, count, sum)
 histogram     27  9 endpoints × 3 methods
-own metrics  317  builds, workers, correlation outcomes, hostcalls
+own metrics  318  builds, workers, correlation outcomes, hostcalls
 total        776  of 50000 allowed by metrics.series_budget"
     );
 }
@@ -336,7 +352,7 @@ fn methods_that_are_not_declared_may_cost_no_series() {
 fn a_configuration_over_its_budget_is_refused_with_the_number() {
     check(
         json!({"metrics": {"series_budget": 2000}}),
-        "metrics.series_budget: found 2000, but this configuration can lead to 2237 series (1660 requests + 260 durations + 317 own metrics); \
+        "metrics.series_budget: found 2000, but this configuration can lead to 2238 series (1660 requests + 260 durations + 318 own metrics); \
          raise it, or shorten `routes.table`, `metrics.methods`, `metrics.statuses` or `metrics.buckets_seconds`",
     );
     let messages =
@@ -345,7 +361,7 @@ fn a_configuration_over_its_budget_is_refused_with_the_number() {
         messages[0].contains("shorten `routes.table`, `routes.placeholders.max_endpoints`, `metrics.methods`"),
         "{messages:?}"
     );
-    assert!(Config::from_value(json!({"metrics": {"series_budget": 2237}})).is_ok());
+    assert!(Config::from_value(json!({"metrics": {"series_budget": 2238}})).is_ok());
 }
 
 #[test]
@@ -398,7 +414,7 @@ fn all(fields: &'static [Field], prefix: &str, out: &mut Vec<(String, &'static F
 fn every_field_is_documented_and_in_the_reference() {
     let mut fields = Vec::new();
     all(ROOT, "", &mut fields);
-    assert_eq!(fields.len(), 37);
+    assert_eq!(fields.len(), 39);
     let reference = reference_markdown();
     for (path, field) in &fields {
         assert!(!field.doc.is_empty() && !field.doc.ends_with('.') && !field.doc.contains('|'), "{path}");

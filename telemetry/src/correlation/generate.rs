@@ -3,20 +3,23 @@
 use super::CorrelationId;
 use super::traceparent::TraceParent;
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
-/// Writes `bytes` as lower-case hex; what does not fit is left out.
+/// Writes `bytes`, four at a time, as lower-case hex; what does not fit is left out.
 pub(super) fn write_hex(to: &mut [u8], bytes: &[u8]) {
-    for (pair, byte) in to.chunks_exact_mut(2).zip(bytes) {
-        if let [high, low] = pair {
-            *high = hex_digit(byte >> 4);
-            *low = hex_digit(byte & 0x0f);
-        }
+    for (to, from) in to.as_chunks_mut().0.iter_mut().zip(bytes.as_chunks().0) {
+        *to = hex(*from);
     }
 }
 
-fn hex_digit(nibble: u8) -> u8 {
-    HEX.get(usize::from(nibble)).copied().unwrap_or(b'0')
+/// Four bytes as lower-case hex, all digits at once: a byte of the word for each. Words are little-endian because WebAssembly is, and has no
+/// instruction that turns the bytes of a word around.
+fn hex(bytes: [u8; 4]) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let mut word = u64::from(u32::from_le_bytes(bytes));
+    word = (word | word << 16) & 0x0000_ffff_0000_ffff;
+    word = (word | word << 8) & 0x00ff_00ff_00ff_00ff;
+    let digits = (word >> 4 | word << 8) & 0x0f0f_0f0f_0f0f_0f0f;
+    let letters = (digits + 6 * EACH) >> 4 & EACH;
+    (digits + u64::from(b'0') * EACH + u64::from(b'a' - b'9' - 1) * letters).to_le_bytes()
 }
 
 impl CorrelationId {
@@ -30,11 +33,11 @@ impl CorrelationId {
     /// assert_eq!(CorrelationId::uuid_v7(seed, 0x017f_22e2_79b0).as_str(), "017f22e2-79b0-7cc3-98c4-dc0c0c07398f");
     /// ```
     #[must_use]
-    pub fn uuid_v7(seed: [u8; 16], unix_ms: u64) -> Self {
-        let mut value = u128::from_be_bytes(seed);
-        value &= (1 << 80) - 1;
-        value |= u128::from(unix_ms & 0xffff_ffff_ffff) << 80;
-        Self::uuid(value, 7)
+    #[inline]
+    pub fn uuid_v7(mut seed: [u8; 16], unix_ms: u64) -> Self {
+        let [_, _, time @ ..] = unix_ms.to_be_bytes();
+        seed[..time.len()].copy_from_slice(&time);
+        Self::uuid(seed, 7)
     }
 
     /// A UUID of version 4 (RFC 9562 section 5.4): 122 bits of the seed.
@@ -48,7 +51,7 @@ impl CorrelationId {
     /// ```
     #[must_use]
     pub fn uuid_v4(seed: [u8; 16]) -> Self {
-        Self::uuid(u128::from_be_bytes(seed), 4)
+        Self::uuid(seed, 4)
     }
 
     /// The trace-id of an incoming `traceparent`, 32 hex digits.
@@ -58,18 +61,19 @@ impl CorrelationId {
     }
 
     /// Sets the version and the variant (RFC 9562 section 4) and writes the canonical text.
-    fn uuid(value: u128, version: u8) -> Self {
-        let value = value & !(0xf << 76) | u128::from(version) << 76;
-        let value = value & !(0b11 << 62) | 0b10 << 62;
-        let mut hex = [0; 32];
-        write_hex(&mut hex, &value.to_be_bytes());
+    fn uuid(mut bytes: [u8; 16], version: u8) -> Self {
+        bytes[6] = version << 4 | bytes[6] & 0x0f;
+        bytes[8] = 0b1000_0000 | bytes[8] & 0b0011_1111;
+        let mut digits = [[0; 8]; 4];
+        write_hex(digits.as_flattened_mut(), &bytes);
+        let [first, second, third, fourth] = &digits;
         let mut text = [b'-'; 36];
-        let mut from = hex.iter();
-        for (position, to) in text.iter_mut().enumerate() {
-            if !matches!(position, 8 | 13 | 18 | 23) {
-                *to = from.next().copied().unwrap_or(b'0');
-            }
-        }
+        text[..8].copy_from_slice(first);
+        text[9..13].copy_from_slice(&second[..4]);
+        text[14..18].copy_from_slice(&second[4..]);
+        text[19..23].copy_from_slice(&third[..4]);
+        text[24..28].copy_from_slice(&third[4..]);
+        text[28..].copy_from_slice(fourth);
         Self::from_checked(&text)
     }
 }

@@ -24,6 +24,11 @@ impl CorrelationId {
     /// # Errors
     /// Why the value is not an ID; the first of `empty`, `comma`, `too_short`, `too_long` and `charset` that applies.
     pub fn parse(value: &[u8]) -> Result<Self, Reason> {
+        Self::check(value).map(|()| Self::from_checked(value))
+    }
+
+    /// Whether a header's value is an ID: [`CorrelationId::parse`] without the copy.
+    pub(super) fn check(value: &[u8]) -> Result<(), Reason> {
         if value.is_empty() {
             return Err(Reason::Empty);
         }
@@ -40,17 +45,16 @@ impl CorrelationId {
         if !value.iter().all(|byte| is_id_byte(*byte)) {
             return Err(Reason::Charset);
         }
-        Ok(Self::from_checked(value))
+        Ok(())
     }
 
     /// Copies text that its maker knows to be well formed; anything past 128 bytes would be cut, never overrun.
+    #[inline]
     pub(super) fn from_checked(text: &[u8]) -> Self {
-        let mut id = Self { length: 0, bytes: [0; Self::MAX_LENGTH] };
-        for (to, from) in id.bytes.iter_mut().zip(text) {
-            *to = *from;
-            id.length += 1;
-        }
-        id
+        let length = text.len().min(Self::MAX_LENGTH);
+        let mut bytes = [0; Self::MAX_LENGTH];
+        bytes[..length].copy_from_slice(&text[..length]);
+        Self { length: u8::try_from(length).unwrap_or(0), bytes }
     }
 
     /// The ID as it goes into the header.

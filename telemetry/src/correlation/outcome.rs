@@ -26,7 +26,9 @@ pub enum Outcome {
     Kept,
     /// None came; one was made.
     Missing,
-    /// The incoming one was replaced.
+    /// None came, and the configuration leaves it to the proxy to make one.
+    Absent,
+    /// The incoming one is not used; it was replaced where the filter makes IDs.
     Refused(Reason),
     /// The stream ended before its request headers reached the filter, so nothing could be decided.
     NotSeen,
@@ -34,12 +36,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// How many outcomes there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 11;
 
     /// Every outcome, in the order of [`Outcome::index`].
     pub const ALL: [Outcome; Outcome::COUNT] = [
         Outcome::Kept,
         Outcome::Missing,
+        Outcome::Absent,
         Outcome::Refused(Reason::Untrusted),
         Outcome::Refused(Reason::Empty),
         Outcome::Refused(Reason::TooShort),
@@ -56,8 +59,9 @@ impl Outcome {
         match self {
             Outcome::Kept => 0,
             Outcome::Missing => 1,
-            Outcome::Refused(reason) => 2 + reason as usize,
-            Outcome::NotSeen => 9,
+            Outcome::Absent => 2,
+            Outcome::Refused(reason) => 3 + reason as usize,
+            Outcome::NotSeen => 10,
         }
     }
 
@@ -68,7 +72,7 @@ impl Outcome {
             Outcome::Kept => "kept",
             Outcome::Missing => "generated",
             Outcome::Refused(_) => "refused",
-            Outcome::NotSeen => "none",
+            Outcome::Absent | Outcome::NotSeen => "none",
         }
     }
 
@@ -77,7 +81,7 @@ impl Outcome {
     pub const fn reason(self) -> &'static str {
         match self {
             Outcome::Kept => "trusted",
-            Outcome::Missing => "missing",
+            Outcome::Missing | Outcome::Absent => "missing",
             Outcome::Refused(reason) => reason.as_str(),
             Outcome::NotSeen => "not_seen",
         }
@@ -96,6 +100,7 @@ impl Outcome {
             Outcome::Refused(Reason::Charset) => "refused_charset",
             Outcome::Refused(Reason::Duplicate) => "refused_duplicate",
             Outcome::Refused(Reason::Comma) => "refused_comma",
+            Outcome::Absent => "missing",
             Outcome::NotSeen => "none",
         }
     }

@@ -68,7 +68,7 @@ fn hostile_ids_are_refused_with_the_reason() {
 
 fn decided(policy: &Policy, header: Header<'_>, sender: &Sender<'_>) -> (String, Outcome) {
     let (id, outcome) = decide(policy, header, sender, None, [0xa5; 16], 1_700_000_000_123);
-    (id.to_string(), outcome)
+    (id.map_or_else(String::new, |id| id.to_string()), outcome)
 }
 
 #[test]
@@ -92,16 +92,28 @@ fn every_request_has_exactly_one_outcome() {
 }
 
 #[test]
+fn an_id_that_the_proxy_makes_is_only_looked_at() {
+    let policy = Policy { generator: Generator::Proxy, ..Policy::default() };
+    let look = |header| decided(&policy, header, &Sender::default());
+    assert_eq!(look(Header::One(b"abcdefgh")), ("abcdefgh".into(), Outcome::Kept));
+    assert_eq!(look(Header::None), (String::new(), Outcome::Absent));
+    assert_eq!(look(Header::Many), (String::new(), Outcome::Refused(Reason::Duplicate)));
+    assert_eq!(look(Header::One(b"abc defgh")), (String::new(), Outcome::Refused(Reason::Charset)));
+}
+
+#[test]
 fn a_new_id_is_made_as_configured() {
     let trace = TraceParent::parse(Header::One(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
     let made = |generator, trace: Option<&TraceParent>| {
         let policy = Policy { generator, ..Policy::default() };
-        decide(&policy, Header::None, &Sender::default(), trace, [0xff; 16], 0).0.to_string()
+        decide(&policy, Header::None, &Sender::default(), trace, [0xff; 16], 0).0.map(|id| id.to_string())
     };
-    assert_eq!(made(Generator::UuidV7, trace.as_ref()), "00000000-0000-7fff-bfff-ffffffffffff");
-    assert_eq!(made(Generator::UuidV4, trace.as_ref()), "ffffffff-ffff-4fff-bfff-ffffffffffff");
-    assert_eq!(made(Generator::TraceId, trace.as_ref()), "4bf92f3577b34da6a3ce929d0e0e4736");
-    assert_eq!(made(Generator::TraceId, None), "00000000-0000-7fff-bfff-ffffffffffff");
+    let v7 = Some("00000000-0000-7fff-bfff-ffffffffffff".to_owned());
+    assert_eq!(made(Generator::UuidV7, trace.as_ref()), v7);
+    assert_eq!(made(Generator::UuidV4, trace.as_ref()).as_deref(), Some("ffffffff-ffff-4fff-bfff-ffffffffffff"));
+    assert_eq!(made(Generator::TraceId, trace.as_ref()).as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+    assert_eq!(made(Generator::TraceId, None), v7);
+    assert_eq!(made(Generator::Proxy, trace.as_ref()), None);
 }
 
 #[test]
@@ -196,7 +208,7 @@ proptest! {
     #[test]
     fn any_bytes_are_decided_about(value in prop::collection::vec(any::<u8>(), 0..200)) {
         let (id, _) = decide(&Policy::default(), Header::One(&value), &Sender::default(), None, [1; 16], 1);
-        prop_assert!((8..=128).contains(&id.as_bytes().len()));
+        prop_assert!(id.is_some_and(|id| (8..=128).contains(&id.as_bytes().len())));
         let _ = TraceParent::parse(Header::One(&value));
     }
 }

@@ -55,7 +55,7 @@ impl Filter {
     pub fn request_edits<'a>(&self, head: &RequestHead<'_>, info: &'a StreamInfo) -> RequestEdits<'a> {
         let traceparent = info.started_trace.as_ref();
         RequestEdits {
-            correlation_id: (info.outcome != Outcome::Kept).then_some(&info.correlation_id),
+            correlation_id: info.correlation_id().filter(|_| info.outcome != Outcome::Kept),
             traceparent,
             remove_tracestate: traceparent.is_some() && head.tracestate,
         }
@@ -96,7 +96,7 @@ impl Filter {
         cors: &CorsHead<'_>,
         buffer: &'a mut Vec<u8>,
     ) -> ResponseEdits<'a> {
-        if !self.config.correlation().respond() {
+        if !self.config.correlation().respond() || info.correlation_id.is_none() {
             return ResponseEdits::default();
         }
         let header = self.config.correlation().header().as_bytes();
@@ -119,6 +119,6 @@ impl Filter {
                 Header::Many => Some(Expose::Add(header)),
             }
         };
-        ResponseEdits { correlation_id: Some(&info.correlation_id), expose }
+        ResponseEdits { correlation_id: info.correlation_id(), expose }
     }
 }

@@ -87,9 +87,16 @@ fn ended(status: u16, now_ns: u64) -> StreamEnd<'static> {
     StreamEnd { status: Some(status), now_ns, ..StreamEnd::default() }
 }
 
+/// What is known of a stream after its request.
+fn requested(filter: &Filter, state: &State, head: &RequestHead<'_>, now_ns: u64) -> StreamInfo {
+    let mut info = StreamInfo::default();
+    filter.on_request(state, head, &Sender::default(), [1; 16], now_ns, &mut info);
+    info
+}
+
 /// One whole stream; the endpoint's label at its end.
 fn exchange(filter: &Filter, state: &mut State, pools: &mut Pools, path: &str, status: u16) -> String {
-    let info = filter.on_request(state, &head("GET", path), &Sender::default(), [1; 16], 0);
+    let info = requested(filter, state, &head("GET", path), 0);
     let logged =
         filter.on_log(state, Some(&info), &ended(status, 1000), &mut |pool, item| pools.admit(filter, pool, item));
     state.endpoint_label(filter, logged.endpoint).to_owned()
@@ -141,7 +148,7 @@ fn sender_facts_are_asked_for_only_when_they_can_matter() {
 fn a_stream_is_counted_once_with_its_duration() {
     let filter = filter(ROUTES);
     let mut state = State::new(&filter);
-    let info = filter.on_request(&state, &head("GET", "/api/7?x"), &Sender::default(), [1; 16], 5_000_000);
+    let info = requested(&filter, &state, &head("GET", "/api/7?x"), 5_000_000);
     let logged = filter.on_log(&mut state, Some(&info), &ended(200, 5_000_000 + 50_000_999), &mut never);
     assert_eq!(
         logged,
@@ -171,7 +178,7 @@ fn a_stream_is_counted_once_with_its_duration() {
 fn the_proxys_own_duration_is_preferred_and_time_never_runs_backwards() {
     let filter = filter(ROUTES);
     let mut state = State::new(&filter);
-    let info = filter.on_request(&state, &head("GET", "/api/7"), &Sender::default(), [1; 16], 5_000);
+    let info = requested(&filter, &state, &head("GET", "/api/7"), 5_000);
     let end = StreamEnd { duration_ns: Some(77), ..ended(200, 9_000) };
     assert_eq!(filter.on_log(&mut state, Some(&info), &end, &mut never).duration_ns, 77);
     assert_eq!(filter.on_log(&mut state, Some(&info), &ended(200, 4_000), &mut never).duration_ns, 0);
@@ -181,7 +188,7 @@ fn the_proxys_own_duration_is_preferred_and_time_never_runs_backwards() {
 fn a_client_that_left_before_an_answer_has_status_0() {
     let filter = filter(ROUTES);
     let mut state = State::new(&filter);
-    let info = filter.on_request(&state, &head("GET", "/api/7"), &Sender::default(), [1; 16], 0);
+    let info = requested(&filter, &state, &head("GET", "/api/7"), 0);
     let end = StreamEnd { status: None, ..StreamEnd::default() };
     assert_eq!(filter.on_log(&mut state, Some(&info), &end, &mut never).status, 0);
     let stats = Stats::of(&filter, &mut state);
@@ -208,12 +215,12 @@ fn the_request_gets_a_new_id_and_keeps_its_own() {
     let state = State::new(&filter);
     let with = |correlation| RequestHead { correlation, tracestate: true, ..head("GET", "/") };
     let kept = with(Header::One(b"abcdefgh"));
-    let info = filter.on_request(&state, &kept, &Sender::default(), [1; 16], 0);
+    let info = requested(&filter, &state, &kept, 0);
     assert_eq!(filter.request_edits(&kept, &info), RequestEdits::default());
-    assert_eq!(info.correlation_id().as_str(), "abcdefgh");
+    assert_eq!(info.correlation_id().unwrap().as_str(), "abcdefgh");
     for header in [Header::None, Header::Many, Header::One(b"bad id")] {
         let head = with(header);
-        let info = filter.on_request(&state, &head, &Sender::default(), [1; 16], 0);
+        let info = requested(&filter, &state, &head, 0);
         let edits = filter.request_edits(&head, &info);
         assert_eq!(edits.correlation_id.map(|id| id.as_str()), Some("00000000-0000-7101-8101-010101010101"));
         assert_eq!((edits.traceparent, edits.remove_tracestate), (None, false));
@@ -227,13 +234,13 @@ fn a_trace_is_started_where_none_valid_came() {
     let valid = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let with = |traceparent, tracestate| RequestHead { traceparent, tracestate, ..head("GET", "/") };
     let continued = with(Header::One(valid), true);
-    let info = filter.on_request(&state, &continued, &Sender::default(), [1; 16], 0);
+    let info = requested(&filter, &state, &continued, 0);
     let edits = filter.request_edits(&continued, &info);
-    assert_eq!(info.correlation_id().as_bytes(), b"4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(info.correlation_id().unwrap().as_bytes(), b"4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!((edits.traceparent, edits.remove_tracestate), (None, false));
     for (header, tracestate) in [(Header::None, false), (Header::One(&b"junk"[..]), true), (Header::Many, true)] {
         let head = with(header, tracestate);
-        let info = filter.on_request(&state, &head, &Sender::default(), [1; 16], 0);
+        let info = requested(&filter, &state, &head, 0);
         let edits = filter.request_edits(&head, &info);
         assert_eq!(edits.traceparent.map(TraceParent::trace_id), Some(&b"01010101010101010101010101010101"[..]));
         assert_eq!(edits.remove_tracestate, tracestate);
@@ -244,12 +251,12 @@ fn a_trace_is_started_where_none_valid_came() {
 fn the_response_exposes_the_header_where_cors_needs_it() {
     let exposing = filter(r#"{"correlation": {"expose": true}}"#);
     let state = State::new(&exposing);
-    let info = exposing.on_request(&state, &head("GET", "/"), &Sender::default(), [1; 16], 0);
+    let info = requested(&exposing, &state, &head("GET", "/"), 0);
     let check = |pairs: &[(&str, &str)], expected: Option<(bool, &str)>| {
         let cors = exposing.cors_head(pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
         let mut buffer = Vec::new();
         let edits = exposing.response_edits(&info, &cors, &mut buffer);
-        assert_eq!(edits.correlation_id, Some(info.correlation_id()));
+        assert_eq!(edits.correlation_id, info.correlation_id());
         let found = edits.expose.map(|expose| match expose {
             Expose::Set(value) => (true, std::str::from_utf8(value).unwrap()),
             Expose::Add(value) => (false, std::str::from_utf8(value).unwrap()),
@@ -270,7 +277,7 @@ fn the_response_exposes_the_header_where_cors_needs_it() {
     check(&[(origin, "https://a"), (credentials, "true"), (expose, "*")], Some((true, "*, x-correlation-id")));
 
     let silent = filter(r#"{"correlation": {"respond": false}}"#);
-    let info = silent.on_request(&State::new(&silent), &head("GET", "/"), &Sender::default(), [1; 16], 0);
+    let info = requested(&silent, &State::new(&silent), &head("GET", "/"), 0);
     assert_eq!(silent.response_edits(&info, &CorsHead::default(), &mut Vec::new()), ResponseEdits::default());
     assert!(!silent.reads_cors());
     assert!(!filter("{}").reads_cors());
@@ -310,7 +317,7 @@ fn an_endpoint_that_cannot_be_asked_about_overflows_and_is_asked_about_again() {
     let filter =
         filter(r#"{"routes": {"unmatched": "placeholders", "placeholders": {"max_endpoints": 9, "min_hits": 1}}}"#);
     let mut state = State::new(&filter);
-    let info = filter.on_request(&state, &head("GET", "/a"), &Sender::default(), [1; 16], 0);
+    let info = requested(&filter, &state, &head("GET", "/a"), 0);
     let logged = filter.on_log(&mut state, Some(&info), &ended(200, 0), &mut |_, _| Admitted::Unavailable);
     assert_eq!(logged.endpoint, EndpointId::OVERFLOW);
     let logged = filter.on_log(&mut state, Some(&info), &ended(200, 0), &mut |_, _| Admitted::Yes);
@@ -380,7 +387,7 @@ proptest! {
         for (method, path, status, id, seen, duration) in &streams {
             let correlation = id.as_ref().map_or(Header::None, |id| Header::One(id));
             let head = RequestHead { method: Some(method.as_bytes()), path: Some(path), correlation, ..RequestHead::default() };
-            let info = seen.then(|| filter.on_request(&state, &head, &Sender::default(), [1; 16], 0));
+            let info = seen.then(|| requested(&filter, &state, &head, 0));
             let end = StreamEnd { status: *status, now_ns: u64::from(*duration), request: Some(head), duration_ns: None };
             filter.on_log(&mut state, info.as_ref(), &end, &mut |pool, item| pools.admit(&filter, pool, item));
         }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::config::Config;
 
 fn timestamp(unix_ns: u64) -> String {
     let mut out = String::new();
@@ -52,11 +53,16 @@ fn what_does_not_fit_is_cut_and_said() {
 
 #[test]
 fn keys_are_one_part_each() {
-    let keys = FilterStateKeys::new("eucora");
+    let keys = |json: &str| FilterStateKeys::new(&Config::from_json(json.as_bytes()).unwrap());
+    let all = keys(r#"{"namespace": "shop", "access_log": {"filter_state": ["outcome", "correlation_id", "endpoint"]}}"#);
     assert_eq!(
-        [keys.correlation_id, keys.endpoint, keys.outcome],
-        ["eucora.correlation_id", "eucora.endpoint", "eucora.outcome"]
+        [all.correlation_id, all.endpoint, all.outcome].map(Option::unwrap),
+        ["shop.correlation_id", "shop.endpoint", "shop.outcome"]
     );
+    let few = keys("{}");
+    assert_eq!((few.correlation_id, few.endpoint.as_deref(), few.outcome), (None, Some("eucora.endpoint"), None));
+    let none = keys(r#"{"access_log": {"filter_state": []}}"#);
+    assert_eq!(none, FilterStateKeys { correlation_id: None, endpoint: None, outcome: None });
 }
 
 proptest! {

@@ -35,6 +35,17 @@ impl PlaceholderBuffer {
         self.bytes.get(..usize::from(self.length)).unwrap_or_default()
     }
 
+    /// Whether there is no label.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Forgets the label.
+    pub fn clear(&mut self) {
+        self.length = 0;
+    }
+
     fn push(&mut self, text: &[u8], case: Case) -> Option<()> {
         let start = usize::from(self.length);
         let room = self.bytes.get_mut(start..start + text.len())?;
@@ -74,7 +85,7 @@ pub(super) enum Written {
 
 /// Writes the label of a path in normal form but for its case. `known` has a bit for each segment that the table has as static text.
 pub(super) fn write(path: &[u8], split: &Split<'_>, known: u64, case: Case, buffer: &mut PlaceholderBuffer) -> Written {
-    buffer.length = 0;
+    buffer.clear();
     let text = path.get(..split.length).unwrap_or_default();
     if !text.iter().all(u8::is_ascii_graphic) {
         return Written::NotPrintable;
@@ -88,7 +99,7 @@ pub(super) fn write(path: &[u8], split: &Split<'_>, known: u64, case: Case, buff
             _ => buffer.push(segment, case),
         });
         if pushed.is_none() {
-            buffer.length = 0;
+            buffer.clear();
             return Written::TooLong;
         }
     }

@@ -9,6 +9,7 @@ use telemetry::filter::{Filter, RequestHead, State, StreamEnd};
 use telemetry::metrics::catalogue::{DURATION_BUCKET, DURATION_COUNT, DURATION_SUM, REQUESTS};
 use telemetry::metrics::{MetricKind, MetricSink};
 use telemetry::route::EndpointId;
+use telemetry::stream_info::StreamInfo;
 
 use super::log::Request;
 
@@ -55,7 +56,8 @@ impl Runner {
         let some = |bytes| Some(bytes).filter(|bytes: &&[u8]| !bytes.is_empty());
         let head = RequestHead { method: some(&request.method), path: some(&request.target), ..RequestHead::default() };
         // Neither the ID nor the time has a part in routes, so both are constants. A duration of nothing would leave its sum without a series.
-        let info = filter.on_request(state, &head, &Sender::default(), [0; 16], 0);
+        let mut info = StreamInfo::default();
+        filter.on_request(state, &head, &Sender::default(), [0; 16], 0, &mut info);
         let end = StreamEnd { status: Some(request.status), duration_ns: Some(1_000), ..StreamEnd::default() };
         let logged = filter.on_log(state, Some(&info), &end, &mut |pool, item| {
             let pooled = pools.entry(pool).or_default();

@@ -57,6 +57,7 @@ fn full() -> Value {
                    "duplicate_slashes": "merge", "dot_segments": "remove", "percent_encoding": "keep", "matrix_parameters": "strip", "undeclared_methods": "unknown",
                    "table": [{"methods": ["GET"], "template": "/a", "name": "a"}]},
         "metrics": {"series_budget": 60000.0, "buckets_seconds": [0.5, 2], "methods": ["GET"], "statuses": [200], "extra_statuses": 3, "histogram": true, "flush_interval_ms": 250},
+        "access_log": {"filter_state": ["endpoint", "outcome"]},
     })
 }
 
@@ -82,7 +83,7 @@ fn the_schema_documents_every_property_and_its_default() {
     }
     let mut seen = 0;
     walk(&schema(), "", &mut seen);
-    assert_eq!(seen, 37);
+    assert_eq!(seen, 39);
     assert_eq!(schema()["properties"]["metrics"]["properties"]["flush_interval_ms"]["maximum"], 60_000);
 }
 

@@ -1,0 +1,119 @@
+//! Instructions instead of time: the same Envoys, one after the other, under Valgrind's Callgrind, which counts every instruction that a process
+//! executes, JIT-compiled ones too.
+//!
+//! Time says what an operator pays, and needs many rounds on a quiet machine to tell two filters apart. Instructions say nothing of caches, but two
+//! runs differ by a few hundredths of the smallest difference that matters, and so does a machine with neighbours.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::process::Command;
+
+use crate::running::{self, Running};
+use crate::variants::Variant;
+use crate::workload::{Files, Workload};
+
+/// Requests before the count begins: pools and caches are filled, and every series is made.
+const BEFORE: u32 = 600;
+/// Requests that are counted. Envoy runs some fifty times slower than else.
+const COUNTED: u32 = 2_000;
+
+/// Instructions for each request of one variant, in the order of the workloads.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    pub(crate) name: &'static str,
+    pub(crate) instructions: Vec<f64>,
+}
+
+/// Counts every variant's instructions under every workload.
+pub(crate) async fn count(variants: &[Variant], paths: &[String], workloads: &[Workload]) -> Result<Vec<Counts>> {
+    let files = Files::new(paths)?;
+    let folder = tempfile::tempdir().context("cannot make a folder")?;
+    let program = wrapped(&running::envoy_binary().await?, folder.path())?;
+    let upstream = crate::upstream::start().await?;
+    let first = paths.first().context("no requests")?;
+    let bar = ProgressBar::new((variants.len() * workloads.len()) as u64)
+        .with_style(ProgressStyle::with_template("    {bar:40} {percent} %, {eta} left  {wide_msg}")?);
+    let mut counts = Vec::new();
+    for variant in variants {
+        bar.set_message(variant.name);
+        bar.tick();
+        let mut one = Running::start(variant, program.clone(), upstream).await.with_context(|| variant.name)?;
+        one.probe(first).await.with_context(|| variant.name)?;
+        let mut instructions = Vec::new();
+        for workload in workloads {
+            one.send(*workload, workload.requests(BEFORE), &files).await.with_context(|| variant.name)?;
+            control("--instr=on", one.pid).await?;
+            // Callgrind itself has something to learn of code that it has not seen.
+            one.send(*workload, workload.requests(BEFORE), &files).await.with_context(|| variant.name)?;
+            control("--zero", one.pid).await?;
+            let requests = workload.requests(COUNTED);
+            one.send(*workload, requests, &files).await.with_context(|| variant.name)?;
+            control("--dump", one.pid).await?;
+            control("--instr=off", one.pid).await?;
+            instructions.push(newest_total(folder.path(), one.pid)? / f64::from(requests));
+            bar.inc(1);
+        }
+        one.check_counts().await.with_context(|| variant.name)?;
+        one.envoy.stop(Duration::from_secs(10)).await?;
+        counts.push(Counts { name: variant.name, instructions });
+    }
+    bar.finish_and_clear();
+    Ok(counts)
+}
+
+/// A program that runs Envoy under Callgrind, which writes to this folder and counts nothing until it is told to.
+fn wrapped(envoy: &Path, folder: &Path) -> Result<PathBuf> {
+    let program = folder.join("envoy");
+    let script = format!(
+        "#!/bin/sh\nexec valgrind --quiet --tool=callgrind --smc-check=all-non-file --instr-atstart=no \
+         --callgrind-out-file='{}/out.%p' '{}' \"$@\"\n",
+        folder.display(),
+        envoy.display()
+    );
+    std::fs::write(&program, script).with_context(|| program.display().to_string())?;
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    Ok(program)
+}
+
+/// Tells the Callgrind of a process what to do.
+async fn control(what: &str, pid: u32) -> Result<()> {
+    let output = Command::new("callgrind_control")
+        .args([what, &pid.to_string()])
+        .output()
+        .await
+        .context("cannot run callgrind_control; it is part of Valgrind: `apt-get install valgrind`")?;
+    ensure!(output.status.success(), "callgrind_control {what}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(())
+}
+
+/// The instructions in the last file that the Callgrind of a process dumped: they are numbered.
+fn newest_total(folder: &Path, pid: u32) -> Result<f64> {
+    let mut number = 1;
+    let path = |number: u32| folder.join(format!("out.{pid}.{number}"));
+    while path(number + 1).exists() {
+        number += 1;
+    }
+    let file = path(number);
+    let text = std::fs::read_to_string(&file).with_context(|| format!("Callgrind wrote no {}", file.display()))?;
+    total(&text).with_context(|| format!("{} has no total", file.display()))
+}
+
+/// The number behind `totals:`.
+fn total(dump: &str) -> Option<f64> {
+    dump.lines().find_map(|line| line.strip_prefix("totals: "))?.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_stands_at_the_end() {
+        assert_eq!(total("events: Ir\nsummary: 7\n\nfn=(1) a\n0 3\n\ntotals: 1200 4\n"), Some(1200.0));
+        assert_eq!(total("events: Ir\nsummary: 7\n"), None);
+    }
+}
