@@ -1,6 +1,7 @@
 //! The corpus: cases as data, run natively against the core and through the built module in the embedded host.
 
 mod case;
+mod cost;
 mod module;
 mod native;
 

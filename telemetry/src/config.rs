@@ -25,6 +25,7 @@ mod digest;
 mod error;
 mod fields;
 mod meaning;
+#[cfg(feature = "schema")]
 mod reference;
 #[cfg(feature = "schema")]
 mod schema;
@@ -36,6 +37,7 @@ use serde_json::Value;
 
 pub use budget::{Budget, Term};
 pub use error::{ConfigError, ConfigErrors};
+#[cfg(feature = "schema")]
 pub use reference::reference_markdown;
 #[cfg(feature = "schema")]
 pub use schema::schema;
@@ -126,15 +128,7 @@ impl Config {
         let digest = digest::of(&tree);
         let mut errors = ConfigErrors::default();
         check::prune(&mut tree, &mut errors);
-        let shape = match shape::read(tree) {
-            Ok(shape) => shape,
-            Err(error) => {
-                // The checker knows every field, so this says that the two differ, not that the value is wrong.
-                errors.push(String::new(), error.to_string());
-                return Err(errors);
-            }
-        };
-        meaning::build(shape, digest, errors)
+        meaning::build(shape::read(tree), digest, errors)
     }
 
     /// The prefix of every metric, and the namespace in the proxy's filter state.

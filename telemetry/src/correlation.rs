@@ -89,6 +89,7 @@ pub struct Policy {
 ///
 /// # Errors
 /// The reason for which the ID is refused, whoever sent it.
+#[inline]
 pub fn well_formed(header: Header<'_>) -> Result<Option<&[u8]>, Reason> {
     match header {
         Header::None => Ok(None),
@@ -97,35 +98,30 @@ pub fn well_formed(header: Header<'_>) -> Result<Option<&[u8]>, Reason> {
     }
 }
 
-/// Keeps the incoming ID or makes a new one: the module's rules. There is no ID where the proxy should have made it and did not.
-///
-/// `seed` is 16 random bytes, `unix_ms` the time; `trace` the incoming `traceparent` where a valid one came.
+/// What becomes of the incoming ID: the module's rules.
 #[must_use]
-#[inline]
-pub fn decide(
-    policy: &Policy,
-    header: Header<'_>,
-    sender: &Sender<'_>,
-    trace: Option<&TraceParent>,
-    seed: [u8; 16],
-    unix_ms: u64,
-) -> (Option<CorrelationId>, Outcome) {
-    let outcome = match well_formed(header) {
-        Ok(Some(id)) if policy.trust.accepts(sender) => {
-            return (Some(CorrelationId::from_checked(id)), Outcome::Kept);
-        }
+pub fn judge(policy: &Policy, header: Header<'_>, sender: &Sender<'_>) -> Outcome {
+    match well_formed(header) {
+        Ok(Some(_)) if policy.trust.accepts(sender) => Outcome::Kept,
         Ok(Some(_)) => Outcome::Refused(Reason::Untrusted),
         Ok(None) if policy.generator == Generator::Proxy => Outcome::Absent,
         Ok(None) => Outcome::Missing,
         Err(reason) => Outcome::Refused(reason),
-    };
-    let id = match (policy.generator, trace) {
-        (Generator::TraceId, Some(trace)) => CorrelationId::from_trace_id(trace),
-        (Generator::UuidV4, _) => CorrelationId::uuid_v4(seed),
-        (Generator::UuidV7 | Generator::TraceId, _) => CorrelationId::uuid_v7(seed, unix_ms),
-        (Generator::Proxy, _) => return (None, outcome),
-    };
-    (Some(id), outcome)
+    }
+}
+
+impl Generator {
+    /// A new ID. `seed` is 16 random bytes, `unix_ms` the time; `trace` the incoming `traceparent` where a valid one came.
+    #[must_use]
+    #[inline]
+    pub fn make(self, trace: Option<&TraceParent>, seed: [u8; 16], unix_ms: u64) -> Option<CorrelationId> {
+        match (self, trace) {
+            (Generator::TraceId, Some(trace)) => Some(CorrelationId::from_trace_id(trace)),
+            (Generator::UuidV4, _) => Some(CorrelationId::uuid_v4(seed)),
+            (Generator::UuidV7 | Generator::TraceId, _) => Some(CorrelationId::uuid_v7(seed, unix_ms)),
+            (Generator::Proxy, _) => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub use state::State;
 use crate::admission::{Admitted, Limits, Pool};
 use crate::config::Config;
 use crate::correlation::traceparent::TraceParent;
-use crate::correlation::{self, Generator, Header, Outcome, Sender, TraceMode};
+use crate::correlation::{self, CorrelationId, Generator, Header, Outcome, Sender, TraceMode};
 use crate::method::Method;
 use crate::metrics::StatusLabel;
 use crate::route::{EndpointId, PlaceholderBuffer, RouteMatch};
@@ -141,13 +141,22 @@ impl Filter {
         let config = self.config.correlation();
         let reads_trace = config.trace_mode() == TraceMode::Start || config.policy().generator == Generator::TraceId;
         let trace = if reads_trace { TraceParent::parse(head.traceparent) } else { None };
-        (info.correlation_id, info.outcome) =
-            correlation::decide(config.policy(), head.correlation, sender, trace.as_ref(), seed, now_ns / 1_000_000);
+        info.outcome = correlation::judge(config.policy(), head.correlation, sender);
+        info.correlation_id = match (info.outcome, head.correlation) {
+            (Outcome::Kept, Header::One(value)) if self.shows_ids() => Some(CorrelationId::from_checked(value)),
+            (Outcome::Kept, _) => None,
+            _ => config.policy().generator.make(trace.as_ref(), seed, now_ns / 1_000_000),
+        };
         info.started_trace =
             (config.trace_mode() == TraceMode::Start && trace.is_none()).then(|| TraceParent::start(seed));
         info.method = head.method.map_or(Method::Other, Method::from_bytes);
         info.endpoint = self.route(state, info.method, head.path, &mut info.placeholder);
         info.start_ns = now_ns;
+    }
+
+    /// Whether an ID that was kept is needed again: on the response or in the filter state.
+    fn shows_ids(&self) -> bool {
+        self.config.correlation().respond() || self.config.access_log().correlation_id()
     }
 
     /// The endpoint of a request. A placeholder label that has yet to be admitted is left in `placeholder`, which else is empty.

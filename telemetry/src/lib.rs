@@ -51,6 +51,7 @@
 pub mod admission;
 pub mod config;
 pub mod correlation;
+mod decimal;
 pub mod filter;
 pub mod log;
 pub mod method;

@@ -58,7 +58,8 @@ impl StreamInfo {
         !self.placeholder.is_empty()
     }
 
-    /// The ID that the upstream, the response and the access log get; `None` where the proxy should have made one and did not.
+    /// The ID that the upstream, the response and the access log get; `None` where the proxy should have made one and did not, and for one that
+    /// came and is shown to nobody by the filter.
     #[must_use]
     pub fn correlation_id(&self) -> Option<&CorrelationId> {
         self.correlation_id.as_ref()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use host_harness::test::{Host, Reply, Request};
-use host_harness::{HeaderMap, StreamEnd};
+use host_harness::{Cost, HeaderMap, Module, StreamEnd};
 use serde_json::Value;
 
 use super::case::{Driver, Headers, Observed, Step, Text};
@@ -14,15 +14,32 @@ use crate::support::proxy::module;
 pub(crate) struct ModuleDriver {
     host: Host,
     namespace: String,
+    /// What the last stream cost.
+    cost: Cost,
 }
 
 impl ModuleDriver {
     /// For a configuration.
     pub(crate) fn new(config: &str) -> Self {
+        Self::with(&module(), config)
+    }
+
+    /// The same with this module.
+    pub(crate) fn with(module: &Module, config: &str) -> Self {
         let value: Value = serde_json::from_str(config).unwrap();
         let namespace = value["namespace"].as_str().unwrap_or("eucora").to_owned();
-        let host = Host::builder().module(&module()).configuration(config).workers(1).seed(7).start().unwrap();
-        Self { host, namespace }
+        let host = Host::builder().module(module).configuration(config).workers(1).seed(7).start().unwrap();
+        Self { host, namespace, cost: Cost::default() }
+    }
+
+    /// What the last stream cost.
+    pub(crate) fn cost(&self) -> &Cost {
+        &self.cost
+    }
+
+    /// Bytes of the worker's memory.
+    pub(crate) fn memory(&mut self) -> usize {
+        self.host.worker(0).memory_size()
     }
 
     fn state(&self, set: &[(String, Vec<u8>)]) -> BTreeMap<String, Vec<u8>> {
@@ -61,6 +78,7 @@ impl Driver for ModuleDriver {
                     ..StreamEnd::default()
                 },
             );
+            self.cost = finished.cost;
             return Observed { state: self.state(&finished.filter_state), ..Observed::default() };
         }
         let mut request = Request::get("/").headers(headers).takes(duration);
@@ -81,6 +99,7 @@ impl Driver for ModuleDriver {
         }
         let exchange = self.host.exchange(request);
         assert!(!exchange.stuck && exchange.local_reply.is_none(), "the filter touched the stream: {exchange:?}");
+        self.cost = exchange.cost;
         Observed {
             upstream: exchange.upstream.map(|message| lines(&message.headers)).unwrap_or_default(),
             response: exchange.response.map(|message| lines(&message.headers)).unwrap_or_default(),

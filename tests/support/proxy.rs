@@ -37,6 +37,12 @@ pub(crate) fn module() -> Module {
     Module::from_file(module_path()).unwrap()
 }
 
+/// The module as the compiler makes it, before any other tool has been at it: the same bytes wherever the pinned toolchain is.
+pub(crate) fn compiled_module() -> Module {
+    module_path();
+    Module::from_file(target_dir().join("wasm32-wasip1/module/plugin.wasm")).unwrap()
+}
+
 /// Envoy's executable, or none with a word of why; an error where tools are required.
 pub(crate) fn envoy_binary() -> Option<PathBuf> {
     match Tools::new(Fetch::Never).envoy() {

@@ -3,6 +3,7 @@
 mod envoy;
 mod routes;
 mod scanner;
+mod wasm;
 
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,8 @@ pub(crate) enum Bench {
     Routes(routes::Options),
     /// A scanner's paths between a steady load on a large route table: what must hold, and whether it does.
     Scanner(scanner::Options),
+    /// What each stream of the corpus costs in the module: fuel, hostcalls, bytes, memory.
+    Wasm(wasm::Options),
 }
 
 /// Measures it.
@@ -32,6 +35,7 @@ pub(crate) fn bench(what: &Bench) -> Result<()> {
         Bench::Envoy(options) => envoy::envoy(options),
         Bench::Routes(options) => routes::routes(options),
         Bench::Scanner(options) => scanner::scanner(options),
+        Bench::Wasm(options) => wasm::wasm(options),
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn count(variants: &[Variant], paths: &[String], workloads: &[W
     for variant in variants {
         bar.set_message(variant.name);
         bar.tick();
-        let mut one = Running::start(variant, program.clone(), upstream).await.with_context(|| variant.name)?;
+        let mut one = Running::start(variant, program.clone(), upstream, 1).await.with_context(|| variant.name)?;
         one.probe(first).await.with_context(|| variant.name)?;
         let mut instructions = Vec::new();
         for workload in workloads {

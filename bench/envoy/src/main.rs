@@ -8,6 +8,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
 
+mod footprint;
 mod instructions;
 mod measure;
 mod report;
@@ -64,6 +65,9 @@ struct Options {
     /// Count instructions with Valgrind's Callgrind, in place of time: the same on a busy machine.
     #[arg(long, conflicts_with_all = ["starts", "rounds"])]
     instructions: bool,
+    /// Memory and the size of what Prometheus reads, in place of time.
+    #[arg(long, conflicts_with_all = ["instructions", "starts", "rounds", "workload", "quick"])]
+    footprint: bool,
     /// The figures as JSON.
     #[arg(long)]
     json: bool,
@@ -107,7 +111,11 @@ fn bench(options: &Options) -> Result<bool> {
     pace.rounds = options.rounds.unwrap_or(pace.rounds);
     let workloads = options.workloads();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (goals, text, json) = if options.instructions {
+    let (goals, text, json) = if options.footprint {
+        let report = runtime.block_on(footprint::measure(&variants, &tables.paths, &options.module))?;
+        let goals = report.goals();
+        (goals.clone(), report.text(&goals), report.json(&goals))
+    } else if options.instructions {
         let counts = runtime.block_on(instructions::count(&variants, &tables.paths, &workloads))?;
         let report = InstructionReport { workloads, counts };
         let goals = report.goals();

@@ -135,7 +135,7 @@ pub(crate) async fn measure(
         bar.tick();
         let mut running = Vec::new();
         for variant in variants {
-            let mut one = Running::start(variant, binary.clone(), upstream).await.with_context(|| variant.name)?;
+            let mut one = Running::start(variant, binary.clone(), upstream, 1).await.with_context(|| variant.name)?;
             cores.pin(one.pid, cores.proxies)?;
             one.probe(first).await.with_context(|| variant.name)?;
             running.push(one);

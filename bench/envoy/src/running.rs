@@ -34,13 +34,18 @@ pub(crate) struct Running<'a> {
 
 impl<'a> Running<'a> {
     /// Starts it, with this program as Envoy.
-    pub(crate) async fn start(variant: &'a Variant, program: PathBuf, upstream: SocketAddr) -> Result<Self> {
+    pub(crate) async fn start(
+        variant: &'a Variant,
+        program: PathBuf,
+        upstream: SocketAddr,
+        workers: u32,
+    ) -> Result<Self> {
         let (module, configuration) = variant.wasm.clone().unwrap_or_default();
         let mut options = EnvoyOptions::new(program, module);
         options.configuration = configuration;
         options.delivery = variant.delivery.clone();
         options.upstream = upstream.into();
-        options.workers = 1;
+        options.workers = workers;
         options.start_timeout = START;
         options.access_log = AccessLog::Off;
         options.own_answers = Some(OwnAnswers { header: ANSWER, statuses: vec![StatusCode::OK] });

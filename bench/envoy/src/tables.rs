@@ -144,7 +144,7 @@ fn spread(entries: &[Value], number: usize) -> Vec<Value> {
 }
 
 /// A path of a template.
-fn example(template: &str, rng: &mut ChaCha8Rng) -> String {
+pub(crate) fn example(template: &str, rng: &mut ChaCha8Rng) -> String {
     let mut path = String::new();
     let mut rest = template;
     while let Some((text, after)) = rest.split_once('{') {

@@ -130,8 +130,9 @@ pub(crate) fn all(tables: &Tables, modules: &Modules<'_>) -> Result<Vec<Variant>
         ours(name::OURS_LARGE, module, large, large.configuration(Mode::Default), Filter),
         ours(name::OURS_LEAN, module, middle, middle.configuration(Mode::Lean), Envoy),
     ];
-    variants
-        .extend(other.map(|module| ours(name::OURS_OTHER, module, middle, middle.configuration(Mode::Default), Filter)));
+    variants.extend(
+        other.map(|module| ours(name::OURS_OTHER, module, middle, middle.configuration(Mode::Default), Filter)),
+    );
     Ok(variants)
 }
 

@@ -111,7 +111,7 @@ fn addresses_and_paths_are_put_in() {
 fn the_namespace_of_the_configuration_is_used_in_the_access_log_and_the_buckets() {
     let bootstrap = bootstrap(&options());
     let format = &http(&bootstrap)["access_log"][0]["typed_config"]["log_format"]["json_format"];
-    assert_eq!(format["correlation_id"], "%FILTER_STATE(wasm.shop.correlation_id:PLAIN)%");
+    assert_eq!(format["outcome"], "%FILTER_STATE(wasm.shop.outcome:PLAIN)%");
     assert_eq!(format["endpoint"], "%FILTER_STATE(wasm.shop.endpoint:PLAIN)%");
     let histogram = &bootstrap["stats_config"]["histogram_bucket_settings"][0]["match"]["prefix"];
     assert_eq!(histogram, "wasmcustom.shop_http_request_duration_milliseconds");

@@ -25,13 +25,16 @@ impl<'a> Pairs<'a> {
         Some(Self { lengths, content })
     }
 
+    #[inline]
     fn pair(&mut self) -> Option<(&'a [u8], &'a [u8])> {
         let (name_len, lengths) = take_number(self.lengths)?;
         let (value_len, lengths) = take_number(lengths)?;
-        let (name, rest) = take_text(self.content, name_len)?;
-        let (value, rest) = take_text(rest, value_len)?;
+        let (text, content) = self.content.split_at_checked(name_len.checked_add(value_len)?.checked_add(2)?)?;
+        let (name, text) = text.split_at_checked(name_len)?;
+        // Between the two NULs.
+        let value = text.get(1..text.len().checked_sub(1)?)?;
         self.lengths = lengths;
-        self.content = rest;
+        self.content = content;
         Some((name, value))
     }
 }
@@ -51,13 +54,6 @@ impl<'a> Iterator for Pairs<'a> {
 fn take_number(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (number, rest) = bytes.split_first_chunk::<4>()?;
     Some((usize::try_from(u32::from_le_bytes(*number)).ok()?, rest))
-}
-
-/// `len` bytes and the NUL behind them.
-fn take_text(bytes: &[u8], len: usize) -> Option<(&[u8], &[u8])> {
-    let (text, rest) = bytes.split_at_checked(len)?;
-    let (_nul, rest) = rest.split_first()?;
-    Some((text, rest))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::error::ConfigErrors;
 use super::fields::{Field, Kind, ROOT};
 use super::tree::{Entry, Tree};
+use crate::decimal::shortest;
 
 /// Reports every unknown field, wrong type and value out of range, and leaves what is sound. Everything else becomes null:
 /// such fields are passed over later, and the other items of a list keep their positions.
@@ -84,7 +85,7 @@ fn whole(number: &serde_json::Number) -> Option<u64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     number.as_u64().or_else(|| {
         let float = number.as_f64().filter(|float| float.fract() == 0.0 && (0.0..=EXACT).contains(float))?;
-        float.to_string().parse().ok()
+        shortest(float).parse().ok()
     })
 }
 
@@ -203,19 +204,18 @@ fn places(key: &str, fields: &[Field], path: &str, found: &mut Vec<String>) {
     }
 }
 
+/// Longer than the name of any field, and short enough for what takes the square of it.
+const LONGEST_NAME: usize = 40;
+
 /// Whether one text is the other with its letters in another order.
 fn same_letters(a: &str, b: &str) -> bool {
-    let sorted = |text: &str| {
-        let mut bytes = text.as_bytes().to_vec();
-        bytes.sort_unstable();
-        bytes
-    };
-    a.len() == b.len() && sorted(a) == sorted(b)
+    let count = |text: &str, letter: u8| text.bytes().filter(|byte| *byte == letter).count();
+    a.len() == b.len() && a.len() <= LONGEST_NAME && a.bytes().all(|letter| count(a, letter) == count(b, letter))
 }
 
 /// Edits (insertions, deletions, substitutions) between two short texts; anything long is far from everything.
 fn distance(a: &str, b: &str) -> usize {
-    if a.len() > 40 {
+    if a.len() > LONGEST_NAME {
         return usize::MAX;
     }
     let mut row: Vec<usize> = (0..=b.len()).collect();

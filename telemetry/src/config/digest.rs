@@ -8,6 +8,7 @@ use std::fmt::{self, Write};
 use serde_json::Number;
 
 use super::tree::Tree;
+use crate::decimal::shortest;
 
 /// The digest of a parsed configuration.
 pub(super) fn of(value: &Tree<'_>) -> String {
@@ -69,8 +70,8 @@ fn write_text(text: &str, out: &mut impl Write) -> fmt::Result {
 
 fn write_number(number: &Number, out: &mut impl Write) -> fmt::Result {
     match number.as_f64() {
-        // Display of a float has no exponent and no `.0`; whole numbers below 2^53 are the same either way.
-        Some(float) if number.is_f64() => write!(out, "{float}"),
+        // Without an exponent and `.0`; whole numbers below 2^53 are the same either way.
+        Some(float) if number.is_f64() => out.write_str(&shortest(float)),
         _ => write!(out, "{number}"),
     }
 }

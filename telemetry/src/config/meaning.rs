@@ -5,17 +5,13 @@ use super::check::quoted;
 use super::error::ConfigErrors;
 use super::fields::{Field, Kind, ROOT};
 use super::shape::{
-    self, AccessLogShape, CorrelationShape, FilterStateWord, MethodWord, MetricsShape, PlaceholdersShape, RoutesShape, Shape, StatusesShape, TrustShape,
-    TrustWord, UnmatchedWord,
+    AccessLogShape, CorrelationShape, FilterStateWord, MetricsShape, RoutesShape, Shape, StatusesShape, TrustShape,
 };
 use super::{AccessLogConfig, Config, CorrelationConfig, MetricsConfig, RoutesConfig};
-use crate::correlation::{Generator, Policy, TraceMode, Trust};
+use crate::correlation::{Generator, Policy, Trust};
 use crate::method::Method;
 use crate::metrics::{BucketError, Buckets, StatusSet};
-use crate::route::{
-    Case, DotSegments, DuplicateSlashes, LabelStyle, MatrixParameters, PercentEncoding, PlaceholderLimits, RouteField,
-    RouteOptions, RouteProblem, RouteSpec, RouteTable, TrailingSlash, UndeclaredMethods, Unmatched,
-};
+use crate::route::{RouteField, RouteProblem, RouteSpec, RouteTable, UndeclaredMethods, Unmatched};
 
 const MAX_RING: usize = 64;
 const MAX_HEADER_NAME: usize = 64;
@@ -121,12 +117,12 @@ fn correlation(shape: CorrelationShape, errors: &mut ConfigErrors) -> Correlatio
         errors.push("correlation.expose".to_owned(), message.to_owned());
     }
     let trust = match shape.trust {
-        TrustShape::Word(TrustWord::Any) => Trust::Any,
-        TrustShape::Word(TrustWord::None) => Trust::None,
-        TrustShape::Senders(senders) => {
+        TrustShape::Any => Trust::Any,
+        TrustShape::None => Trust::None,
+        TrustShape::Senders { networks: texts, mtls } => {
             let before = errors.len();
-            let mut networks = Vec::with_capacity(senders.networks.len());
-            for (index, text) in present(senders.networks) {
+            let mut networks = Vec::with_capacity(texts.len());
+            for (index, text) in present(texts) {
                 match text.parse() {
                     Ok(network) => networks.push(network),
                     Err(error) => {
@@ -134,33 +130,23 @@ fn correlation(shape: CorrelationShape, errors: &mut ConfigErrors) -> Correlatio
                     }
                 }
             }
-            if networks.is_empty() && !senders.mtls && errors.len() == before {
+            if networks.is_empty() && !mtls && errors.len() == before {
                 let message = "found no `networks` and no `mtls`; give one of them, or use `none`";
                 errors.push("correlation.trust".to_owned(), message.to_owned());
             }
-            Trust::Senders { networks, mtls: senders.mtls }
+            Trust::Senders { networks, mtls }
         }
     };
-    if matches!(shape.generate, shape::Generate::Proxy) && trust != Trust::Any {
+    if shape.generate == Generator::Proxy && trust != Trust::Any {
         let message = "given, but with `correlation.generate: proxy` an ID that is not trusted would stay; leave whom to trust to the proxy and remove this, or let the filter make IDs";
         errors.push("correlation.trust".to_owned(), message.to_owned());
     }
-    let generator = match shape.generate {
-        shape::Generate::UuidV7 => Generator::UuidV7,
-        shape::Generate::UuidV4 => Generator::UuidV4,
-        shape::Generate::Traceparent => Generator::TraceId,
-        shape::Generate::Proxy => Generator::Proxy,
-    };
-    let trace_mode = match shape.traceparent {
-        shape::Traceparent::Pass => TraceMode::Pass,
-        shape::Traceparent::Start => TraceMode::Start,
-    };
     CorrelationConfig {
         header,
-        policy: Policy { trust, generator },
+        policy: Policy { trust, generator: shape.generate },
         respond: shape.respond,
         expose: shape.expose,
-        trace_mode,
+        trace_mode: shape.traceparent,
     }
 }
 
@@ -191,53 +177,11 @@ fn header(given: Option<String>, errors: &mut ConfigErrors) -> String {
 }
 
 fn routes(shape: RoutesShape, errors: &mut ConfigErrors) -> Option<RoutesConfig> {
-    let unmatched = match shape.unmatched {
-        UnmatchedWord::Unknown => Unmatched::Unknown,
-        UnmatchedWord::Placeholders => {
-            let PlaceholdersShape { max_endpoints, max_per_parent, min_hits } = shape.placeholders.unwrap_or_default();
-            Unmatched::Placeholders(PlaceholderLimits { max_endpoints, max_per_parent, min_hits })
-        }
-    };
-    if shape.placeholders.is_some() && shape.unmatched == UnmatchedWord::Unknown {
+    if shape.placeholders.is_some() && shape.options.unmatched == Unmatched::Unknown {
         let message = "given, but `routes.unmatched` is `unknown`; set that to `placeholders`, or remove this";
         errors.push("routes.placeholders".to_owned(), message.to_owned());
     }
-    let options = RouteOptions {
-        label: match shape.label {
-            shape::Label::Template => LabelStyle::Template,
-            shape::Label::Name => LabelStyle::Name,
-        },
-        case: match shape.case {
-            shape::CaseWord::Sensitive => Case::Sensitive,
-            shape::CaseWord::Insensitive => Case::Insensitive,
-        },
-        trailing_slash: match shape.trailing_slash {
-            shape::Slash::Ignore => TrailingSlash::Ignore,
-            shape::Slash::Strict => TrailingSlash::Strict,
-        },
-        duplicate_slashes: match shape.duplicate_slashes {
-            shape::DuplicateSlashesWord::Keep => DuplicateSlashes::Keep,
-            shape::DuplicateSlashesWord::Merge => DuplicateSlashes::Merge,
-        },
-        dot_segments: match shape.dot_segments {
-            shape::DotSegmentsWord::Keep => DotSegments::Keep,
-            shape::DotSegmentsWord::Remove => DotSegments::Remove,
-        },
-        percent_encoding: match shape.percent_encoding {
-            shape::PercentEncodingWord::Unreserved => PercentEncoding::Unreserved,
-            shape::PercentEncodingWord::Slashes => PercentEncoding::Slashes,
-            shape::PercentEncodingWord::Keep => PercentEncoding::Keep,
-        },
-        matrix_parameters: match shape.matrix_parameters {
-            shape::MatrixParametersWord::Keep => MatrixParameters::Keep,
-            shape::MatrixParametersWord::Strip => MatrixParameters::Strip,
-        },
-        undeclared_methods: match shape.undeclared_methods {
-            shape::UndeclaredMethodsWord::Template => UndeclaredMethods::Template,
-            shape::UndeclaredMethodsWord::Unknown => UndeclaredMethods::Unknown,
-        },
-        unmatched,
-    };
+    let options = shape.options;
     let mut unsound_methods = Vec::new();
     let specs: Vec<RouteSpec> = shape
         .table
@@ -249,7 +193,7 @@ fn routes(shape: RoutesShape, errors: &mut ConfigErrors) -> Option<RoutesConfig>
                     unsound_methods.push(index);
                 }
                 RouteSpec {
-                    methods: route.methods.map(|methods| methods.into_iter().flatten().map(|word| word.0).collect()),
+                    methods: route.methods.map(|methods| methods.into_iter().flatten().collect()),
                     template: route.template,
                     name: route.name,
                 }
@@ -291,7 +235,7 @@ fn metrics(shape: MetricsShape, errors: &mut ConfigErrors) -> Option<MetricsConf
         }
     };
     let mut methods: Vec<Method> = Vec::with_capacity(shape.methods.len());
-    for (index, MethodWord(method)) in present(shape.methods) {
+    for (index, method) in present(shape.methods) {
         if methods.contains(&method) {
             errors.push(format!("metrics.methods[{index}]"), format!("found `{}` twice; remove one", method.as_str()));
         } else {
@@ -299,7 +243,7 @@ fn metrics(shape: MetricsShape, errors: &mut ConfigErrors) -> Option<MetricsConf
         }
     }
     let statuses = match shape.statuses {
-        StatusesShape::Registered(_) => StatusSet::registered(),
+        StatusesShape::Registered => StatusSet::registered(),
         StatusesShape::Codes(codes) => {
             let mut given: Vec<u16> = vec![0];
             for (index, code) in present(codes) {

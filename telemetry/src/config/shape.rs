@@ -1,16 +1,19 @@
 //! Structs that mirror the JSON.
 //!
-//! They are read from a value that the checker found sound; items of a list that were not are `None`.
+//! They are read from a value that the checker found sound, so reading cannot fail; items of a list that were not sound are `None`. This is written
+//! out because what derives it makes a quarter of the module.
 
-use serde::Deserialize;
-use serde::de::value::Error;
+use std::borrow::Cow;
 
-use super::tree::Tree;
+use super::tree::{Entry, Tree};
+use crate::correlation::{Generator, TraceMode};
 use crate::method::Method;
-use crate::route::PlaceholderLimits;
+use crate::route::{
+    Case, DotSegments, DuplicateSlashes, LabelStyle, MatrixParameters, PercentEncoding, PlaceholderLimits,
+    RouteOptions, TrailingSlash, UndeclaredMethods, Unmatched,
+};
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug)]
 pub(super) struct Shape {
     pub(super) namespace: Option<String>,
     pub(super) ring: String,
@@ -20,256 +23,61 @@ pub(super) struct Shape {
     pub(super) access_log: AccessLogShape,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug)]
 pub(super) struct CorrelationShape {
     pub(super) header: Option<String>,
     pub(super) trust: TrustShape,
-    pub(super) generate: Generate,
+    pub(super) generate: Generator,
     pub(super) respond: bool,
     pub(super) expose: bool,
-    pub(super) traceparent: Traceparent,
+    pub(super) traceparent: TraceMode,
 }
 
-impl Default for CorrelationShape {
-    fn default() -> Self {
-        Self {
-            header: None,
-            trust: TrustShape::default(),
-            generate: Generate::default(),
-            respond: true,
-            expose: false,
-            traceparent: Traceparent::default(),
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug)]
 pub(super) enum TrustShape {
-    Word(TrustWord),
-    Senders(SendersShape),
-}
-
-impl Default for TrustShape {
-    fn default() -> Self {
-        Self::Word(TrustWord::Any)
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum TrustWord {
     Any,
     None,
+    Senders { networks: Vec<Option<String>>, mtls: bool },
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct SendersShape {
-    pub(super) networks: Vec<Option<String>>,
-    pub(super) mtls: bool,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Generate {
-    #[default]
-    UuidV7,
-    UuidV4,
-    Traceparent,
-    Proxy,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Traceparent {
-    #[default]
-    Pass,
-    Start,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug)]
 pub(super) struct RoutesShape {
-    pub(super) label: Label,
-    pub(super) case: CaseWord,
-    pub(super) trailing_slash: Slash,
-    pub(super) duplicate_slashes: DuplicateSlashesWord,
-    pub(super) dot_segments: DotSegmentsWord,
-    pub(super) percent_encoding: PercentEncodingWord,
-    pub(super) matrix_parameters: MatrixParametersWord,
-    pub(super) undeclared_methods: UndeclaredMethodsWord,
-    pub(super) unmatched: UnmatchedWord,
-    pub(super) placeholders: Option<PlaceholdersShape>,
+    /// But for what placeholders are bounded by: that is in `placeholders`.
+    pub(super) options: RouteOptions,
+    pub(super) placeholders: Option<PlaceholderLimits>,
     pub(super) table: Vec<Option<RouteShape>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Label {
-    #[default]
-    Template,
-    Name,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum CaseWord {
-    #[default]
-    Sensitive,
-    Insensitive,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Slash {
-    #[default]
-    Ignore,
-    Strict,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum DuplicateSlashesWord {
-    #[default]
-    Keep,
-    Merge,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum DotSegmentsWord {
-    #[default]
-    Keep,
-    Remove,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum PercentEncodingWord {
-    #[default]
-    Unreserved,
-    Slashes,
-    Keep,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum MatrixParametersWord {
-    #[default]
-    Keep,
-    Strip,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum UndeclaredMethodsWord {
-    #[default]
-    Template,
-    Unknown,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum UnmatchedWord {
-    #[default]
-    Unknown,
-    Placeholders,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct PlaceholdersShape {
-    pub(super) max_endpoints: usize,
-    pub(super) max_per_parent: usize,
-    pub(super) min_hits: u16,
-}
-
-impl Default for PlaceholdersShape {
-    fn default() -> Self {
-        let PlaceholderLimits { max_endpoints, max_per_parent, min_hits } = PlaceholderLimits::default();
-        Self { max_endpoints, max_per_parent, min_hits }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 pub(super) struct RouteShape {
-    #[serde(default)]
-    pub(super) methods: Option<Vec<Option<MethodWord>>>,
+    pub(super) methods: Option<Vec<Option<Method>>>,
     pub(super) template: String,
-    #[serde(default)]
     pub(super) name: Option<String>,
 }
 
-/// A method, in the room of one from the start: a table has thousands.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(from = "String")]
-pub(super) struct MethodWord(pub(super) Method);
-
-impl From<String> for MethodWord {
-    fn from(word: String) -> Self {
-        Self(Method::from_bytes(word.as_bytes()))
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug)]
 pub(super) struct MetricsShape {
     pub(super) series_budget: u64,
     pub(super) buckets_seconds: Vec<Option<f64>>,
-    pub(super) methods: Vec<Option<MethodWord>>,
+    pub(super) methods: Vec<Option<Method>>,
     pub(super) statuses: StatusesShape,
     pub(super) extra_statuses: u16,
     pub(super) histogram: bool,
     pub(super) flush_interval_ms: u32,
 }
 
-impl Default for MetricsShape {
-    fn default() -> Self {
-        Self {
-            series_budget: 50_000,
-            buckets_seconds: [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0].map(Some).into(),
-            methods: super::fields::METHODS
-                .iter()
-                .map(|method| Some(MethodWord(Method::from_bytes(method.as_bytes()))))
-                .collect(),
-            statuses: StatusesShape::Registered(RegisteredWord::Registered),
-            extra_statuses: 16,
-            histogram: false,
-            flush_interval_ms: 1000,
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug)]
 pub(super) enum StatusesShape {
-    Registered(RegisteredWord),
+    Registered,
     Codes(Vec<Option<u16>>),
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum RegisteredWord {
-    Registered,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug)]
 pub(super) struct AccessLogShape {
     pub(super) filter_state: Vec<Option<FilterStateWord>>,
 }
 
-impl Default for AccessLogShape {
-    fn default() -> Self {
-        Self { filter_state: vec![Some(FilterStateWord::Endpoint)] }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FilterStateWord {
     CorrelationId,
     Endpoint,
@@ -277,6 +85,206 @@ pub(super) enum FilterStateWord {
 }
 
 /// Reads what the checker found sound.
-pub(super) fn read(tree: Tree<'_>) -> Result<Shape, Error> {
-    Shape::deserialize(tree)
+pub(super) fn read(tree: Tree<'_>) -> Shape {
+    let mut root = Fields::of(Some(tree));
+    Shape {
+        namespace: root.text("namespace"),
+        ring: root.text("ring").unwrap_or_default(),
+        correlation: correlation(root.section("correlation")),
+        routes: routes(root.section("routes")),
+        metrics: metrics(root.section("metrics")),
+        access_log: access_log(root.section("access_log")),
+    }
+}
+
+fn correlation(mut fields: Fields<'_>) -> CorrelationShape {
+    CorrelationShape {
+        header: fields.text("header"),
+        trust: match fields.take("trust") {
+            Some(Tree::Text(word)) if word == "none" => TrustShape::None,
+            Some(object @ Tree::Object(_)) => {
+                let mut senders = Fields::of(Some(object));
+                TrustShape::Senders {
+                    networks: senders.list("networks", text).unwrap_or_default(),
+                    mtls: senders.bool("mtls").unwrap_or(false),
+                }
+            }
+            _ => TrustShape::Any,
+        },
+        generate: fields.word(
+            "generate",
+            &[
+                ("uuidv7", Generator::UuidV7),
+                ("uuidv4", Generator::UuidV4),
+                ("traceparent", Generator::TraceId),
+                ("proxy", Generator::Proxy),
+            ],
+        ),
+        respond: fields.bool("respond").unwrap_or(true),
+        expose: fields.bool("expose").unwrap_or(false),
+        traceparent: fields.word("traceparent", &[("pass", TraceMode::Pass), ("start", TraceMode::Start)]),
+    }
+}
+
+fn routes(mut fields: Fields<'_>) -> RoutesShape {
+    let placeholders = fields.take("placeholders").map(|tree| {
+        let mut fields = Fields::of(Some(tree));
+        let default = PlaceholderLimits::default();
+        PlaceholderLimits {
+            max_endpoints: fields.whole("max_endpoints").unwrap_or(default.max_endpoints),
+            max_per_parent: fields.whole("max_per_parent").unwrap_or(default.max_per_parent),
+            min_hits: fields.whole("min_hits").unwrap_or(default.min_hits),
+        }
+    });
+    let limits = placeholders.unwrap_or_default();
+    let options = RouteOptions {
+        label: fields.word("label", &[("template", LabelStyle::Template), ("name", LabelStyle::Name)]),
+        case: fields.word("case", &[("sensitive", Case::Sensitive), ("insensitive", Case::Insensitive)]),
+        trailing_slash: fields
+            .word("trailing_slash", &[("ignore", TrailingSlash::Ignore), ("strict", TrailingSlash::Strict)]),
+        duplicate_slashes: fields
+            .word("duplicate_slashes", &[("keep", DuplicateSlashes::Keep), ("merge", DuplicateSlashes::Merge)]),
+        dot_segments: fields.word("dot_segments", &[("keep", DotSegments::Keep), ("remove", DotSegments::Remove)]),
+        percent_encoding: fields.word(
+            "percent_encoding",
+            &[
+                ("unreserved", PercentEncoding::Unreserved),
+                ("slashes", PercentEncoding::Slashes),
+                ("keep", PercentEncoding::Keep),
+            ],
+        ),
+        matrix_parameters: fields
+            .word("matrix_parameters", &[("keep", MatrixParameters::Keep), ("strip", MatrixParameters::Strip)]),
+        undeclared_methods: fields.word(
+            "undeclared_methods",
+            &[("template", UndeclaredMethods::Template), ("unknown", UndeclaredMethods::Unknown)],
+        ),
+        unmatched: fields
+            .word("unmatched", &[("unknown", Unmatched::Unknown), ("placeholders", Unmatched::Placeholders(limits))]),
+    };
+    RoutesShape { options, placeholders, table: fields.list("table", route).unwrap_or_default() }
+}
+
+fn route(tree: Tree<'_>) -> Option<RouteShape> {
+    let mut fields = Fields::of(Some(tree));
+    Some(RouteShape {
+        methods: fields.list("methods", method),
+        template: fields.text("template")?,
+        name: fields.text("name"),
+    })
+}
+
+fn metrics(mut fields: Fields<'_>) -> MetricsShape {
+    MetricsShape {
+        series_budget: fields.whole("series_budget").unwrap_or(50_000),
+        buckets_seconds: fields
+            .list("buckets_seconds", decimal)
+            .unwrap_or_else(|| [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0].map(Some).into()),
+        methods: fields.list("methods", method).unwrap_or_else(|| {
+            super::fields::METHODS.iter().map(|method| Some(Method::from_bytes(method.as_bytes()))).collect()
+        }),
+        statuses: match fields.take("statuses") {
+            Some(Tree::List(items)) => StatusesShape::Codes(items.into_iter().map(whole).collect()),
+            _ => StatusesShape::Registered,
+        },
+        extra_statuses: fields.whole("extra_statuses").unwrap_or(16),
+        histogram: fields.bool("histogram").unwrap_or(false),
+        flush_interval_ms: fields.whole("flush_interval_ms").unwrap_or(1000),
+    }
+}
+
+fn access_log(mut fields: Fields<'_>) -> AccessLogShape {
+    let word = |tree: Tree<'_>| match &*text(tree)? {
+        "correlation_id" => Some(FilterStateWord::CorrelationId),
+        "endpoint" => Some(FilterStateWord::Endpoint),
+        "outcome" => Some(FilterStateWord::Outcome),
+        _ => None,
+    };
+    let filter_state = fields.list("filter_state", word);
+    AccessLogShape { filter_state: filter_state.unwrap_or_else(|| vec![Some(FilterStateWord::Endpoint)]) }
+}
+
+/// The fields of an object. Each is taken once, and freed as it is read.
+struct Fields<'a>(Box<[Entry<'a>]>);
+
+impl<'a> Fields<'a> {
+    fn of(tree: Option<Tree<'a>>) -> Self {
+        match tree {
+            Some(Tree::Object(entries)) => Self(entries),
+            _ => Self(Box::default()),
+        }
+    }
+
+    /// The checker makes null of a field that is not sound; it is as if it were not there.
+    fn take(&mut self, name: &str) -> Option<Tree<'a>> {
+        let (_, tree) = self.0.iter_mut().find(|(known, _)| known == name)?;
+        match std::mem::replace(tree, Tree::Null) {
+            Tree::Null => None,
+            tree => Some(tree),
+        }
+    }
+
+    fn section(&mut self, name: &str) -> Self {
+        Self::of(self.take(name))
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        self.take(name).and_then(text)
+    }
+
+    fn bool(&mut self, name: &str) -> Option<bool> {
+        match self.take(name)? {
+            Tree::Bool(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn whole<N: TryFrom<u64>>(&mut self, name: &str) -> Option<N> {
+        self.take(name).and_then(whole)
+    }
+
+    /// What the word of this field stands for; the default where there is none.
+    fn word<W: Copy + Default>(&mut self, name: &str, words: &[(&str, W)]) -> W {
+        let found = self.take(name).and_then(|tree| match tree {
+            Tree::Text(word) => words.iter().find(|(known, _)| *known == word),
+            _ => None,
+        });
+        found.map_or_else(W::default, |(_, meant)| *meant)
+    }
+
+    fn list<T>(&mut self, name: &str, item: fn(Tree<'a>) -> Option<T>) -> Option<Vec<Option<T>>> {
+        match self.take(name)? {
+            Tree::List(items) => Some(items.into_iter().map(item).collect()),
+            _ => None,
+        }
+    }
+}
+
+fn text(tree: Tree<'_>) -> Option<String> {
+    match tree {
+        Tree::Text(text) => Some(Cow::into_owned(text)),
+        _ => None,
+    }
+}
+
+/// The checker saw to the range.
+fn whole<N: TryFrom<u64>>(tree: Tree<'_>) -> Option<N> {
+    match tree {
+        Tree::Number(number) => N::try_from(number.as_u64()?).ok(),
+        _ => None,
+    }
+}
+
+fn decimal(tree: Tree<'_>) -> Option<f64> {
+    match tree {
+        Tree::Number(number) => number.as_f64(),
+        _ => None,
+    }
+}
+
+fn method(tree: Tree<'_>) -> Option<Method> {
+    match tree {
+        Tree::Text(word) => Some(Method::from_bytes(word.as_bytes())),
+        _ => None,
+    }
 }

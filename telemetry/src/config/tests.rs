@@ -296,7 +296,7 @@ fn the_budget_is_the_stated_product() {
 durations    135  9 endpoints × 3 methods × 5 (buckets, +Inf, count, sum)
 histogram     27  9 endpoints × 3 methods
 own metrics  318  builds, workers, correlation outcomes, hostcalls
-total        776  of 50000 allowed by metrics.series_budget"
+total        777  of 50000 allowed by metrics.series_budget"
     );
 }
 

@@ -6,9 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
-use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
-use serde::forward_to_deserialize_any;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
 /// A value of JSON, no larger than a text: lists and objects do not grow, and a number, which is rare, has a place of its own.
@@ -133,68 +131,6 @@ impl<'de> Visitor<'de> for TreeVisitor {
         }
         sort(&mut entries);
         Ok(Tree::Object(entries.into_boxed_slice()))
-    }
-}
-
-impl<'de> IntoDeserializer<'de> for Tree<'de> {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
-    }
-}
-
-/// Takes the tree apart: what has been read is freed on the way.
-impl<'de> Deserializer<'de> for Tree<'de> {
-    type Error = Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self {
-            Tree::Null => visitor.visit_unit(),
-            Tree::Bool(value) => visitor.visit_bool(value),
-            Tree::Number(number) => match (number.as_u64(), number.as_i64()) {
-                (Some(value), _) => visitor.visit_u64(value),
-                (None, Some(value)) => visitor.visit_i64(value),
-                (None, None) => visitor.visit_f64(number.as_f64().unwrap_or_default()),
-            },
-            Tree::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
-            Tree::Text(Cow::Owned(text)) => visitor.visit_string(text),
-            Tree::List(items) => visitor.visit_seq(SeqDeserializer::new(items.into_iter())),
-            Tree::Object(entries) => {
-                // The checker makes null of a field that is not sound.
-                let there = entries.into_iter().filter(|(_, value)| !matches!(value, Tree::Null));
-                visitor.visit_map(MapDeserializer::new(there))
-            }
-        }
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self {
-            Tree::Null => visitor.visit_none(),
-            tree => visitor.visit_some(tree),
-        }
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    /// Every enum is one of words, or untagged and so not read by this.
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        match self {
-            Tree::Text(word) => visitor.visit_enum(word.into_deserializer()),
-            tree => tree.deserialize_any(visitor),
-        }
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
     }
 }
 

@@ -36,7 +36,9 @@ impl CorrelationId {
     #[inline]
     pub fn uuid_v7(mut seed: [u8; 16], unix_ms: u64) -> Self {
         let [_, _, time @ ..] = unix_ms.to_be_bytes();
-        seed[..time.len()].copy_from_slice(&time);
+        if let Some(first) = seed.first_chunk_mut() {
+            *first = time;
+        }
         Self::uuid(seed, 7)
     }
 

@@ -54,7 +54,8 @@ fn what_does_not_fit_is_cut_and_said() {
 #[test]
 fn keys_are_one_part_each() {
     let keys = |json: &str| FilterStateKeys::new(&Config::from_json(json.as_bytes()).unwrap());
-    let all = keys(r#"{"namespace": "shop", "access_log": {"filter_state": ["outcome", "correlation_id", "endpoint"]}}"#);
+    let all =
+        keys(r#"{"namespace": "shop", "access_log": {"filter_state": ["outcome", "correlation_id", "endpoint"]}}"#);
     assert_eq!(
         [all.correlation_id, all.endpoint, all.outcome].map(Option::unwrap),
         ["shop.correlation_id", "shop.endpoint", "shop.outcome"]

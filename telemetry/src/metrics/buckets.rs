@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::decimal::shortest;
+
 /// Bounds a configuration may have.
 pub const MAX_BOUNDS: usize = 32;
 
@@ -55,10 +57,11 @@ impl Buckets {
                     micros.push(value);
                     match highest {
                         Some(highest) if highest == value => {
-                            format!("`{bound}` is there twice; remove one")
+                            format!("`{}` is there twice; remove one", shortest(bound))
                         }
                         Some(highest) if highest > value => format!(
-                            "`{bound}` comes after `{}`; sort the bounds in ascending order",
+                            "`{}` comes after `{}`; sort the bounds in ascending order",
+                            shortest(bound),
                             decimal_seconds(highest)
                         ),
                         _ => continue,
@@ -100,10 +103,10 @@ impl Buckets {
 /// Decimal seconds as whole microseconds, without rounding: the shortest decimal that reads back as this number is what was
 /// written in the configuration.
 fn parse_micros(seconds: f64) -> Result<u64, String> {
+    let text = shortest(seconds);
     if !seconds.is_finite() || seconds <= 0.0 {
-        return Err(format!("`{seconds}` is not above 0; remove it (the bucket `+Inf` is always there)"));
+        return Err(format!("`{text}` is not above 0; remove it (the bucket `+Inf` is always there)"));
     }
-    let text = seconds.to_string();
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     if fraction.len() > 6 {
         return Err(format!("`{text}` is finer than a microsecond; use at most 6 decimals"));

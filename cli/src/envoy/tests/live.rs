@@ -27,7 +27,7 @@ const MODULE: &str = r#"(module
   (import "env" "proxy_increment_metric" (func $increment (param i32 i64) (result i32)))
   (memory (export "memory") 2)
   (data (i32.const 1024) "ring: `a b` has a space")
-  (data (i32.const 2048) "eucora.correlation_id")
+  (data (i32.const 2048) "eucora.outcome")
   (data (i32.const 2100) "0192\22 4711")
   (global $metric (mut i32) (i32.const 0))
   (func (export "proxy_abi_version_0_2_1"))
@@ -44,7 +44,7 @@ const MODULE: &str = r#"(module
     (global.set $metric (i32.load (i32.const 520)))
     i32.const 1)
   (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
-    (drop (call $set_property (i32.const 2048) (i32.const 21) (i32.const 2100) (i32.const 10)))
+    (drop (call $set_property (i32.const 2048) (i32.const 14) (i32.const 2100) (i32.const 10)))
     (drop (call $increment (global.get $metric) (i64.const 1)))
     i32.const 0))"#;
 
@@ -158,7 +158,9 @@ async fn envoy_serves_with_the_filter_and_leaves_complete_logs() {
     let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 5);
     for line in lines {
-        assert_eq!(line["correlation_id"], "0192\" 4711");
+        assert_eq!(line["outcome"], "0192\" 4711");
+        // Of the request's header, which nobody has set.
+        assert_eq!(line["correlation_id"], serde_json::Value::Null);
         assert_eq!(line["endpoint"], serde_json::Value::Null);
         assert_eq!((line["method"].as_str(), line["path"].as_str()), (Some("GET"), Some("/v1.0/a...b")));
         assert_eq!((line["status"].as_u64(), line["bytes_sent"].as_u64()), (Some(200), Some(2)));
