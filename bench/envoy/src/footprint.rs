@@ -100,7 +100,11 @@ fn linear_memory(module: &Path, configuration: &str) -> Result<u64> {
 }
 
 /// The statistics page before and after every series of the profile that Envoy's own answers can make.
-async fn pages(binary: PathBuf, module: &Path, upstream: edge_observer::envoy::Upstream) -> Result<(Vec<Page>, u64, usize)> {
+async fn pages(
+    binary: PathBuf,
+    module: &Path,
+    upstream: edge_observer::envoy::Upstream,
+) -> Result<(Vec<Page>, u64, usize)> {
     let config = Config::from_json(profile_json().as_bytes()).map_err(|errors| anyhow!("{errors}"))?;
     let statuses: Vec<StatusCode> = config
         .metrics()
@@ -187,19 +191,24 @@ impl Report {
     pub(crate) fn goals(&self) -> Vec<Goal> {
         let module = self.of(name::OURS).and_then(|ours| ours.module);
         let linear = self.of(name::OURS_LARGE).and_then(|ours| ours.linear);
-        [("the module: at most 250 KiB", module, MODULE_GOAL), ("a VM with all routes: at most 2 MiB", linear, LINEAR_GOAL)]
-            .into_iter()
-            .filter_map(|(what, found, most)| {
-                let found = found?;
-                Some(Goal { what, found: bytes(found), met: found <= most })
-            })
-            .collect()
+        [
+            ("the module: at most 250 KiB", module, MODULE_GOAL),
+            ("a VM with all routes: at most 2 MiB", linear, LINEAR_GOAL),
+        ]
+        .into_iter()
+        .filter_map(|(what, found, most)| {
+            let found = found?;
+            Some(Goal { what, found: bytes(found), met: found <= most })
+        })
+        .collect()
     }
 
     /// For people.
     pub(crate) fn text(&self, goals: &[Goal]) -> String {
         let number = Column::Number;
-        let mut text = format!("Memory, with {WORKERS} workers. A VM's is what it has once it is configured; Envoy has one for each worker and two more.\n\n");
+        let mut text = format!(
+            "Memory, with {WORKERS} workers. A VM's is what it has once it is configured; Envoy has one for each worker and two more.\n\n"
+        );
         let mut table = Table::new([
             ("filter", Column::Text),
             ("module", number),
