@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use edge_observer::envoy::profile_json;
+use serde_json::{Value, json};
+
 use crate::support::proxy::{Proxy, ProxyOptions};
 use crate::support::traffic;
 use crate::support::upstream::{BEHAVIOUR, SEEN, Upstream};
@@ -104,6 +107,36 @@ async fn one_id_everywhere(proxy: Proxy) {
         .map(|line| (line["correlation_id"].as_str().unwrap().to_owned(), line["outcome"].as_str().unwrap().to_owned()))
         .collect();
     assert_eq!(sorted(logged), sorted(answered));
+    proxy.stop().await;
+}
+
+/// Envoy makes the IDs, whatever clients send; the filter counts them and changes no header, not even one that it would by default.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ids_that_envoy_makes_are_counted_and_left_alone() {
+    let upstream = Upstream::start().await;
+    let mut configuration: Value = serde_json::from_str(&profile_json()).unwrap();
+    configuration["correlation"] = json!({"header": "x-request-id", "generate": "proxy", "respond": false});
+    let options = ProxyOptions { configuration: configuration.to_string(), ..ProxyOptions::new(upstream.address) };
+    let Some(proxy) = Proxy::envoy(&options).await else { return };
+    let mut sent = 0;
+    for (header, seen) in [
+        ("accept: */*", ""),
+        ("x-request-id: not an ID", ""),
+        ("x-request-id: 0195d1f2-7c3b-7a90-8e21-3f6a9b2c4d5e", ""),
+        ("x-correlation-id: no", "no"),
+    ] {
+        let request = format!(
+            "GET /api/v1/health/ HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{BEHAVIOUR}: own-id\r\n{header}\r\n\r\n"
+        );
+        let (status, head) = traffic::raw(proxy.listen(), request.as_bytes()).await;
+        sent += 1;
+        assert_eq!(status, Some(200), "{header}: {head}");
+        assert_eq!(values(&head, SEEN), [seen], "{header}: what the upstream saw");
+        assert_eq!(values(&head, "x-request-id"), [""; 0], "{header}: {head}");
+    }
+    let counted = proxy.settled().await.counts_by("eucora_edge_correlation_total", ["outcome", "reason"]);
+    let counted: Vec<_> = counted.into_iter().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(counted, [(["kept".to_owned(), "trusted".to_owned()], sent)]);
     proxy.stop().await;
 }
 

@@ -16,7 +16,7 @@ use crate::vm::{NamespaceLease, Tools, Vm};
 use crate::worker::Lease;
 
 /// How long new stats are made in one slice. It may last as long again as the stats of one endpoint take, which are not divided.
-const SLICE_NS: u64 = 10_000_000;
+pub(crate) const SLICE_NS: u64 = 10_000_000;
 /// The same while nobody waits: no stream is open, and none has begun since the tick before.
 const IDLE_SLICE_NS: u64 = 100_000_000;
 /// What lies at least between two slices.
@@ -123,11 +123,19 @@ impl Instance {
 
     /// Goes on with what the last slice left over, if it is time: for the end of a stream.
     pub(crate) fn catch_up(&mut self, tools: &mut Tools) {
-        if let Some(resume_ns) = self.resume_ns
-            && self.faults.catch(host::monotonic_ns()).is_some_and(|now_ns| now_ns >= resume_ns)
-        {
-            self.drain_slice(SLICE_NS, tools);
+        if self.resume_ns.is_some() {
+            self.hand_over(SLICE_NS, tools);
         }
+    }
+
+    /// Hands over a slice of what was counted, unless it is too early after the last one.
+    pub(crate) fn hand_over(&mut self, length_ns: u64, tools: &mut Tools) {
+        if let Some(resume_ns) = self.resume_ns
+            && self.faults.catch(host::monotonic_ns()).is_none_or(|now_ns| now_ns < resume_ns)
+        {
+            return;
+        }
+        self.drain_slice(length_ns, tools);
     }
 
     fn report_faults(&mut self, tools: &mut Tools) {
@@ -192,8 +200,9 @@ impl Vm {
         }
         instance.sync(&mut self.tools.value);
         let is_quiet = instance.idle && self.streams.len() == 0;
-        instance.drain_slice(if is_quiet { IDLE_SLICE_NS } else { SLICE_NS }, &mut self.tools);
-        self.settle_retired();
+        let slice_ns = if is_quiet { IDLE_SLICE_NS } else { SLICE_NS };
+        instance.drain_slice(slice_ns, &mut self.tools);
+        self.settle_retired(slice_ns);
         self.streams.shrink();
         self.tools.trim();
     }

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 
 use crate::clock::Clock;
 use crate::contexts::Contexts;
+use crate::flush::SLICE_NS;
 use crate::host::HostBuffer;
 use crate::random::Random;
 use crate::root::Instance;
@@ -39,6 +40,8 @@ pub(crate) struct Vm {
     pub(crate) streams: Contexts<Stream>,
     pub(crate) leases: Vec<NamespaceLease>,
     pub(crate) tools: Tools,
+    /// A retired instance may have new stats left over.
+    left_over: bool,
 }
 
 /// A root context.
@@ -109,6 +112,7 @@ impl Vm {
             streams: Contexts::new(),
             leases: Vec::new(),
             tools: Tools::new(),
+            left_over: false,
         }
     }
 
@@ -156,10 +160,13 @@ impl Vm {
         };
         stream.on_log(instance, tools);
         if instance.retired {
-            // No tick will come for it, or not for long.
-            instance.drain(tools);
+            let number = stream.instance();
+            self.hand_over_retired(number, SLICE_NS);
         } else {
             instance.catch_up(tools);
+        }
+        if self.left_over {
+            self.catch_up_retired();
         }
     }
 
@@ -177,6 +184,11 @@ impl Vm {
             self.release_lease(context);
             self.free_instance(number);
         }
+    }
+
+    /// Whether a tick will come: one of any root context serves for what retired instances owe.
+    fn ticks(&self) -> bool {
+        self.roots.iter().any(|root| root.instance.is_some())
     }
 
     pub(crate) fn root(&self, context: u32) -> Option<&Root> {
@@ -204,11 +216,47 @@ impl Vm {
         true
     }
 
-    /// Hands over what an instance has counted; from now on its streams do so themselves.
+    /// Hands over what an instance has counted; from now on its streams do so themselves. New stats come in slices, as ever, while there will be
+    /// a tick; what retired instances still owe when the last root context goes is handed over at once.
     pub(crate) fn retire(&mut self, number: usize) {
         if let Some(Some(instance)) = self.instances.get_mut(number) {
             instance.retired = true;
-            instance.drain(&mut self.tools);
+        }
+        if self.ticks() {
+            self.hand_over_retired(number, SLICE_NS);
+            return;
+        }
+        for number in 0..self.instances.len() {
+            self.hand_over_retired(number, SLICE_NS);
+        }
+    }
+
+    /// Hands over what a retired instance owes: a slice of this length while there will be a tick, else all.
+    #[cold]
+    fn hand_over_retired(&mut self, number: usize, slice_ns: u64) {
+        let ticks = self.ticks();
+        if let Some(Some(instance)) = self.instances.get_mut(number)
+            && instance.retired
+        {
+            if ticks {
+                instance.hand_over(slice_ns, &mut self.tools);
+                self.left_over |= instance.owes();
+            } else {
+                instance.drain(&mut self.tools);
+            }
+        }
+    }
+
+    /// Goes on with the new stats of retired instances, if it is time.
+    #[cold]
+    fn catch_up_retired(&mut self) {
+        for number in 0..self.instances.len() {
+            if let Some(Some(instance)) = self.instances.get_mut(number)
+                && instance.retired
+            {
+                instance.catch_up(&mut self.tools);
+                self.free_instance(number);
+            }
         }
     }
 
@@ -223,14 +271,12 @@ impl Vm {
         }
     }
 
-    /// Offers again what the proxy did not take from retired instances, which have no tick of their own.
-    pub(crate) fn settle_retired(&mut self) {
+    /// Offers again what the proxy did not take from retired instances, which have no tick of their own, and what was left over.
+    pub(crate) fn settle_retired(&mut self, slice_ns: u64) {
+        self.left_over = false;
         for number in 0..self.instances.len() {
-            if let Some(Some(instance)) = self.instances.get_mut(number)
-                && instance.retired
-                && instance.owes()
-            {
-                instance.drain(&mut self.tools);
+            if self.instances.get(number).and_then(Option::as_ref).is_some_and(Instance::owes) {
+                self.hand_over_retired(number, slice_ns);
                 self.free_instance(number);
             }
         }

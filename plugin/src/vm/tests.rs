@@ -632,6 +632,58 @@ fn a_slice_is_short_again_as_soon_as_somebody_waits() {
     assert!((10 * MILLISECOND..40 * MILLISECOND).contains(&took), "{took} ns at a stream's end");
 }
 
+/// A crowd whose configuration is replaced before its new stats are made, and the context ID of its successor.
+fn replaced_crowd(endpoints: u32) -> (Vm, u32) {
+    const SUCCESSOR: u32 = 5_000;
+    let mut vm = crowd(endpoints);
+    assert!(configure(&mut vm, SUCCESSOR, r#"{"ring": "1"}"#));
+    host(|fake| fake.define_ns = 1_000_000);
+    vm.on_delete(ROOT);
+    (vm, SUCCESSOR)
+}
+
+#[test]
+fn the_crowd_of_a_replaced_configuration_holds_up_nobody() {
+    const MILLISECOND: u64 = 1_000_000;
+    let begun = host(|fake| fake.monotonic_ns);
+    let (mut vm, successor) = replaced_crowd(50);
+    let first = requests();
+    assert!((1..50).contains(&first) && vm.left_over, "{first} after {} ns", host(|fake| fake.monotonic_ns) - begun);
+    // The ends of the successor's streams go on with it, a slice at a time.
+    let mut stream = 6_000;
+    while requests() < 50 {
+        host(|fake| fake.monotonic_ns += 40 * MILLISECOND);
+        let (before, seen) = (host(|fake| fake.monotonic_ns), requests());
+        exchange(&mut vm, successor, stream);
+        assert!(host(|fake| fake.monotonic_ns) - before < 40 * MILLISECOND, "stream {stream}");
+        assert!(requests() > seen, "stream {stream}");
+        stream += 1;
+    }
+    assert_eq!(requests(), 50);
+    assert_eq!(vm.instances.iter().flatten().count(), 1);
+    vm.on_tick(successor);
+    assert_eq!(requests(), 50 + u64::from(stream - 6_000));
+    assert!(!vm.left_over);
+}
+
+#[test]
+fn the_ticks_of_a_successor_go_on_with_what_is_left_over() {
+    let (mut vm, successor) = replaced_crowd(50);
+    for _ in 0..50 {
+        host(|fake| fake.monotonic_ns += SECOND);
+        vm.on_tick(successor);
+    }
+    assert_eq!((requests(), vm.instances.iter().flatten().count(), vm.left_over), (50, 1, false));
+}
+
+#[test]
+fn the_last_root_context_hands_over_what_others_left_over() {
+    let (mut vm, successor) = replaced_crowd(50);
+    assert!(requests() < 50);
+    vm.on_delete(successor);
+    assert_eq!(requests(), 50);
+}
+
 #[test]
 fn a_clock_that_does_not_run_delays_no_stats_for_ever() {
     let mut vm = crowd(200);

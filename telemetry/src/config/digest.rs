@@ -279,7 +279,7 @@ mod tests {
     fn plain(value: &Value) -> String {
         match value {
             Value::Number(number) => match number.as_f64() {
-                Some(float) if number.is_f64() => float.to_string(),
+                Some(float) if number.is_f64() => shortest(float),
                 _ => number.to_string(),
             },
             Value::Array(items) => format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(",")),
