@@ -20,6 +20,8 @@ use crate::workload::{Files, Workload};
 const BEFORE: u32 = 600;
 /// Requests that are counted. Envoy runs some fifty times slower than else.
 const COUNTED: u32 = 2_000;
+/// The fewest that are counted: a filter's ticks go on meanwhile, and each request has its share of them.
+const LEAST_COUNTED: u32 = 300;
 
 /// Instructions for each request of one variant, in the order of the workloads.
 #[derive(Debug)]
@@ -50,7 +52,7 @@ pub(crate) async fn count(variants: &[Variant], paths: &[String], workloads: &[W
             // Callgrind itself has something to learn of code that it has not seen.
             one.send(*workload, workload.requests(BEFORE), &files).await.with_context(|| variant.name)?;
             control("--zero", one.pid).await?;
-            let requests = workload.requests(COUNTED);
+            let requests = workload.requests(COUNTED).max(LEAST_COUNTED);
             one.send(*workload, requests, &files).await.with_context(|| variant.name)?;
             control("--dump", one.pid).await?;
             control("--instr=off", one.pid).await?;
