@@ -18,13 +18,13 @@ const FLOOD: u64 = 400_000;
 const CONNECTIONS: u64 = 16;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hostile_requests_without_end_in_the_embedded_host() {
+async fn a_flood_of_hostile_requests_in_the_embedded_host() {
     let upstream = Upstream::start().await;
     flood(Proxy::harness(&options(&upstream)).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hostile_requests_without_end_in_envoy() {
+async fn a_flood_of_hostile_requests_in_envoy() {
     let upstream = Upstream::start().await;
     let Some(proxy) = Proxy::envoy(&options(&upstream)).await else { return };
     flood(proxy).await;

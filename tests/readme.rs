@@ -173,3 +173,11 @@ fn until_interrupted(text: &str) {
     let host = url.trim_start_matches("http://").split('/').next().unwrap().to_owned();
     assert!(std::net::TcpStream::connect(&host).is_err(), "something still listens at {host}");
 }
+
+#[test]
+fn the_readme_shows_the_profile_that_ships() {
+    let readme = include_str!("../README.md");
+    let profile = edge_observer::envoy::profile_json();
+    let config = telemetry::config::Config::from_json(profile.as_bytes()).unwrap();
+    assert!(readme.contains(&format!("digest {},", config.digest())), "its digest is {}", config.digest());
+}

@@ -129,14 +129,12 @@ impl Vm {
             return;
         };
         self.end_stream(context);
-        let Some(Some(instance)) = self.instances.get_mut(number) else {
+        let (Some(Some(instance)), Some(stream)) = (self.instances.get_mut(number), self.streams.add(context)) else {
             return;
         };
         instance.streams += 1;
         instance.begun = instance.begun.wrapping_add(1);
-        if let Some(stream) = self.streams.add(context) {
-            stream.begin(number);
-        }
+        stream.begin(number);
     }
 
     /// The headers of a request have come.

@@ -91,13 +91,17 @@ fn shown(key: &str) -> Option<String> {
     host(|fake| fake.filter_state.get(key.as_bytes()).map(|value| String::from_utf8(value.clone()).unwrap()))
 }
 
-#[test]
-fn a_request_costs_these_hostcalls_and_no_more() {
-    let mut vm = started(ROUTES);
+/// The hostcalls of a request after the first.
+fn calls_of_a_request(configuration: &str) -> Vec<&'static str> {
+    let mut vm = started(configuration);
     exchange(&mut vm, ROOT, 2);
     host(|fake| fake.calls.clear());
     exchange(&mut vm, ROOT, 3);
-    let calls = host(|fake| fake.calls.clone());
+    host(|fake| fake.calls.clone())
+}
+
+#[test]
+fn a_request_costs_these_hostcalls_and_no_more() {
     let expected = [
         // request headers
         "clock_time_get",
@@ -110,16 +114,11 @@ fn a_request_costs_these_hostcalls_and_no_more() {
         "get_header_map_value",
         "clock_time_get",
     ];
-    assert_eq!(calls, expected);
+    assert_eq!(calls_of_a_request(ROUTES), expected);
 }
 
 #[test]
 fn a_lean_configuration_touches_headers_twice() {
-    let mut vm = started(LEAN);
-    exchange(&mut vm, ROOT, 2);
-    host(|fake| fake.calls.clear());
-    exchange(&mut vm, ROOT, 3);
-    let calls = host(|fake| fake.calls.clone());
     let expected = [
         // request headers
         "clock_time_get",
@@ -129,7 +128,17 @@ fn a_lean_configuration_touches_headers_twice() {
         "get_header_map_value",
         "clock_time_get",
     ];
-    assert_eq!(calls, expected);
+    assert_eq!(calls_of_a_request(LEAN), expected);
+}
+
+/// A context that no host has keeps no instance alive.
+#[test]
+fn context_0_is_no_stream() {
+    let mut vm = started(ROUTES);
+    vm.on_context_create(0, ROOT);
+    assert!(configure(&mut vm, 10, "{}"));
+    vm.on_delete(ROOT);
+    assert_eq!(vm.instances.iter().flatten().count(), 1);
 }
 
 #[test]

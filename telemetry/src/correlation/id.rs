@@ -96,8 +96,8 @@ const COMMA: u8 = 1;
 /// Another byte that no ID has.
 const FOREIGN: u8 = 2;
 
-#[allow(clippy::indexing_slicing, reason = "the compiler makes the table, and would say so")]
 /// What each byte is to an ID: 0 for one that it may have.
+#[allow(clippy::indexing_slicing, reason = "the compiler makes the table, and would say so")]
 const CLASSES: [u8; 256] = {
     let mut classes = [FOREIGN; 256];
     let mut byte = 0;
