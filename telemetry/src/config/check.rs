@@ -53,23 +53,34 @@ fn check(kind: &Kind, tree: &mut Tree<'_>, path: &str, errors: &mut ConfigErrors
 }
 
 fn section(fields: &[Field], entries: &mut [Entry<'_>], path: &str, errors: &mut ConfigErrors) -> bool {
-    for (name, value) in entries.iter_mut() {
-        if !fields.iter().any(|field| field.name == name) {
+    for same in entries.chunk_by_mut(|(a, _), (b, _)| a == b) {
+        if let Some((name, _)) = same.first()
+            && !fields.iter().any(|field| field.name == name)
+        {
             errors.push(join(path, name), format!("unknown field; {}", suggestion(name, fields, path)));
-            *value = Tree::Null;
+            same.iter_mut().for_each(|(_, value)| *value = Tree::Null);
         }
     }
     let mut complete = true;
     for field in fields {
         let path = join(path, field.name);
-        match entries.iter_mut().find(|(name, _)| name == field.name) {
-            Some((_, value)) => complete &= check(&field.kind, value, &path, errors) || field.default.is_some(),
-            None if field.default.is_none() => {
-                errors.push(path, format!("missing; add {}", expected(&field.kind)));
-                complete = false;
+        let mut same = entries.iter_mut().filter(|(name, _)| name == field.name);
+        let sound = match (same.next(), same.count()) {
+            (Some((_, value)), 0) => check(&field.kind, value, &path, errors),
+            // Of several, the first is the one that is read later.
+            (Some((_, value)), others) => {
+                errors.push(path, format!("is there {} times; keep one", others + 1));
+                *value = Tree::Null;
+                false
             }
-            None => {}
-        }
+            (None, _) => {
+                if field.default.is_none() {
+                    errors.push(path, format!("missing; add {}", expected(&field.kind)));
+                }
+                false
+            }
+        };
+        complete &= sound || field.default.is_some();
     }
     complete
 }

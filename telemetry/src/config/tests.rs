@@ -176,8 +176,18 @@ fn the_whole_may_be_wrong() {
 
 #[test]
 fn a_field_given_twice_is_refused_and_not_overwritten() {
-    let error = Config::from_json(br#"{"metrics": {"histogram": true, "histogram": false}}"#).unwrap_err();
-    assert_eq!(error.to_string(), "configuration: the field `histogram` is there twice at line 1 column 51; keep one");
+    let check = |json: &str, expected: &str| {
+        assert_eq!(Config::from_json(json.as_bytes()).unwrap_err().to_string(), expected, "{json}")
+    };
+    check(r#"{"metrics": {"histogram": true, "histogram": false}}"#, "metrics.histogram: is there 2 times; keep one");
+    check(r#"{"ring": "a", "namespace": "eucora", "ring": "a", "ring": 3}"#, "ring: is there 3 times; keep one");
+    // In every item of a list, beside other mistakes, and where the field has to be there.
+    check(
+        r#"{"routes": {"table": [{"template": "/a"}, {"template": "/b", "template": "/c"}]}, "metrics": {}, "metrics": {}, "x\n": 1, "x\n": 2}"#,
+        "`x\\n`: unknown field; the fields here are `namespace`, `ring`, `correlation`, `routes`, `metrics`, `access_log`
+routes.table[1].template: is there 2 times; keep one
+metrics: is there 2 times; keep one",
+    );
 }
 
 #[test]

@@ -17,21 +17,17 @@ pub(super) enum Tree<'a> {
     Number(Box<Number>),
     Text(Cow<'a, str>),
     List(Box<[Tree<'a>]>),
-    /// **Invariant:** the names are sorted, and no name is there twice.
+    /// **Invariant:** the names are sorted. A name may be there more than once; the checker says where.
     Object(Box<[Entry<'a>]>),
 }
 
 /// A field of an object.
 pub(super) type Entry<'a> = (Cow<'a, str>, Tree<'a>);
 
-/// Reads JSON without repeated fields: the usual reader keeps the last and says nothing. The error is a message with the
-/// cure.
+/// Reads JSON with every field that is there: the usual reader keeps the last of a name and says nothing. The error is a
+/// message with the cure.
 pub(super) fn read(bytes: &[u8]) -> Result<Tree<'_>, String> {
-    match serde_json::from_slice(bytes) {
-        Ok(tree) => Ok(tree),
-        Err(error) if error.is_data() => Err(format!("{error}; keep one")),
-        Err(error) => Err(format!("not JSON: {error}; give a JSON object")),
-    }
+    serde_json::from_slice(bytes).map_err(|error| format!("not JSON: {error}; give a JSON object"))
 }
 
 impl Tree<'_> {
@@ -39,29 +35,6 @@ impl Tree<'_> {
     pub(super) fn empty() -> Self {
         Self::Object(Box::default())
     }
-}
-
-/// Adds a field, unless its name is there. The fields are sorted runs, and the lengths of these are the powers of two that
-/// add up to the number of fields. So a name is found without a search through all of them, however many a hostile
-/// configuration has, and without a map beside the list.
-fn insert<'a>(entries: &mut Vec<Entry<'a>>, entry: Entry<'a>) -> Result<(), Entry<'a>> {
-    let mut runs = entries.as_slice();
-    while let Some(log) = runs.len().checked_ilog2() {
-        let (run, others) = runs.split_at(1 << log);
-        if run.binary_search_by(|(name, _)| name.cmp(&entry.0)).is_ok() {
-            return Err(entry);
-        }
-        runs = others;
-    }
-    let before = entries.len();
-    entries.push(entry);
-    // Without its lowest bit, the new length is where the last run starts.
-    sort(entries.get_mut(before & (before + 1)..).unwrap_or_default());
-    Ok(())
-}
-
-fn sort(entries: &mut [Entry<'_>]) {
-    entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
 }
 
 impl<'de> Deserialize<'de> for Tree<'de> {
@@ -119,17 +92,13 @@ impl<'de> Visitor<'de> for TreeVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Tree<'de>, A::Error> {
         let mut entries = Vec::new();
-        // A name is read as a tree because that borrows it where it can.
+        // A name is read as a tree because that borrows it where it can. JSON has only text here.
         while let Some((name, value)) = fields.next_entry::<Tree<'de>, Tree<'de>>()? {
-            let Tree::Text(name) = name else {
-                return Err(de::Error::custom("found a name that is not text"));
-            };
-            if let Err((name, _)) = insert(&mut entries, (name, value)) {
-                let name = super::check::quoted(&name);
-                return Err(de::Error::custom(format_args!("the field {name} is there twice")));
+            if let Tree::Text(name) = name {
+                entries.push((name, value));
             }
         }
-        sort(&mut entries);
+        entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         Ok(Tree::Object(entries.into_boxed_slice()))
     }
 }
