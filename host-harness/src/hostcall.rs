@@ -4,10 +4,12 @@
 //! submodules, by topic.
 
 mod buffers;
+mod callouts;
 mod general;
 mod headers;
 mod metrics;
 mod properties;
+mod queues;
 mod shared_data;
 mod wasi;
 
@@ -284,6 +286,8 @@ pub(crate) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     properties::link_all(linker)?;
     metrics::link_all(linker)?;
     shared_data::link_all(linker)?;
+    queues::link_all(linker)?;
+    callouts::link_all(linker)?;
     wasi::link_all(linker)?;
     unimplemented(linker)
 }
@@ -294,11 +298,6 @@ fn unimplemented(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 
     let engine = linker.engine().clone();
     for (call, arguments) in [
-        (Hostcall::RegisterSharedQueue, 3),
-        (Hostcall::ResolveSharedQueue, 5),
-        (Hostcall::EnqueueSharedQueue, 3),
-        (Hostcall::DequeueSharedQueue, 3),
-        (Hostcall::HttpCall, 10),
         (Hostcall::GrpcCall, 12),
         (Hostcall::GrpcStream, 9),
         (Hostcall::GrpcSend, 4),

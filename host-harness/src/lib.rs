@@ -36,13 +36,14 @@
 //!   on. The order of callbacks is Envoy's too: log, done, delete; a stream refused before the filters is created to be logged.
 //! - Pausing, continuing, local replies and resets take effect. A local reply passes the module's own response callbacks first,
 //!   which are not waited for.
-//! - A module that imports what the host does not have is refused, with the list. Hostcalls for callouts, gRPC and queues are
-//!   there to link, and trap with their name.
+//! - A module that imports what the host does not have is refused, with the list. Hostcalls for gRPC are there to link,
+//!   and trap with their name.
 //! - No module can crash, hang or grow the host, as long as [`Limits`] says how much fuel or time a callback may take: every
 //!   pointer is checked, memory is bounded, and hostcalls count as work.
 //! - The same seed, clock and requests give the same result, cost included.
 
 pub mod abi;
+mod callout;
 mod clock;
 mod cost;
 pub mod exposition;
@@ -52,6 +53,7 @@ mod hostcall;
 mod log;
 mod module;
 mod plugin;
+mod queue;
 pub mod serve;
 mod shared;
 mod stats;
@@ -64,6 +66,7 @@ mod trace;
 mod vm;
 mod worker;
 
+pub use callout::{Callout, CalloutId, CalloutOutcome, Cluster};
 pub use clock::Clock;
 pub use cost::Cost;
 pub use fault::Fault;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use host_harness::serve::{self, Endpoint, ServeOptions};
+use host_harness::serve::{self, Endpoint, EndpointError, ServeOptions};
 use host_harness::stats_config::StatsConfig;
 use host_harness::{FailurePolicy, LogSink, Module, PluginConfig};
 
@@ -37,6 +37,9 @@ struct Serve {
     /// Where requests go
     #[arg(long, value_name = "URL")]
     upstream: Endpoint,
+    /// Where the module's callouts to a cluster go; may be given several times
+    #[arg(long = "cluster", value_name = "NAME=URL", value_parser = cluster)]
+    clusters: Vec<(String, Endpoint)>,
     /// Where clients connect
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -64,6 +67,16 @@ struct Serve {
     /// Let requests through without the module when it has failed
     #[arg(long)]
     fail_open: bool,
+}
+
+/// `NAME=URL`.
+fn cluster(text: &str) -> Result<(String, Endpoint), String> {
+    match text.split_once('=') {
+        Some((name, url)) if !name.is_empty() => {
+            url.parse().map(|endpoint| (name.to_owned(), endpoint)).map_err(|error: EndpointError| error.to_string())
+        }
+        _ => Err("it names no cluster; write it as NAME=http://HOST:PORT".to_owned()),
+    }
 }
 
 /// Exit status for a command that was called wrongly, as clap has it.
@@ -110,6 +123,7 @@ fn read(arguments: Serve) -> anyhow::Result<ServeOptions> {
         options.stats_config =
             StatsConfig::from_bootstrap_yaml(&text).with_context(|| format!("{} is wrong", path.display()))?;
     }
+    options.clusters = arguments.clusters;
     options.listen = arguments.listen;
     options.admin = arguments.admin;
     options.workers = usize::from(arguments.workers);

@@ -10,6 +10,7 @@
 
 mod access_log;
 mod admin;
+mod callouts;
 mod counters;
 mod downstream;
 mod exchange;

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::abi::Status;
 use crate::fault::Faults;
 use crate::log::LogMemory;
-use crate::{Clock, EngineOptions, Fault, LogEntry, LogLevel, LogSink, Stats, Trace};
+use crate::queue::SharedQueues;
+use crate::{Clock, Cluster, EngineOptions, Fault, LogEntry, LogLevel, LogSink, Stats, Trace};
 
 /// How a host is set up.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +22,8 @@ pub struct SharedOptions {
     pub log_level: Option<LogLevel>,
     /// Bounds on what a module may use.
     pub limits: Limits,
+    /// Where callouts may go.
+    pub clusters: Vec<Cluster>,
     /// Whether callbacks and hostcalls are written down from the start; see [`Shared::trace`].
     pub trace: bool,
 }
@@ -59,6 +62,7 @@ pub struct Shared {
     pub(crate) stats: Arc<Stats>,
     pub(crate) log_memory: LogMemory,
     pub(crate) data: SharedData,
+    pub(crate) queues: SharedQueues,
     pub(crate) faults: Faults,
     pub(crate) trace: Trace,
 }
@@ -73,6 +77,7 @@ impl Shared {
             stats: Arc::default(),
             log_memory: LogMemory::default(),
             data: SharedData::default(),
+            queues: SharedQueues::default(),
             faults: Faults::default(),
             trace,
         })

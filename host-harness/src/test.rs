@@ -3,20 +3,26 @@
 //! A [`Host`] has what an Envoy has of a plugin: an instance on the main thread and one on each worker, which share stats,
 //! shared data and the log. Time stands still until it is moved, randomness comes from a seed, and nothing is global, so tests
 //! run side by side. When a test panics, the host prints the trace of what went between it and the module.
+//!
+//! Callouts go to clusters that answer by script ([`HostBuilder::cluster`]), in virtual time too. While the module holds a
+//! stream, an exchange lets time pass until the answers come that it waits for.
 
 mod builder;
+mod events;
 mod exchange;
+mod upstream;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::{HostBuilder, StartFailure};
 pub use exchange::{Exchange, Message, Reply, Request};
+pub use upstream::{Answer, Upstream};
 
 use crate::abi::MetricType;
 use crate::stats::{MODULE_PREFIX, Metric};
 use crate::{
-    Fault, FinishedStream, LogEntry, Module, PluginConfig, Role, Shared, StartError, StreamEnd, StreamFacts, Worker,
+    Callout, Fault, FinishedStream, LogEntry, Module, PluginConfig, Role, Shared, StartError, StreamEnd, StreamFacts, Worker,
 };
 
 /// A proxy with one plugin, for tests.
@@ -30,6 +36,12 @@ pub struct Host {
     /// The worker that gets the next exchange.
     next: usize,
     connections: u64,
+    /// Clusters that callouts may name.
+    clusters: Vec<(String, Upstream)>,
+    /// Answers to callouts, the next first.
+    owed: Vec<events::Owed>,
+    /// All callouts so far.
+    made: Vec<Callout>,
 }
 
 impl Host {
@@ -54,8 +66,7 @@ impl Host {
     pub fn exchange_on(&mut self, worker: usize, request: Request) -> Exchange {
         self.connections += 1;
         let facts = StreamFacts { connection_id: self.connections, ..request.facts() };
-        let clock = self.shared.clock().clone();
-        exchange::run(self.worker(worker), &clock, facts, request)
+        exchange::run(self, worker, facts, request)
     }
 
     /// A stream of which the filter learns only at its end: the proxy refused it before the filters.
@@ -96,19 +107,14 @@ impl Host {
     /// Moves time on to when the next tick is due, and runs it, and all others due then. Says whether there was one.
     pub fn tick(&mut self) -> bool {
         let Some(due) = self.next_tick() else { return false };
-        self.shared.clock().advance_to(due);
-        self.run_due_ticks();
+        while self.run_next(due) {}
         true
     }
 
-    /// Moves time on, running each tick when it is due.
+    /// Moves time on, with each tick and each answer to a callout when it is due.
     pub fn advance(&mut self, time: Duration) {
-        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let until = self.shared.clock().now_ns().saturating_add(nanoseconds);
-        while let Some(due) = self.next_tick().filter(|due| *due <= until) {
-            self.shared.clock().advance_to(due);
-            self.run_due_ticks();
-        }
+        let until = self.now_ns().saturating_add(events::nanoseconds(time));
+        while self.run_next(until) {}
         self.shared.clock().advance_to(until);
     }
 
@@ -116,17 +122,6 @@ impl Host {
     #[must_use]
     pub fn now_ns(&self) -> u64 {
         self.shared.clock().now_ns()
-    }
-
-    fn next_tick(&self) -> Option<u64> {
-        std::iter::once(&self.main).chain(&self.workers).filter_map(Worker::next_tick_ns).min()
-    }
-
-    fn run_due_ticks(&mut self) {
-        self.main.run_due_ticks();
-        for worker in &mut self.workers {
-            worker.run_due_ticks();
-        }
     }
 
     /// The value of a counter; 0 when there is none. Names are the module's own, without Envoy's prefix.

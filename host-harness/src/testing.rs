@@ -141,7 +141,8 @@ impl Probe {
 fn signature(callback: &str) -> (usize, Option<u32>) {
     match callback {
         "_initialize" | "_start" => (0, None),
-        "proxy_on_context_create" => (2, None),
+        "proxy_on_context_create" | "proxy_on_queue_ready" => (2, None),
+        "proxy_on_http_call_response" => (5, None),
         "proxy_on_vm_start" | "proxy_on_configure" => (2, Some(1)),
         "proxy_on_tick" | "proxy_on_log" | "proxy_on_delete" => (1, None),
         "proxy_on_done" => (1, Some(1)),

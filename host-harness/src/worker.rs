@@ -1,5 +1,6 @@
 //! One thread's VM and the streams that run through it.
 
+mod callouts;
 mod lifecycle;
 mod streams;
 #[cfg(test)]

@@ -68,7 +68,7 @@ impl Stream {
         let Some(pairs) = faults.catch(host::header_pairs(HeaderMap::Request, &mut tools.headers)) else {
             return;
         };
-        let head = filter.request_head(pairs);
+        let head = filter.request_head(pairs.of(filter.request_names()));
 
         let facts = filter.sender_facts(&head);
         let mtls = facts.mtls && is_true(faults.catch(host::property(CONNECTION_MTLS, &mut tools.value)).flatten());
@@ -181,7 +181,7 @@ fn request_head<'a>(
     buffer: &'a mut HostBuffer,
 ) -> Option<RequestHead<'a>> {
     let pairs = faults.catch(host::header_pairs(HeaderMap::Request, buffer))?;
-    Some(filter.request_head(pairs))
+    Some(filter.request_head(pairs.of(filter.request_names())))
 }
 
 fn show(key: &str, value: &[u8], faults: &mut Faults) {

@@ -11,9 +11,11 @@
 //! Whatever happens, one call of [`Filter::on_log`] counts one request and one correlation outcome.
 
 mod edits;
+mod names;
 mod state;
 
 pub use edits::{CorsHead, Expose, RequestEdits, ResponseEdits};
+pub use names::NameLengths;
 pub use state::State;
 
 use crate::admission::{Admitted, Limits, Pool};
@@ -81,19 +83,28 @@ pub struct Logged {
 #[derive(Debug)]
 pub struct Filter {
     config: Config,
+    request_names: NameLengths,
 }
 
 impl Filter {
     /// The filter for this configuration.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config }
+        let correlation = config.correlation().header().as_bytes();
+        let request_names = NameLengths::of(&[b":path", b":method", b"tracestate", b"traceparent", correlation]);
+        Self { config, request_names }
     }
 
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The names that [`Self::request_head`] looks for are of these lengths; other headers need not be handed to it.
+    #[must_use]
+    pub fn request_names(&self) -> NameLengths {
+        self.request_names
     }
 
     /// Picks what the filter needs from a request's headers, in one pass.

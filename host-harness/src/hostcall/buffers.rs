@@ -29,7 +29,9 @@ fn content(state: &HostState, buffer: BufferType) -> Result<&[u8], Fail> {
         BufferType::HttpRequestBody => body(0),
         BufferType::HttpResponseBody => body(1),
         BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcReceiveBuffer => &[],
-        BufferType::HttpCallResponseBody => return Err(Status::NotFound.into()),
+        BufferType::HttpCallResponseBody => {
+            state.calls.response.as_ref().map(|response| &response.body).ok_or(Status::NotFound)?
+        }
         BufferType::VmConfiguration => &state.plugin.vm_configuration,
         BufferType::PluginConfiguration => {
             let root = state.configuring.and_then(|root| state.root(root)).ok_or(Status::NotFound)?;

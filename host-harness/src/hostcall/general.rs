@@ -208,10 +208,14 @@ fn percent_encoded(message: &[u8]) -> String {
     })
 }
 
-/// The status of the last callout: none has been made.
+/// The status of the last callout that failed. Its message is only there while the module is told of it.
 fn get_status(guest: &mut Guest<'_>, code: u32, message: u32, size: u32) -> Answer {
-    GuestMemory::of(guest)?.write_u32(code, 0)?;
-    give(guest, message, size, |_, _| Ok(()))
+    let (number, text) = guest.data().calls.status;
+    GuestMemory::of(guest)?.write_u32(code, number)?;
+    give(guest, message, size, |_, bytes| {
+        bytes.extend_from_slice(text.as_bytes());
+        Ok(())
+    })
 }
 
 fn call_foreign_function(

@@ -1,4 +1,4 @@
-//! Header maps. Which are readable and writable in which callback is in `Stream::readable` and `Stream::writable`.
+//! Header maps. Which are readable and writable in which callback is in `HostState::readable` and `Stream::writable`.
 
 use wasmtime::Linker;
 
@@ -42,7 +42,7 @@ fn get_size(guest: &mut Guest<'_>, map: u32, size: u32) -> Answer {
 fn get_pairs(guest: &mut Guest<'_>, map: u32, pairs: u32, size: u32) -> Answer {
     let map = map_type(map)?;
     give(guest, pairs, size, |state, bytes| {
-        if let Some(map) = state.stream().and_then(|stream| stream.readable(map))
+        if let Some(map) = state.readable(map)
             && !map.is_empty()
         {
             map.encode_pairs(bytes);
@@ -74,9 +74,8 @@ fn get_value(guest: &mut Guest<'_>, map: u32, name: u32, name_size: u32, value: 
 }
 
 fn first_value(state: &HostState, map: MapType, name: &[u8], out: &mut Vec<u8>) -> Answer {
-    let stream = state.stream();
-    let Some(lines) = stream.and_then(|stream| stream.readable(map)) else {
-        let logging = stream.is_some_and(|stream| stream.logging);
+    let Some(lines) = state.readable(map) else {
+        let logging = state.stream().is_some_and(|stream| stream.logging);
         return Err(if logging { Status::NotFound } else { Status::BadArgument }.into());
     };
     out.extend_from_slice(lines.get(name).ok_or(Status::NotFound)?);

@@ -19,6 +19,8 @@ pub struct ServeOptions {
     pub admin: SocketAddr,
     /// Where requests go.
     pub upstream: Endpoint,
+    /// Where the module's callouts go, by the name of the cluster.
+    pub clusters: Vec<(String, Endpoint)>,
     /// Number of worker threads; at least 1. By default 2.
     pub workers: usize,
     /// The filter.
@@ -31,7 +33,7 @@ pub struct ServeOptions {
     pub access_log: Option<PathBuf>,
     /// How long the upstream may take for a whole response before the client gets 504. By default 15 s, as in Envoy.
     pub route_timeout: Duration,
-    /// How long a new connection to the upstream may take. By default 5 s, as in Envoy.
+    /// How long a new connection to the upstream or a cluster may take. By default 5 s, as in Envoy.
     pub connect_timeout: Duration,
     /// How long requests in flight may go on after `shutdown`. By default 10 s.
     pub drain_timeout: Duration,
@@ -54,6 +56,7 @@ impl ServeOptions {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             upstream,
+            clusters: Vec::new(),
             workers: 2,
             module,
             plugin,

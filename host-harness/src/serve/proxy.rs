@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::access_log::AccessLog;
+use super::callouts::Callouts;
 use super::counters::Counters;
 use super::gate::{Direction, Interrupt};
 use super::options::ServeOptions;
@@ -26,6 +27,7 @@ pub(super) struct Proxy {
     pub(super) counters: Counters,
     pub(super) log: Option<AccessLog>,
     pub(super) pool: Rc<Pool>,
+    pub(super) callouts: Callouts,
     /// Streams that are open, for what the module asks of them from other callbacks.
     pub(super) streams: RefCell<HashMap<StreamId, Weak<Stream>>>,
     /// Connections and tunnels.
@@ -47,9 +49,13 @@ pub(super) struct Client {
 }
 
 impl Proxy {
-    /// Hands what the module asked for to the streams concerned. To be called after every callback.
+    /// Hands what the module asked for to the streams and clusters concerned. To be called after every callback.
     pub(super) fn route_events(&self) {
-        let events = self.vm.borrow_mut().take_events();
+        let (events, callouts) = {
+            let mut vm = self.vm.borrow_mut();
+            (vm.take_events(), vm.take_callouts())
+        };
+        self.callouts.send(callouts);
         for (id, event) in events {
             let stream = self.streams.borrow().get(&id).and_then(Weak::upgrade);
             let Some(stream) = stream else { continue };

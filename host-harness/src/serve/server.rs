@@ -17,12 +17,13 @@ use tokio_util::task::TaskTracker;
 
 use super::access_log::AccessLog;
 use super::admin::{self, Health, Pages};
+use super::callouts::{Answers, Callouts};
 use super::counters::Counters;
 use super::downstream;
 use super::options::ServeOptions;
 use super::pool::Pool;
 use super::proxy::{Client, Proxy};
-use crate::{Role, Shared, SharedOptions, StartError, Worker};
+use crate::{Cluster, Role, Shared, SharedOptions, StartError, Worker};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -143,8 +144,13 @@ pub async fn start(options: ServeOptions) -> Result<RunningServer, ServeError> {
         None => None,
     };
     let workers = u32::try_from(options.workers.clamp(1, 1024)).unwrap_or(1);
-    let shared =
-        Shared::new(SharedOptions { seed: options.seed, log: options.log.clone(), ..SharedOptions::default() });
+    let clusters = options.clusters.iter().map(|(name, _)| Cluster { name: name.clone(), has_endpoint: true });
+    let shared = Shared::new(SharedOptions {
+        seed: options.seed,
+        log: options.log.clone(),
+        clusters: clusters.collect(),
+        ..SharedOptions::default()
+    });
     let common =
         Common { options: Arc::new(options), shared, health: Arc::new(Health::new(workers)), stop: Stop::default() };
 
@@ -237,22 +243,24 @@ impl Common {
                 config: self.options.stats_config.clone(),
                 health: Arc::clone(&self.health),
             };
-            let vm = Rc::new(RefCell::new(vm));
+            let vm = RefCell::new(vm);
+            let (callouts, mut answers) = self.callouts();
+            let after = || callouts.send(vm.borrow_mut().take_callouts());
             let admin = tokio::task::spawn_local(admin::serve(listener, pages, self.stop.workers_ended.clone()));
             if let Ok(handovers) = begun.await {
                 tokio::select! {
                     () = accept(ingress, &handovers) => {}
-                    () = self.tick(Role::Main, &vm, || {}) => {}
+                    () = self.run_roots(Role::Main, &vm, &mut answers, after) => {}
                     () = self.stop.drain.cancelled() => {}
                 }
                 self.health.drain();
                 drop(handovers);
                 tokio::select! {
-                    () = self.tick(Role::Main, &vm, || {}) => {}
+                    () = self.run_roots(Role::Main, &vm, &mut answers, after) => {}
                     () = self.stop.workers_ended.cancelled() => {}
                 }
             }
-            end_roots(&vm).await;
+            end_roots(&vm, &mut answers, after).await;
             let _ = admin.await;
         });
     }
@@ -265,11 +273,13 @@ impl Common {
                 Ok(vm) => vm,
                 Err(error) => return drop(ready.send(Err(error.into()))),
             };
+            let (callouts, mut answers) = self.callouts();
             let proxy = Rc::new(Proxy {
                 vm: RefCell::new(vm),
                 counters: Counters::new(self.shared.stats(), &self.options.stat_prefix),
                 log,
                 pool: Pool::new(self.options.upstream.clone(), self.options.connect_timeout),
+                callouts,
                 options: Arc::clone(&self.options),
                 streams: RefCell::default(),
                 tasks: TaskTracker::new(),
@@ -297,16 +307,24 @@ impl Common {
             };
             tokio::select! {
                 () = serve => {}
-                () = self.tick(role, &proxy.vm, || proxy.route_events()) => {}
+                () = self.run_roots(role, &proxy.vm, &mut answers, || proxy.route_events()) => {}
             }
             proxy.pool.close();
-            end_roots(&proxy.vm).await;
+            end_roots(&proxy.vm, &mut answers, || proxy.route_events()).await;
         });
     }
 
-    /// Runs the ticks of a VM for ever.
-    async fn tick(&self, role: Role, vm: &RefCell<Worker>, after: impl Fn()) {
+    /// For one thread.
+    fn callouts(&self) -> (Callouts, Answers) {
+        Callouts::new(&self.options.clusters, self.options.connect_timeout)
+    }
+
+    /// Tells a VM's root contexts, for ever, of what concerns them: ticks, answers to callouts, items in queues.
+    async fn run_roots(&self, role: Role, vm: &RefCell<Worker>, answers: &mut Answers, after: impl Fn()) {
+        let ready = self.shared.queues.signal(role);
         loop {
+            // Also what was asked for before: when the module started, in streams' callbacks.
+            after();
             let (due, failed) = {
                 let vm = vm.borrow();
                 (vm.next_tick_ns(), vm.failed().is_some())
@@ -314,9 +332,14 @@ impl Common {
             self.health.beat(role, failed);
             let now = self.shared.clock().now_ns();
             let wait = due.map_or(BEAT, |due| Duration::from_nanos(due.saturating_sub(now)).min(BEAT));
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = ready.notified() => {
+                    vm.borrow_mut().run_ready_queues();
+                }
+                Some((callout, outcome)) = answers.recv() => vm.borrow_mut().answer_callout(callout, outcome),
+            }
             vm.borrow_mut().run_due_ticks();
-            after();
         }
     }
 }
@@ -336,11 +359,21 @@ async fn accept(listener: TcpListener, handovers: &[Handover]) {
     }
 }
 
-/// Ends the root contexts, ticking those that ask for time.
-async fn end_roots(vm: &RefCell<Worker>) {
+/// Ends the root contexts. Those that ask for time go on for a while, with ticks, answers and queues.
+async fn end_roots(vm: &RefCell<Worker>, answers: &mut Answers, after: impl Fn()) {
     let deadline = tokio::time::Instant::now() + ROOTS_END_WITHIN;
-    while !vm.borrow_mut().shutdown() && tokio::time::Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        vm.borrow_mut().run_due_ticks();
+    loop {
+        let ended = vm.borrow_mut().shutdown();
+        after();
+        if ended || tokio::time::Instant::now() >= deadline {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(5)) => {}
+            Some((callout, outcome)) = answers.recv() => vm.borrow_mut().answer_callout(callout, outcome),
+        }
+        let mut vm = vm.borrow_mut();
+        vm.run_ready_queues();
+        vm.run_due_ticks();
     }
 }

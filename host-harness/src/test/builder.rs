@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::Host;
+use super::{Host, Upstream};
 use crate::{
-    Clock, FailurePolicy, Fault, Limits, LogEntry, LogLevel, LogSink, Module, ModuleError, PluginConfig, Role, Shared,
+    Clock, Cluster, FailurePolicy, Fault, Limits, LogEntry, LogLevel, LogSink, Module, ModuleError, PluginConfig, Role, Shared,
     SharedOptions, StartError, Worker,
 };
 
@@ -22,6 +22,7 @@ pub struct HostBuilder {
     limits: Limits,
     trace: bool,
     faults: Vec<Fault>,
+    clusters: Vec<(String, Upstream)>,
 }
 
 #[derive(Debug, Clone)]
@@ -47,6 +48,7 @@ impl Default for HostBuilder {
             limits: Limits { memory: 64 << 20, fuel_per_callback: Some(1_000_000_000), ..Limits::default() },
             trace: true,
             faults: Vec::new(),
+            clusters: Vec::new(),
         }
     }
 }
@@ -178,6 +180,15 @@ impl HostBuilder {
         self
     }
 
+    /// A cluster that callouts may name. A second one of a name takes the place of the first.
+    #[must_use]
+    pub fn cluster(mut self, name: impl Into<String>, upstream: Upstream) -> Self {
+        let name = name.into();
+        self.clusters.retain(|(known, _)| *known != name);
+        self.clusters.push((name, upstream));
+        self
+    }
+
     /// Starts the host: a throw-away VM tries the plugin, then the main thread and the workers start it.
     ///
     /// # Errors
@@ -191,6 +202,11 @@ impl HostBuilder {
             log_level: Some(self.log_level),
             limits: self.limits.clone(),
             trace: self.trace,
+            clusters: self
+                .clusters
+                .iter()
+                .map(|(name, upstream)| Cluster { name: name.clone(), has_endpoint: upstream.has_endpoint })
+                .collect(),
         });
         for fault in self.faults.clone() {
             shared.add_fault(fault);
@@ -207,8 +223,18 @@ impl HostBuilder {
             let workers = (0..self.workers)
                 .map(|number| Worker::start(&module, &self.plugin, &shared, Role::Worker(number)))
                 .collect::<Result<_, _>>()?;
-            let plugin = self.plugin;
-            Ok(Host { module, plugin, shared: std::sync::Arc::clone(&shared), main, workers, next: 0, connections: 0 })
+            Ok(Host {
+                module,
+                plugin: self.plugin,
+                shared: std::sync::Arc::clone(&shared),
+                main,
+                workers,
+                next: 0,
+                connections: 0,
+                clusters: self.clusters,
+                owed: Vec::new(),
+                made: Vec::new(),
+            })
         };
         start().map_err(|error| StartFailure { error, logs: shared.logs(), trace: shared.trace().text() })
     }

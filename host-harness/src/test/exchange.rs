@@ -4,8 +4,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::Host;
+use super::events::nanoseconds;
 use crate::{
-    BodyOutcome, Clock, Cost, FinishedStream, HeaderMap, HeadersOutcome, LocalReply, StreamEnd, StreamEvent,
+    BodyOutcome, CalloutOutcome, Cost, FinishedStream, HeaderMap, HeadersOutcome, LocalReply, StreamEnd, StreamEvent,
     StreamFacts, StreamId, Worker,
 };
 
@@ -267,6 +269,14 @@ impl Reply {
     }
 }
 
+impl Reply {
+    /// The reply as the answer to a callout.
+    pub(super) fn into_outcome(self) -> CalloutOutcome {
+        let Self { headers, body, trailers } = self;
+        CalloutOutcome::Response { headers, body: body.concat(), trailers: trailers.unwrap_or_default() }
+    }
+}
+
 /// Why a direction does not go on.
 enum Halt {
     LocalReply(LocalReply),
@@ -274,22 +284,26 @@ enum Halt {
     Stuck,
 }
 
-/// Takes a request through a worker.
-pub(super) fn run(worker: &mut Worker, clock: &Clock, facts: StreamFacts, request: Request) -> Exchange {
-    let start = clock.now_ns();
-    let stream = worker.open_stream(facts);
+/// How long a stream that the module holds is waited for: Envoy's idle timeout of a stream.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// Takes a request through a worker of the host.
+pub(super) fn run(host: &mut Host, worker: usize, facts: StreamFacts, request: Request) -> Exchange {
+    let start = host.now_ns();
+    let stream = host.worker(worker).open_stream(facts);
+    let mut run = Run { host, worker, stream };
     let mut exchange = Exchange::default();
     let Request { headers, body, trailers, reply, takes, code_details, flags, .. } = request;
     let mut end = StreamEnd { details: code_details.to_owned(), flags, ..StreamEnd::default() };
 
     let mut message = Message::default();
-    let sent = send(worker, stream, true, (headers, &body, trailers), &mut message);
+    let sent = run.send(true, (headers, &body, trailers), &mut message);
     exchange.upstream = (!message.headers.is_empty()).then_some(message);
-    clock.advance_to(start.saturating_add(u64::try_from(takes.as_nanos()).unwrap_or(u64::MAX)));
+    run.host.advance(takes);
     let halted = match (sent, reply) {
         (Ok(()), Some(reply)) => {
             let mut message = Message::default();
-            let got = send(worker, stream, false, (reply.headers, &reply.body, reply.trailers), &mut message);
+            let got = run.send(false, (reply.headers, &reply.body, reply.trailers), &mut message);
             if !message.headers.is_empty() {
                 exchange.response = Some(message);
             }
@@ -308,85 +322,114 @@ pub(super) fn run(worker: &mut Worker, clock: &Clock, facts: StreamFacts, reques
         Err(Halt::Stuck) => exchange.stuck = true,
     }
     end.code = exchange.status();
-    end.duration_ns = Some(clock.now_ns().saturating_sub(start));
+    end.duration_ns = Some(run.host.now_ns().saturating_sub(start));
     end.request_size = body.iter().map(|chunk| chunk.len() as u64).sum();
     end.response_size = exchange.response.as_ref().map_or(0, |response| response.body.len() as u64);
-    let FinishedStream { filter_state, cost, .. } = worker.finish(stream, end);
+    let FinishedStream { filter_state, cost, .. } = run.worker().finish(stream, end);
     exchange.filter_state = filter_state;
     exchange.cost = cost;
+    run.host.settle();
     exchange
 }
 
-/// Takes headers, body and trailers of one direction through the worker; what arrives is in `message`.
-fn send(
-    worker: &mut Worker,
+/// One stream on its way through a worker.
+struct Run<'a> {
+    host: &'a mut Host,
+    worker: usize,
     stream: StreamId,
-    request: bool,
-    (headers, body, trailers): (HeaderMap, &[Vec<u8>], Option<HeaderMap>),
-    message: &mut Message,
-) -> Result<(), Halt> {
-    let end = body.is_empty() && trailers.is_none();
-    let outcome = if request {
-        worker.request_headers(stream, headers, end)
-    } else {
-        worker.response_headers(stream, headers, end)
-    };
-    passed(worker, stream, request, outcome)?;
-    let map = if request { worker.request_map(stream) } else { worker.response_map(stream) };
-    message.headers = map.clone();
-    for (index, chunk) in body.iter().enumerate() {
-        let end = index + 1 == body.len() && trailers.is_none();
-        let outcome =
-            if request { worker.request_body(stream, chunk, end) } else { worker.response_body(stream, chunk, end) };
-        match outcome {
-            BodyOutcome::Forward(bytes) => message.body.extend(bytes),
-            BodyOutcome::Hold if end => {
-                resumed(worker, stream, request)?;
-                message.body.extend(held(worker, stream, request));
-            }
-            BodyOutcome::Hold => {}
-            BodyOutcome::LocalReply(reply) => return Err(Halt::LocalReply(reply)),
-            BodyOutcome::Close => return Err(Halt::Reset),
-        }
+}
+
+impl Run<'_> {
+    fn worker(&mut self) -> &mut Worker {
+        self.host.worker(self.worker)
     }
-    if let Some(trailers) = trailers {
+
+    /// Takes headers, body and trailers of one direction through the worker; what arrives is in `message`.
+    fn send(
+        &mut self,
+        request: bool,
+        (headers, body, trailers): (HeaderMap, &[Vec<u8>], Option<HeaderMap>),
+        message: &mut Message,
+    ) -> Result<(), Halt> {
+        let stream = self.stream;
+        let end = body.is_empty() && trailers.is_none();
         let outcome = if request {
-            worker.request_trailers(stream, trailers)
+            self.worker().request_headers(stream, headers, end)
         } else {
-            worker.response_trailers(stream, trailers)
+            self.worker().response_headers(stream, headers, end)
         };
-        passed(worker, stream, request, outcome)?;
-        message.body.extend(held(worker, stream, request));
+        self.passed(request, outcome)?;
+        let worker = self.worker();
+        let map = if request { worker.request_map(stream) } else { worker.response_map(stream) };
+        message.headers = map.clone();
+        for (index, chunk) in body.iter().enumerate() {
+            let end = index + 1 == body.len() && trailers.is_none();
+            let outcome = if request {
+                self.worker().request_body(stream, chunk, end)
+            } else {
+                self.worker().response_body(stream, chunk, end)
+            };
+            match outcome {
+                BodyOutcome::Forward(bytes) => message.body.extend(bytes),
+                BodyOutcome::Hold if end => {
+                    self.resumed(request)?;
+                    message.body.extend(self.held(request));
+                }
+                BodyOutcome::Hold => {}
+                BodyOutcome::LocalReply(reply) => return Err(Halt::LocalReply(reply)),
+                BodyOutcome::Close => return Err(Halt::Reset),
+            }
+        }
+        if let Some(trailers) = trailers {
+            let outcome = if request {
+                self.worker().request_trailers(stream, trailers)
+            } else {
+                self.worker().response_trailers(stream, trailers)
+            };
+            self.passed(request, outcome)?;
+            message.body.extend(self.held(request));
+        }
+        let worker = self.worker();
+        let map = if request { worker.request_trailers_map(stream) } else { worker.response_trailers_map(stream) };
+        message.trailers = (!map.is_empty()).then(|| map.clone());
+        Ok(())
     }
-    let map = if request { worker.request_trailers_map(stream) } else { worker.response_trailers_map(stream) };
-    message.trailers = (!map.is_empty()).then(|| map.clone());
-    Ok(())
-}
 
-fn held(worker: &mut Worker, stream: StreamId, request: bool) -> Vec<u8> {
-    if request { worker.take_held_request_body(stream) } else { worker.take_held_response_body(stream) }
-}
-
-fn passed(worker: &mut Worker, stream: StreamId, request: bool, outcome: HeadersOutcome) -> Result<(), Halt> {
-    match outcome {
-        HeadersOutcome::Continue => Ok(()),
-        HeadersOutcome::Pause => resumed(worker, stream, request),
-        HeadersOutcome::LocalReply(reply) => Err(Halt::LocalReply(reply)),
-        HeadersOutcome::Close => Err(Halt::Reset),
-    }
-}
-
-/// Whether something has let the held stream go already.
-fn resumed(worker: &mut Worker, stream: StreamId, request: bool) -> Result<(), Halt> {
-    for (id, event) in worker.take_events() {
-        match event {
-            _ if id != stream => {}
-            StreamEvent::ContinueRequest if request => return Ok(()),
-            StreamEvent::ContinueResponse if !request => return Ok(()),
-            StreamEvent::LocalReply(reply) => return Err(Halt::LocalReply(reply)),
-            StreamEvent::Close => return Err(Halt::Reset),
-            StreamEvent::ContinueRequest | StreamEvent::ContinueResponse => {}
+    fn held(&mut self, request: bool) -> Vec<u8> {
+        let stream = self.stream;
+        if request {
+            self.worker().take_held_request_body(stream)
+        } else {
+            self.worker().take_held_response_body(stream)
         }
     }
-    Err(Halt::Stuck)
+
+    fn passed(&mut self, request: bool, outcome: HeadersOutcome) -> Result<(), Halt> {
+        match outcome {
+            HeadersOutcome::Continue => Ok(()),
+            HeadersOutcome::Pause => self.resumed(request),
+            HeadersOutcome::LocalReply(reply) => Err(Halt::LocalReply(reply)),
+            HeadersOutcome::Close => Err(Halt::Reset),
+        }
+    }
+
+    /// Waits for what lets the held stream go: as long as the host owes the module something, or its time is over.
+    fn resumed(&mut self, request: bool) -> Result<(), Halt> {
+        let until = self.host.now_ns().saturating_add(nanoseconds(IDLE));
+        loop {
+            for (id, event) in self.worker().take_events() {
+                match event {
+                    _ if id != self.stream => {}
+                    StreamEvent::ContinueRequest if request => return Ok(()),
+                    StreamEvent::ContinueResponse if !request => return Ok(()),
+                    StreamEvent::LocalReply(reply) => return Err(Halt::LocalReply(reply)),
+                    StreamEvent::Close => return Err(Halt::Reset),
+                    StreamEvent::ContinueRequest | StreamEvent::ContinueResponse => {}
+                }
+            }
+            if !self.host.owes() || !self.host.run_next(until) {
+                return Err(Halt::Stuck);
+            }
+        }
+    }
 }

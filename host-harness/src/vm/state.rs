@@ -11,7 +11,7 @@ use wasmtime::{Memory, ResourceLimiter, TypedFunc};
 
 use crate::abi::{MapType, MetricType, StreamType};
 use crate::stats::Metric;
-use crate::{Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared, StreamEnd, StreamFacts};
+use crate::{Callout, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared, StreamEnd, StreamFacts};
 
 /// Everything that hostcalls reach.
 pub(crate) struct HostState {
@@ -38,6 +38,8 @@ pub(crate) struct HostState {
     pub(crate) scratch: Vec<u8>,
     /// What buffer 8 shows: the last one that was put together for the module.
     pub(crate) call_data: Vec<u8>,
+    /// Callouts: made, awaited, answered.
+    pub(crate) calls: Calls,
     /// What hostcalls asked for that happens when the callback has returned.
     pub(crate) actions: Vec<(u32, Action)>,
     /// Cost of the running callback's context.
@@ -57,6 +59,29 @@ impl fmt::Debug for HostState {
             .field("streams", &self.streams.len())
             .finish_non_exhaustive()
     }
+}
+
+/// The callouts of a VM.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    /// The number of the last one; the module sees it four times as large.
+    pub(crate) last: u32,
+    /// What the module sees of those that wait for an answer, and their root contexts.
+    pub(crate) pending: HashMap<u32, u32>,
+    /// Those that the host has still to carry out.
+    pub(crate) made: Vec<Callout>,
+    /// The answer that the module is told of now.
+    pub(crate) response: Option<CallResponse>,
+    /// Code and message of the last failure.
+    pub(crate) status: (u32, &'static str),
+}
+
+/// The response to a callout.
+#[derive(Debug)]
+pub(crate) struct CallResponse {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: HeaderMap,
 }
 
 /// What happens after the callback that asked for it.
@@ -218,6 +243,7 @@ impl HostState {
             random,
             scratch: Vec::new(),
             call_data: Vec::new(),
+            calls: Calls::default(),
             actions: Vec::new(),
             cost: Cost::default(),
             work_left: u64::MAX,
@@ -262,6 +288,15 @@ impl HostState {
     pub(crate) fn stream_mut(&mut self) -> Option<&mut Stream> {
         let id = self.context();
         self.streams.get_mut(&id).map(Box::as_mut)
+    }
+
+    /// A map for reading: of the stream that hostcalls act on, or of the callout that is being answered.
+    pub(crate) fn readable(&self, map: MapType) -> Option<&HeaderMap> {
+        match map {
+            MapType::HttpCallResponseHeaders => self.calls.response.as_ref().map(|response| &response.headers),
+            MapType::HttpCallResponseTrailers => self.calls.response.as_ref().map(|response| &response.trailers),
+            map => self.stream()?.readable(map),
+        }
     }
 
     pub(crate) fn root(&self, id: u32) -> Option<&Root> {

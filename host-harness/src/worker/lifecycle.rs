@@ -180,7 +180,10 @@ impl Worker {
     pub(super) fn delete_root(&mut self, id: u32) {
         if self.root_of(id).is_some() {
             self.vm.call("proxy_on_delete", id, |exports| &exports.delete, id, &[id]);
-            self.vm.state_mut().roots.retain(|root| root.id != id);
+            let state = self.vm.state_mut();
+            state.roots.retain(|root| root.id != id);
+            // Envoy cancels what a root context still waits for.
+            state.calls.pending.retain(|_, root| *root != id);
         }
     }
 }

@@ -4,13 +4,26 @@
 //! value; then for each pair name, NUL, value, NUL. A block that is not so laid out ends the iteration early, and
 //! every access is checked, whatever the lengths claim.
 
+use std::slice::ChunksExact;
+
+use telemetry::filter::NameLengths;
+
 /// One pass over the names and values of a header map.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pairs<'a> {
     /// The lengths not yet used, 8 bytes a pair.
-    lengths: &'a [u8],
-    /// The names and values not yet given out.
+    lengths: ChunksExact<'a, u8>,
+    /// All names and values.
     content: &'a [u8],
+    /// Where the next pair begins in `content`, if the lengths are true. It wraps around if they are not.
+    at: usize,
+    wanted: NameLengths,
+}
+
+impl Default for Pairs<'_> {
+    fn default() -> Self {
+        Self { lengths: [].chunks_exact(8), content: &[], at: 0, wanted: NameLengths::ALL }
+    }
 }
 
 impl<'a> Pairs<'a> {
@@ -22,19 +35,19 @@ impl<'a> Pairs<'a> {
     fn split(block: &'a [u8]) -> Option<Self> {
         let (count, rest) = take_number(block)?;
         let (lengths, content) = rest.split_at_checked(count.checked_mul(8)?)?;
-        Some(Self { lengths, content })
+        Some(Self { lengths: lengths.chunks_exact(8), content, ..Self::default() })
     }
 
-    #[inline]
-    fn pair(&mut self) -> Option<(&'a [u8], &'a [u8])> {
-        let (name_len, lengths) = take_number(self.lengths)?;
-        let (value_len, lengths) = take_number(lengths)?;
-        let (text, content) = self.content.split_at_checked(name_len.checked_add(value_len)?.checked_add(2)?)?;
-        let (name, text) = text.split_at_checked(name_len)?;
+    /// The same pass over names of some lengths alone; the others are not looked at.
+    pub(crate) fn of(self, wanted: NameLengths) -> Self {
+        Self { wanted, ..self }
+    }
+
+    fn pair(&self, start: usize, name_len: usize, value_len: usize) -> Option<(&'a [u8], &'a [u8])> {
+        let (name, rest) = self.content.get(start..)?.split_at_checked(name_len)?;
         // Between the two NULs.
-        let value = text.get(1..text.len().checked_sub(1)?)?;
-        self.lengths = lengths;
-        self.content = content;
+        let (value, rest) = rest.get(1..)?.split_at_checked(value_len)?;
+        rest.first()?;
         Some((name, value))
     }
 }
@@ -42,12 +55,21 @@ impl<'a> Pairs<'a> {
 impl<'a> Iterator for Pairs<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let pair = self.pair();
-        if pair.is_none() {
-            *self = Self::default();
+        loop {
+            let (name_len, lengths) = take_number(self.lengths.next()?)?;
+            let (value_len, _) = take_number(lengths)?;
+            let start = self.at;
+            self.at = start.wrapping_add(name_len).wrapping_add(value_len).wrapping_add(2);
+            if self.wanted.contains(name_len) {
+                let pair = self.pair(start, name_len, value_len);
+                if pair.is_none() {
+                    *self = Self::default();
+                }
+                return pair;
+            }
         }
-        pair
     }
 }
 
@@ -83,6 +105,20 @@ mod tests {
     #[test]
     fn no_map_is_no_pairs() {
         assert_eq!(Pairs::new(b"").count(), 0);
+    }
+
+    #[test]
+    fn names_of_other_lengths_are_passed_over() {
+        let long = [b'x'; 70];
+        let pairs: &[(&[u8], &[u8])] =
+            &[(b"a", b"1"), (b"bbb", b"22"), (b"", b"0"), (b"ccc", b""), (&long, b"l"), (&long[..63], b"m")];
+        let block = block(pairs);
+        let of = |names: &[&[u8]]| Pairs::new(&block).of(NameLengths::of(names)).collect::<Vec<_>>();
+        assert_eq!(of(&[b"xyz"]), [pairs[1], pairs[3]]);
+        assert_eq!(of(&[b"z", b""]), [pairs[0], pairs[2]]);
+        assert_eq!(of(&[b"zz"]), []);
+        // Names that are very long are told apart by the one who asked.
+        assert_eq!(of(&[&long[..64]]), pairs[4..]);
     }
 
     #[test]

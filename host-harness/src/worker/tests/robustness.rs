@@ -134,9 +134,9 @@ fn malloc_comes_before_the_abis_allocator() {
 
 #[test]
 fn what_the_host_does_not_do_traps_by_name() {
-    let call = [N(0); 10];
-    let failure = survives(&Probe::default().on("proxy_on_request_headers", &[("proxy_http_call", &call)])).unwrap();
-    assert!(failure.contains("hostcall proxy_http_call is not implemented by this host"), "{failure}");
+    let call = [N(0); 12];
+    let failure = survives(&Probe::default().on("proxy_on_request_headers", &[("proxy_grpc_call", &call)])).unwrap();
+    assert!(failure.contains("hostcall proxy_grpc_call is not implemented by this host"), "{failure}");
 }
 
 #[test]

@@ -1,0 +1,71 @@
+//! HTTP callouts. The answer comes later, in `proxy_on_http_call_response` of the root context.
+
+use std::time::Duration;
+
+use wasmtime::Linker;
+
+use super::{Answer, Guest, Hostcall, enter, provide};
+use crate::abi::Status;
+use crate::vm::memory::GuestMemory;
+use crate::vm::state::HostState;
+use crate::{Callout, CalloutId, HeaderMap};
+
+/// The most callouts of one VM that wait for an answer: Envoy's default bound on the requests of a cluster.
+const MAX_PENDING: usize = 1024;
+
+pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    provide!(linker, "env", HttpCall, http_call, (
+        cluster: u32, cluster_size: u32, headers: u32, headers_size: u32, body: u32, body_size: u32,
+        trailers: u32, trailers_size: u32, timeout: u32, id: u32
+    ));
+    Ok(())
+}
+
+#[allow(clippy::too_many_arguments, reason = "the ABI's own")]
+fn http_call(
+    guest: &mut Guest<'_>,
+    cluster: u32,
+    cluster_size: u32,
+    headers: u32,
+    headers_size: u32,
+    body: u32,
+    body_size: u32,
+    trailers: u32,
+    trailers_size: u32,
+    timeout_ms: u32,
+    id: u32,
+) -> Answer {
+    let mut memory = GuestMemory::of(guest)?;
+    let (cluster, headers, _) = memory.read_two((cluster, cluster_size), (headers, headers_size))?;
+    let (cluster, mut headers) = (cluster.to_vec(), HeaderMap::decode_pairs(headers));
+    let (body, trailers, _) = memory.read_two((body, body_size), (trailers, trailers_size))?;
+    let (body, trailers) = (body.to_vec(), HeaderMap::decode_pairs(trailers));
+    // As Envoy does: the place is tried first, and says 0 when the call fails.
+    memory.write_u32(id, 0)?;
+
+    if timeout_ms.cast_signed() < 0 {
+        return Err(Status::BadArgument.into());
+    }
+    let clusters = &memory.state.shared.options.clusters;
+    let cluster =
+        clusters.iter().find(|known| known.name.as_bytes() == cluster).ok_or(Status::BadArgument)?.clone();
+    if [":path", ":method", ":authority"].iter().any(|name| headers.get(name).is_none()) {
+        return Err(Status::BadArgument.into());
+    }
+    let calls = &mut memory.state.calls;
+    // Envoy counts the call before it fails.
+    calls.last += 1;
+    let token = calls.last << 2;
+    if !cluster.has_endpoint || calls.pending.len() >= MAX_PENDING {
+        return Err(Status::InternalFailure.into());
+    }
+    if !body.is_empty() {
+        headers.set("content-length", body.len().to_string());
+    }
+    let timeout = (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms.into()));
+    let root = memory.state.root_id();
+    let calls = &mut memory.state.calls;
+    calls.pending.insert(token, root);
+    calls.made.push(Callout { id: CalloutId(token), cluster: cluster.name, headers, body, trailers, timeout });
+    memory.write_u32(id, token)
+}

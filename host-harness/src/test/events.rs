@@ -1,0 +1,112 @@
+//! What a host still owes its module, in the order of virtual time: ticks, answers to callouts, items in queues.
+
+use std::time::Duration;
+
+use super::Host;
+use crate::{Callout, CalloutId, CalloutOutcome, Role, Worker};
+
+/// A callout that will be answered.
+#[derive(Debug)]
+pub(super) struct Owed {
+    due_ns: u64,
+    role: Role,
+    id: CalloutId,
+    outcome: CalloutOutcome,
+}
+
+/// What passes, at least, before a module hears of what it caused while it was told of something: one that asks again at every
+/// answer shall not stop time.
+const AT_LEAST: Duration = Duration::from_micros(1);
+
+impl Host {
+    /// Every callout that the module made so far, in order.
+    pub fn callouts(&mut self) -> &[Callout] {
+        self.collect(Duration::ZERO);
+        &self.made
+    }
+
+    /// Takes what the modules asked for, and lets the clusters decide. No answer comes before `at_least`.
+    fn collect(&mut self, at_least: Duration) {
+        let now = self.now_ns();
+        let Self { main, workers, clusters, owed, made, .. } = self;
+        let workers = workers.iter_mut().zip(0..).map(|(worker, number)| (Role::Worker(number), worker));
+        for (role, worker) in std::iter::once((Role::Main, main)).chain(workers) {
+            for callout in worker.take_callouts() {
+                let upstream = clusters.iter().find(|(name, _)| *name == callout.cluster).map(|(_, upstream)| upstream);
+                if let Some((takes, outcome)) = upstream.and_then(|upstream| upstream.answer(&callout)) {
+                    let due_ns = now.saturating_add(nanoseconds(takes.max(at_least)));
+                    // Of those due at one time, the first that was asked for comes first.
+                    let place = owed.partition_point(|other| other.due_ns <= due_ns);
+                    owed.insert(place, Owed { due_ns, role, id: callout.id, outcome });
+                }
+                made.push(callout);
+            }
+        }
+    }
+
+    /// Runs what is due next, if that is not after `until_ns`, and moves time on to then. Says whether there was anything.
+    pub(super) fn run_next(&mut self, until_ns: u64) -> bool {
+        self.collect(Duration::ZERO);
+        if self.now_ns() > until_ns {
+            return false;
+        }
+        if self.instances().any(|worker| worker.has_ready_queues()) {
+            self.instances().for_each(|worker| {
+                worker.run_ready_queues();
+            });
+            self.shared.clock().advance_to(self.now_ns().saturating_add(nanoseconds(AT_LEAST)));
+            self.collect(AT_LEAST);
+            return true;
+        }
+        let answer = self.owed.first().map_or(u64::MAX, |owed| owed.due_ns);
+        let tick = self.next_tick().unwrap_or(u64::MAX);
+        let due = answer.min(tick);
+        if due > until_ns || due == u64::MAX {
+            return false;
+        }
+        self.shared.clock().advance_to(due);
+        if answer <= tick {
+            let Owed { role, id, outcome, .. } = self.owed.remove(0);
+            if let Some(worker) = self.instance(role) {
+                worker.answer_callout(id, outcome);
+            }
+            self.collect(AT_LEAST);
+        } else {
+            self.instances().for_each(Worker::run_due_ticks);
+        }
+        true
+    }
+
+    /// Whether a module waits for something that will come by itself, ticks aside.
+    pub(super) fn owes(&mut self) -> bool {
+        self.collect(Duration::ZERO);
+        !self.owed.is_empty() || self.instances().any(|worker| worker.has_ready_queues())
+    }
+
+    /// Runs everything that is due by now.
+    pub(super) fn settle(&mut self) {
+        let now = self.now_ns();
+        while self.run_next(now) {}
+    }
+
+    pub(super) fn next_tick(&mut self) -> Option<u64> {
+        self.instances().filter_map(|worker| worker.next_tick_ns()).min()
+    }
+
+    fn instances(&mut self) -> impl Iterator<Item = &mut Worker> {
+        std::iter::once(&mut self.main).chain(&mut self.workers)
+    }
+
+    fn instance(&mut self, role: Role) -> Option<&mut Worker> {
+        match role {
+            Role::Canary => None,
+            Role::Main => Some(&mut self.main),
+            Role::Worker(number) => self.workers.get_mut(number as usize),
+        }
+    }
+}
+
+/// A time as clocks count it.
+pub(super) fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
