@@ -256,6 +256,14 @@ impl Worker {
                 }
             }
             Action::Close => StreamEvent::Close,
+            Action::LocalReply(reply) if stream.response_started => {
+                stream.reset_details = Some(reply.details);
+                StreamEvent::Close
+            }
+            Action::LocalReply(reply) if stream.has_response() => {
+                self.store_reply(id, &reply);
+                StreamEvent::LocalReply(*reply)
+            }
             Action::LocalReply(reply) => StreamEvent::LocalReply(self.deliver(id, *reply)),
             Action::Done => return,
         };

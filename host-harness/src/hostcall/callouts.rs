@@ -46,6 +46,13 @@ fn http_call(
     if timeout_ms.cast_signed() < 0 {
         return Err(Status::BadArgument.into());
     }
+    // One name of the same in Envoy.
+    if let Some(host) = headers.get("host").map(<[u8]>::to_vec)
+        && headers.get(":authority").is_none()
+    {
+        headers.remove("host");
+        headers.add(":authority", host);
+    }
     let clusters = &memory.state.shared.options.clusters;
     let cluster =
         clusters.iter().find(|known| known.name.as_bytes() == cluster).ok_or(Status::BadArgument)?.clone();

@@ -105,16 +105,17 @@ fn continue_stream(guest: &mut Guest<'_>, stream: u32) -> Answer {
 }
 
 fn close_stream(guest: &mut Guest<'_>, stream: u32) -> Answer {
-    StreamType::from_code(stream).ok_or(Status::BadArgument)?;
+    let direction = StreamType::from_code(stream).ok_or(Status::BadArgument)?;
     let state = guest.data_mut();
     let id = state.context();
-    if state.streams.contains_key(&id) {
+    // The two sides of a TCP connection are none of an HTTP stream's.
+    if state.streams.contains_key(&id) && matches!(direction, StreamType::Request | StreamType::Response) {
         state.actions.push((id, Action::Close));
     }
     Ok(())
 }
 
-/// Answers the client. Without effect on a root context, after a first one, and once the response has begun.
+/// Answers the client. Without effect on a root context and after a first one; once the response has begun, it breaks that off.
 #[allow(clippy::too_many_arguments, reason = "the ABI's own")]
 fn send_local_response(
     guest: &mut Guest<'_>,
@@ -135,7 +136,6 @@ fn send_local_response(
     let id = state.context();
     if let Some(stream) = state.stream_mut()
         && !stream.replied
-        && !stream.response_started
     {
         stream.replied = true;
         let details = String::from_utf8_lossy(&details).replace(' ', "_");

@@ -17,7 +17,6 @@ use tokio::time::Instant;
 
 use super::exchange::http_headers;
 use super::options::Endpoint;
-use super::request::response_headers;
 use crate::{Callout, CalloutId, CalloutOutcome, HeaderMap};
 
 /// The most of a response's body that is kept, as in Envoy.
@@ -98,12 +97,12 @@ async fn carry_out(client: &Client<HttpConnector, Body>, request: Request<Body>,
         None => return CalloutOutcome::timeout(),
     };
     let (parts, body) = response.into_parts();
-    let mut headers = response_headers(&parts, false);
-    // Envoy's own clients see no framing of the connection.
-    headers.remove("transfer-encoding");
+    let mut headers = HeaderMap::from([(":status", parts.status.as_str())]);
+    headers.extend(parts.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())));
     match within(deadline, Limited::new(body, MAX_BODY).collect()).await {
         Some(Ok(body)) => {
-            let trailers: HeaderMap = body.trailers().map(map_of).unwrap_or_default();
+            let trailers = body.trailers().into_iter().flatten();
+            let trailers = trailers.map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
             CalloutOutcome::Response { headers, body: body.to_bytes().into(), trailers }
         }
         Some(Err(_)) | None => CalloutOutcome::Reset,
@@ -116,12 +115,4 @@ async fn within<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Ou
         Some(deadline) => tokio::time::timeout_at(deadline, future).await.ok(),
         None => Some(future.await),
     }
-}
-
-fn map_of(headers: &http::HeaderMap) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    for (name, value) in headers {
-        map.add(name.as_str(), value.as_bytes());
-    }
-    map
 }

@@ -128,7 +128,7 @@ async fn proceed(proxy: Rc<Proxy>, guard: Guard, begun: Begun, on_upgrade: OnUpg
         return Ok(switch(guard, on_upgrade, upstream_upgrade));
     }
     let deadline = stream.request_done.borrow().map(|done| (done + proxy.options.route_timeout).into());
-    let source = if end { Source::Empty } else { Source::Upstream(incoming) };
+    let source = if end { Source::Empty } else { Source::Upstream { incoming, late_end: !grpc } };
     let response = respond(guard, source, true, |body| body.with_deadline(deadline));
     Ok(if websocket { closing(response) } else { response })
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -147,8 +148,11 @@ impl RequestBody {
         match frame.into_data() {
             Ok(data) if !self.sees_body => Poll::Ready(Ok(Step::Send(Frame::data(data)))),
             Ok(data) => {
-                let bytes = self.through_module(&data, end)?;
-                Poll::Ready(Ok(bytes.map_or(Step::Again, |bytes| Step::Send(Frame::data(bytes)))))
+                // Over HTTP/1 Envoy learns of the end only after the last piece.
+                let late = end && self.stream.version != Version::HTTP_2;
+                let piece = self.through_module(&data, end && !late)?;
+                let rest = if late { self.through_module(&[], true)? } else { None };
+                Poll::Ready(Ok(joined(piece, rest).map_or(Step::Again, |bytes| Step::Send(Frame::data(bytes)))))
             }
             Err(frame) => {
                 self.end();
@@ -196,6 +200,14 @@ impl Body for RequestBody {
             Some(incoming) if !self.sees_body => incoming.size_hint(),
             Some(_) => SizeHint::default(),
         }
+    }
+}
+
+/// Two pieces of a body as one.
+pub(super) fn joined(first: Option<Bytes>, second: Option<Bytes>) -> Option<Bytes> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some([first, second].concat().into()),
+        (first, second) => first.or(second),
     }
 }
 

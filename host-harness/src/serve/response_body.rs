@@ -10,7 +10,7 @@ use tokio::time::Sleep;
 
 use super::exchange;
 use super::gate::Direction;
-use super::request_body::BodyError;
+use super::request_body::{BodyError, joined};
 use super::stream::{Guard, flags};
 use crate::{BodyOutcome, HeaderMap, HeadersOutcome};
 
@@ -22,7 +22,12 @@ pub(super) enum Source {
     /// A reply of the proxy or the module.
     Bytes(Bytes),
     /// The upstream.
-    Upstream(Incoming),
+    Upstream {
+        /// The body.
+        incoming: Incoming,
+        /// Over HTTP/1, Envoy learns of the end only after the last piece.
+        late_end: bool,
+    },
 }
 
 /// A response's body, read as fast as the client takes it. The stream ends when this is dropped: after the last byte, or
@@ -158,7 +163,7 @@ impl ResponseBody {
         let (frame, end) = match &mut self.source {
             Source::Empty => (None, true),
             Source::Bytes(bytes) => (Some(Frame::data(std::mem::take(bytes))), true),
-            Source::Upstream(incoming) => match Pin::new(&mut *incoming).poll_frame(cx) {
+            Source::Upstream { incoming, .. } => match Pin::new(&mut *incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => (Some(frame), incoming.is_end_stream()),
                 Poll::Ready(None) => (None, true),
                 Poll::Ready(Some(Err(error))) => {
@@ -184,8 +189,10 @@ impl ResponseBody {
             None => Poll::Ready(Ok(Step::Again)),
             Some(Ok(data)) if !self.sees_body => Poll::Ready(Ok(Step::Send(Frame::data(data)))),
             Some(Ok(data)) => {
-                let bytes = self.through_module(guard, &data, end)?;
-                Poll::Ready(Ok(bytes.map_or(Step::Again, |bytes| Step::Send(Frame::data(bytes)))))
+                let late = end && matches!(self.source, Source::Upstream { late_end: true, .. });
+                let piece = self.through_module(guard, &data, end && !late)?;
+                let rest = if late { self.through_module(guard, &[], true)? } else { None };
+                Poll::Ready(Ok(joined(piece, rest).map_or(Step::Again, |bytes| Step::Send(Frame::data(bytes)))))
             }
             Some(Err(frame)) => {
                 self.ended = true;
@@ -244,14 +251,16 @@ impl Body for ResponseBody {
             Source::Empty => SizeHint::with_exact(0),
             Source::Bytes(bytes) if !self.sees_body && !self.ended => SizeHint::with_exact(bytes.len() as u64),
             Source::Bytes(_) => SizeHint::default(),
-            Source::Upstream(incoming) if !self.sees_body => incoming.size_hint(),
-            Source::Upstream(_) => SizeHint::default(),
+            Source::Upstream { incoming, .. } if !self.sees_body => incoming.size_hint(),
+            Source::Upstream { .. } => SizeHint::default(),
         }
     }
 }
 
 /// The module broke the response off.
 fn reset(guard: &Guard) -> BodyError {
-    guard.stream().explain(flags::LOCAL_RESET, "wasm_close_stream");
+    let stream = guard.stream();
+    let details = stream.proxy.vm.borrow().reset_details(stream.id).map(str::to_owned);
+    stream.explain(flags::LOCAL_RESET, details.unwrap_or_else(|| "wasm_close_stream".to_owned()));
     BodyError::Stopped
 }

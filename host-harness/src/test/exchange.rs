@@ -318,10 +318,16 @@ pub(super) fn run(host: &mut Host, worker: usize, facts: StreamFacts, request: R
             exchange.local_reply = Some(reply.details);
             exchange.response = Some(Message { headers: reply.headers, body: reply.body, trailers: None });
         }
-        Err(Halt::Reset) => exchange.response = None,
+        Err(Halt::Reset) => {
+            // A response that had begun has its status in the log.
+            end.code = exchange.response.take().as_ref().and_then(Message::status);
+            if let Some(details) = run.worker().reset_details(stream) {
+                details.clone_into(&mut end.details);
+            }
+        }
         Err(Halt::Stuck) => exchange.stuck = true,
     }
-    end.code = exchange.status();
+    end.code = end.code.or(exchange.status());
     end.duration_ns = Some(run.host.now_ns().saturating_sub(start));
     end.request_size = body.iter().map(|chunk| chunk.len() as u64).sum();
     end.response_size = exchange.response.as_ref().map_or(0, |response| response.body.len() as u64);

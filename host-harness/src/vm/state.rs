@@ -154,6 +154,8 @@ pub(crate) struct Stream {
     pub(crate) maps: [Map; 4],
     pub(crate) bodies: [Body; 2],
     pub(crate) code: Option<u16>,
+    /// Why the module broke off a response that had begun, if it said so.
+    pub(crate) reset_details: Option<String>,
     /// Response code details; none before there is a response.
     pub(crate) details: Option<String>,
     pub(crate) filter_state: Vec<(String, Vec<u8>)>,
@@ -294,7 +296,10 @@ impl HostState {
     pub(crate) fn readable(&self, map: MapType) -> Option<&HeaderMap> {
         match map {
             MapType::HttpCallResponseHeaders => self.calls.response.as_ref().map(|response| &response.headers),
-            MapType::HttpCallResponseTrailers => self.calls.response.as_ref().map(|response| &response.trailers),
+            // Without trailers there is no map.
+            MapType::HttpCallResponseTrailers => {
+                self.calls.response.as_ref().map(|response| &response.trailers).filter(|trailers| !trailers.is_empty())
+            }
             map => self.stream()?.readable(map),
         }
     }
@@ -345,6 +350,11 @@ impl Stream {
 
     pub(crate) fn map_mut(&mut self, map: MapType) -> Option<&mut Map> {
         self.maps.get_mut(map as usize)
+    }
+
+    /// Whether response headers have come.
+    pub(crate) fn has_response(&self) -> bool {
+        self.map(MapType::ResponseHeaders).is_some_and(|slot| slot.present)
     }
 
     /// A map for reading: in the log phase as the proxy's access log has it.

@@ -97,6 +97,12 @@ impl Worker {
         }
     }
 
+    /// Why the module broke the response off, if it answered once more after that had begun.
+    #[must_use]
+    pub fn reset_details(&self, stream: StreamId) -> Option<&str> {
+        self.vm.state().streams.get(&stream.0)?.reset_details.as_deref()
+    }
+
     /// The request body that was kept back, after [`crate::StreamEvent::ContinueRequest`].
     pub fn take_held_request_body(&mut self, stream: StreamId) -> Vec<u8> {
         self.take_held(stream, Direction::Request)
@@ -359,7 +365,14 @@ impl Worker {
             return Some(Err(Closed));
         }
         let reply = asked.reply.as_deref()?.clone();
-        if direct {
+        let Some(stream) = self.stream_mut(id) else {
+            return Some(Err(Closed));
+        };
+        if stream.response_started && !direct {
+            stream.reset_details = Some(reply.details);
+            return Some(Err(Closed));
+        }
+        if direct || stream.has_response() {
             // The upstream's response was on its way: Envoy replaces it without asking the filters again.
             self.store_reply(id, &reply);
             return Some(Ok(reply));
@@ -402,7 +415,7 @@ impl Worker {
     }
 
     /// The reply is the stream's response from now on.
-    fn store_reply(&mut self, id: u32, reply: &LocalReply) {
+    pub(super) fn store_reply(&mut self, id: u32, reply: &LocalReply) {
         if let Some(stream) = self.stream_mut(id) {
             stream.replied = true;
             stream.response_started = true;

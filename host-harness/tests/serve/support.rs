@@ -78,7 +78,7 @@ impl Site {
 
     /// Waits until `streams` streams have ended, and checks that proxy, module and access log agree on them.
     pub async fn ended(&self, streams: u64) {
-        let text = || std::fs::read_to_string(self.log.path()).unwrap();
+        let text = || self.log();
         until(|| self.proxy("rq_total") >= streams && text().lines().count() as u64 >= streams).await;
         assert_eq!(self.proxy("rq_total"), streams, "{}", text());
         assert_eq!(self.counter("wasmcustom.logged"), streams, "{}", text());
@@ -90,9 +90,15 @@ impl Site {
         }
     }
 
+    /// The access log, without a line that is still being written.
+    fn log(&self) -> String {
+        let mut text = std::fs::read_to_string(self.log.path()).unwrap();
+        text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+        text
+    }
+
     pub fn lines(&self) -> Vec<serde_json::Value> {
-        let text = std::fs::read_to_string(self.log.path()).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.log().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Status, flags and details of the newest line.

@@ -237,3 +237,39 @@ fn an_answer_nobody_waits_for_and_a_second_one_are_passed_over() {
     }
     assert_eq!(callbacks(&host).iter().filter(|line| line.starts_with(ANSWERED)).count(), 1);
 }
+
+/// Envoy has one name for `host` and `:authority`, and no map of trailers where there are none.
+#[test]
+fn what_stands_for_something_else() {
+    let host_name = pairs(&[(":method", "GET"), (":path", "/"), ("host", "auth.example")]);
+    let mut host = Probe::default()
+        .on("proxy_on_request_headers", &[(CALL, &plain("auth", &host_name, 0))])
+        .on(ANSWERED, &[(PAIRS, &[N(7), O, O]), (VALUE, &[N(7), S("t"), O, O])])
+        .host()
+        .cluster("auth", Upstream::always(Reply::status(200)))
+        .start()
+        .unwrap();
+    host.exchange(Request::get("/").takes(Duration::from_millis(1)));
+    check(&host, &["Ok, id=4", "Ok, pairs=[]", "BadArgument"]);
+    let [callout] = host.callouts() else { panic!("one callout") };
+    assert_eq!((callout.header(":authority"), callout.header("host")), (Some("auth.example"), None));
+}
+
+/// The response has been shown to the module, which holds it: its own answer goes out as it is.
+#[test]
+fn a_held_response_is_replaced_without_asking_the_module_again() {
+    let mut host = Probe::default()
+        .on("proxy_on_response_headers", &[(CALL, &plain("auth", &good(), 0))])
+        .answer("proxy_on_response_headers", "(i32.const 1)")
+        .on(ANSWERED, &[
+            (EFFECTIVE, &[N(2)]),
+            ("proxy_send_local_response", &[N(403), S("held"), S("no"), S(""), N(-1)]),
+        ])
+        .host()
+        .cluster("auth", Upstream::always(Reply::status(200)))
+        .start()
+        .unwrap();
+    let exchange = host.exchange(Request::get("/"));
+    assert_eq!((exchange.status(), exchange.local_reply.as_deref()), (Some(403), Some("held")));
+    assert_eq!(callbacks(&host).len(), 2);
+}

@@ -49,7 +49,7 @@ fn a_local_reply_to_grpc_has_its_error_in_headers() {
 }
 
 #[test]
-fn a_local_reply_replaces_a_response_only_before_it_begins() {
+fn a_local_reply_replaces_a_response_before_it_begins_and_breaks_it_off_after() {
     let reply: &[(&str, &[crate::testing::A<'_>])] = &[(REPLY, &[N(502), S("late"), S(""), S(""), N(-1)])];
     let mut host = Probe::default().on("proxy_on_response_headers", reply).host().start().unwrap();
     let exchange = host.exchange(Request::get("/"));
@@ -59,11 +59,13 @@ fn a_local_reply_replaces_a_response_only_before_it_begins() {
     let mut host = Probe::default()
         .on("proxy_on_response_body", reply)
         .on("proxy_on_request_headers", &[])
+        .on("proxy_on_log", &[("proxy_get_property", &[S("response\0code_details"), O, O])])
         .host()
         .start()
         .unwrap();
     let exchange = host.exchange(Request::get("/").reply(Reply::status(200).chunk("x")));
-    assert_eq!(exchange.status(), Some(200));
+    assert_eq!((exchange.response, exchange.stuck), (None, false));
+    assert!(host.trace().contains("Ok, value=\"late\""), "{}", host.trace());
 }
 
 #[test]
