@@ -68,13 +68,19 @@ impl CalloutOutcome {
     /// No connection could be made: the proxy's 503.
     #[must_use]
     pub fn connection_failure() -> Self {
-        Self::own(503, "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure")
+        Self::own(
+            503,
+            "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure",
+        )
     }
 
     /// The connection was closed before the response's headers: the proxy's 503.
     #[must_use]
     pub fn connection_termination() -> Self {
-        Self::own(503, "upstream connect error or disconnect/reset before headers. reset reason: connection termination")
+        Self::own(
+            503,
+            "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+        )
     }
 
     fn own(status: u16, text: &str) -> Self {

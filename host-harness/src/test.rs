@@ -22,7 +22,8 @@ pub use upstream::{Answer, Upstream};
 use crate::abi::MetricType;
 use crate::stats::{MODULE_PREFIX, Metric};
 use crate::{
-    Callout, Fault, FinishedStream, LogEntry, Module, PluginConfig, Role, Shared, StartError, StreamEnd, StreamFacts, Worker,
+    Callout, Fault, FinishedStream, LogEntry, Module, PluginConfig, Role, Shared, StartError, StreamEnd, StreamFacts,
+    Worker,
 };
 
 /// A proxy with one plugin, for tests.

@@ -22,6 +22,9 @@ pub(crate) struct Vm {
     deadline_steps: Option<u64>,
 }
 
+/// Root context, number of the callout, numbers of headers, bytes of body and trailers.
+type CallResponse = (u32, u32, u32, u32, u32);
+
 /// The callbacks that the module has.
 pub(crate) struct Exports {
     pub(crate) context_create: Option<TypedFunc<(u32, u32), ()>>,
@@ -34,7 +37,7 @@ pub(crate) struct Exports {
     pub(crate) response_headers: Option<TypedFunc<(u32, u32, u32), u32>>,
     pub(crate) response_body: Option<TypedFunc<(u32, u32, u32), u32>>,
     pub(crate) response_trailers: Option<TypedFunc<(u32, u32), u32>>,
-    pub(crate) http_call_response: Option<TypedFunc<(u32, u32, u32, u32, u32), ()>>,
+    pub(crate) http_call_response: Option<TypedFunc<CallResponse, ()>>,
     pub(crate) queue_ready: Option<TypedFunc<(u32, u32), ()>>,
     pub(crate) done: Option<TypedFunc<u32, u32>>,
     pub(crate) log: Option<TypedFunc<u32, ()>>,

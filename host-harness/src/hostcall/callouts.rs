@@ -54,8 +54,7 @@ fn http_call(
         headers.add(":authority", host);
     }
     let clusters = &memory.state.shared.options.clusters;
-    let cluster =
-        clusters.iter().find(|known| known.name.as_bytes() == cluster).ok_or(Status::BadArgument)?.clone();
+    let cluster = clusters.iter().find(|known| known.name.as_bytes() == cluster).ok_or(Status::BadArgument)?.clone();
     if [":path", ":method", ":authority"].iter().any(|name| headers.get(name).is_none()) {
         return Err(Status::BadArgument.into());
     }

@@ -50,7 +50,8 @@ impl Callouts {
     pub(super) fn send(&self, callouts: Vec<Callout>) {
         for callout in callouts {
             let (id, timeout) = (callout.id, callout.timeout);
-            let endpoint = self.clusters.iter().find(|(name, _)| *name == callout.cluster).map(|(_, endpoint)| endpoint);
+            let endpoint =
+                self.clusters.iter().find(|(name, _)| *name == callout.cluster).map(|(_, endpoint)| endpoint);
             let request = endpoint.and_then(|endpoint| request(callout, endpoint));
             let (client, answers) = (self.client.clone(), self.answers.clone());
             tokio::task::spawn_local(async move {
@@ -88,7 +89,11 @@ fn request(callout: Callout, endpoint: &Endpoint) -> Option<Request<Body>> {
 
 /// One callout, from the request to the last byte of its response. The time-out makes a 504 until there are headers, and breaks the
 /// response off after that.
-async fn carry_out(client: &Client<HttpConnector, Body>, request: Request<Body>, timeout: Option<Duration>) -> CalloutOutcome {
+async fn carry_out(
+    client: &Client<HttpConnector, Body>,
+    request: Request<Body>,
+    timeout: Option<Duration>,
+) -> CalloutOutcome {
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let response = match within(deadline, client.request(request)).await {
         Some(Ok(response)) => response,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::{Host, Upstream};
 use crate::{
-    Clock, Cluster, FailurePolicy, Fault, Limits, LogEntry, LogLevel, LogSink, Module, ModuleError, PluginConfig, Role, Shared,
-    SharedOptions, StartError, Worker,
+    Clock, Cluster, FailurePolicy, Fault, Limits, LogEntry, LogLevel, LogSink, Module, ModuleError, PluginConfig, Role,
+    Shared, SharedOptions, StartError, Worker,
 };
 
 /// A host that is being set up. What is not said is: one worker, time at 2026-01-01T00:00:00Z, seed 0, 10⁹ units of fuel for

@@ -11,7 +11,9 @@ use wasmtime::{Memory, ResourceLimiter, TypedFunc};
 
 use crate::abi::{MapType, MetricType, StreamType};
 use crate::stats::Metric;
-use crate::{Callout, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared, StreamEnd, StreamFacts};
+use crate::{
+    Callout, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared, StreamEnd, StreamFacts,
+};
 
 /// Everything that hostcalls reach.
 pub(crate) struct HostState {

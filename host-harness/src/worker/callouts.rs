@@ -40,13 +40,7 @@ impl Worker {
         let (headers, body, trailers) = sizes;
         let parameters = (root, token, headers, body, trailers);
         let shown = [root, token, headers, body, trailers];
-        self.vm.call(
-            "proxy_on_http_call_response",
-            root,
-            |exports| &exports.http_call_response,
-            parameters,
-            &shown,
-        );
+        self.vm.call("proxy_on_http_call_response", root, |exports| &exports.http_call_response, parameters, &shown);
         let calls = &mut self.vm.state_mut().calls;
         calls.response = None;
         // The code stays.
@@ -60,7 +54,13 @@ impl Worker {
         let any = !ready.is_empty();
         for (root, queue) in ready {
             if self.root_of(root).is_some() {
-                self.vm.call("proxy_on_queue_ready", root, |exports| &exports.queue_ready, (root, queue), &[root, queue]);
+                self.vm.call(
+                    "proxy_on_queue_ready",
+                    root,
+                    |exports| &exports.queue_ready,
+                    (root, queue),
+                    &[root, queue],
+                );
                 self.settle(0);
             }
         }

@@ -63,10 +63,10 @@ fn a_request_can_be_answered_from_the_answer() {
     let mut host = Probe::default()
         .on("proxy_on_request_headers", &[(CALL, &plain("auth", &good(), 0))])
         .answer("proxy_on_request_headers", "(i32.const 1)")
-        .on(ANSWERED, &[
-            (EFFECTIVE, &[N(2)]),
-            ("proxy_send_local_response", &[N(403), deny[0], deny[1], deny[2], N(-1)]),
-        ])
+        .on(
+            ANSWERED,
+            &[(EFFECTIVE, &[N(2)]), ("proxy_send_local_response", &[N(403), deny[0], deny[1], deny[2], N(-1)])],
+        )
         .host()
         .cluster("auth", Upstream::always(Reply::status(401)))
         .start()
@@ -146,7 +146,10 @@ fn every_outcome_reaches_the_module() {
     assert_eq!(heard(Answer::Silence), (format!("{ANSWERED}(1, 4, 3, 24, 0)"), ok.clone()));
     assert_eq!(heard(Answer::Close).1, ok);
     assert_eq!(heard(Answer::Refusal).1, ok);
-    assert_eq!(heard(Answer::Reset), (format!("{ANSWERED}(1, 4, 0, 0, 0)"), "Ok, code=11, message=\"reset\"".to_owned()));
+    assert_eq!(
+        heard(Answer::Reset),
+        (format!("{ANSWERED}(1, 4, 0, 0, 0)"), "Ok, code=11, message=\"reset\"".to_owned())
+    );
 }
 
 #[test]
@@ -200,9 +203,10 @@ fn a_root_context_that_has_ended_is_told_nothing() {
         .unwrap();
     host.reconfigure("").unwrap();
     host.advance(Duration::from_secs(2));
-    assert_eq!(callbacks(&host).iter().filter(|line| line.starts_with(ANSWERED)).collect::<Vec<_>>(), [
-        "proxy_on_http_call_response(2, 8, 1, 0, 0)"
-    ]);
+    assert_eq!(
+        callbacks(&host).iter().filter(|line| line.starts_with(ANSWERED)).collect::<Vec<_>>(),
+        ["proxy_on_http_call_response(2, 8, 1, 0, 0)"]
+    );
 }
 
 #[test]
@@ -261,10 +265,10 @@ fn a_held_response_is_replaced_without_asking_the_module_again() {
     let mut host = Probe::default()
         .on("proxy_on_response_headers", &[(CALL, &plain("auth", &good(), 0))])
         .answer("proxy_on_response_headers", "(i32.const 1)")
-        .on(ANSWERED, &[
-            (EFFECTIVE, &[N(2)]),
-            ("proxy_send_local_response", &[N(403), S("held"), S("no"), S(""), N(-1)]),
-        ])
+        .on(
+            ANSWERED,
+            &[(EFFECTIVE, &[N(2)]), ("proxy_send_local_response", &[N(403), S("held"), S("no"), S(""), N(-1)])],
+        )
         .host()
         .cluster("auth", Upstream::always(Reply::status(200)))
         .start()

@@ -89,8 +89,15 @@ fn who_registered_last_hears_of_every_item_after_the_callback() {
     host.exchange_on(0, Request::get("/"));
     let trace = host.shared().trace().lines();
     let told: Vec<&String> = trace.iter().filter(|line| line.contains("queue_ready(")).collect();
-    assert!(told.len() == 2 && told.iter().all(|line| line.ends_with("worker1 #1 proxy_on_queue_ready(1, 1)")), "{told:#?}");
-    let taken: Vec<&str> = trace.iter().filter_map(|line| line.split_once("dequeue_shared_queue(id=1) = ")).map(|(_, answer)| answer).collect();
+    assert!(
+        told.len() == 2 && told.iter().all(|line| line.ends_with("worker1 #1 proxy_on_queue_ready(1, 1)")),
+        "{told:#?}"
+    );
+    let taken: Vec<&str> = trace
+        .iter()
+        .filter_map(|line| line.split_once("dequeue_shared_queue(id=1) = "))
+        .map(|(_, answer)| answer)
+        .collect();
     assert_eq!(taken, ["Ok, value=\"a\"", "Ok, value=\"b\""]);
     let position = |what: &str| trace.iter().position(|line| line.contains(what)).unwrap();
     assert!(position("proxy_on_request_headers returned") < position("queue_ready("));
