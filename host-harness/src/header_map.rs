@@ -94,6 +94,17 @@ impl HeaderMap {
         self.lines.push(Line { start, name: name_len, value: value_len });
     }
 
+    /// Adds a line as Envoy does: there is one line of a pseudo-header, with all values in it.
+    pub(crate) fn append(&mut self, name: &[u8], value: &[u8]) {
+        match self.get(name) {
+            Some(before) if name.starts_with(b":") => {
+                let joined = [before, value].join(&b',');
+                self.set(name, joined);
+            }
+            _ => self.add(name, value),
+        }
+    }
+
     /// Leaves exactly one line for `name`, at the place of the first one or at the end.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let name = name.as_ref();

@@ -37,7 +37,11 @@ fn http_call(
 ) -> Answer {
     let mut memory = GuestMemory::of(guest)?;
     let (cluster, headers, _) = memory.read_two((cluster, cluster_size), (headers, headers_size))?;
-    let (cluster, mut headers) = (cluster.to_vec(), HeaderMap::decode_pairs(headers));
+    let cluster = cluster.to_vec();
+    let mut headers = HeaderMap::decode_pairs(headers).iter().fold(HeaderMap::new(), |mut map, (name, value)| {
+        map.append(name, value);
+        map
+    });
     let (body, trailers, _) = memory.read_two((body, body_size), (trailers, trailers_size))?;
     let (body, trailers) = (body.to_vec(), HeaderMap::decode_pairs(trailers));
     // As Envoy does: the place is tried first, and says 0 when the call fails.

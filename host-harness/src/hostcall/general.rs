@@ -134,11 +134,18 @@ fn send_local_response(
     let headers = HeaderMap::decode_pairs(memory.read(headers, headers_size)?);
     let state = memory.state;
     let id = state.context();
-    if let Some(stream) = state.stream_mut()
+    let details = String::from_utf8_lossy(&details).replace(' ', "_");
+    let asked = state.actions.iter_mut().find_map(|(of, action)| match action {
+        Action::LocalReply(reply) if *of == id => Some(reply),
+        _ => None,
+    });
+    if let Some(first) = asked {
+        // Of two in one callback the first counts, but for the details.
+        first.details = details;
+    } else if let Some(stream) = state.stream_mut()
         && !stream.replied
     {
         stream.replied = true;
-        let details = String::from_utf8_lossy(&details).replace(' ', "_");
         let reply = local_reply(stream, status, &headers, body, details, grpc_status);
         state.actions.push((id, Action::LocalReply(Box::new(reply))));
     }
@@ -158,7 +165,7 @@ pub(crate) fn local_reply(
     let is = |name: &str, test: &dyn Fn(&[u8]) -> bool| request.and_then(|map| map.get(name)).is_some_and(test);
     let mut headers = HeaderMap::new();
     headers.add(":status", status.to_string());
-    headers.extend(additional.iter());
+    headers.extend(additional.iter().filter(|(name, _)| !name.starts_with(b":")));
     if is("content-type", &|value| value == b"application/grpc" || value.starts_with(b"application/grpc+")) {
         headers.set(":status", "200");
         headers.set("content-type", "application/grpc");

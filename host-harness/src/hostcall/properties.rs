@@ -157,7 +157,7 @@ fn request(state: &HostState, stream: &Stream, field: &[u8], header: Option<&[u8
         }
         _ => {}
     }
-    let received = end.map_or(0, |end| end.request_size);
+    let received = end.map_or(stream.received, |end| end.request_size);
     let headers = stream.readable(MapType::RequestHeaders);
     match field {
         b"size" => {

@@ -150,6 +150,8 @@ pub(crate) struct Stream {
     pub(crate) response_started: bool,
     /// The module holds the request, the response.
     pub(crate) paused: [bool; 2],
+    /// Bytes of the request's body that have come so far.
+    pub(crate) received: u64,
     /// The last piece of the body is in the buffer.
     pub(crate) end_of_stream: bool,
     /// Headers and trailers by [`MapType`].

@@ -284,6 +284,9 @@ impl Worker {
         let Some(stream) = self.stream_mut(id) else {
             return BodyOutcome::Close;
         };
+        if direction == Direction::Request {
+            stream.received += chunk.len() as u64;
+        }
         if stream.bypass || !stream.started || !(has_callback || failed) {
             return BodyOutcome::Forward(chunk.to_vec());
         }
@@ -388,6 +391,8 @@ impl Worker {
             return reply;
         };
         stream.response_started = false;
+        // Its own headers may still be answered with another.
+        stream.replied = false;
         let empty = reply.body.is_empty();
         let headers = std::mem::take(&mut reply.headers);
         let outcome = self.headers(

@@ -14,7 +14,7 @@ fn a_local_reply_goes_through_the_modules_own_response_callbacks() {
             "proxy_on_request_headers",
             &[
                 (REPLY, &[N(418), S("no tea"), S("teapot"), S("\u{1}\0\0\0\u{3}\0\0\0\u{1}\0\0\0X-A\0b\0"), N(-1)]),
-                (REPLY, &[N(500), S(""), S(""), S(""), N(-1)]),
+                (REPLY, &[N(500), S("no tea"), S(""), S(""), N(-1)]),
             ],
         )
         .on("proxy_on_response_headers", &[("proxy_add_header_map_value", &[N(2), S("x-seen"), S("1")])])
@@ -228,4 +228,46 @@ fn the_cost_of_a_stream_is_the_same_every_time() {
     assert_eq!((cost.bytes_in, cost.bytes_out, cost.allocations, cost.callbacks), (5 + 11 + 16, 5 + 12 + 4, 2, 2));
     assert!(cost.fuel > 0);
     assert_eq!(host.exchange(Request::get("/four")).cost, cost);
+}
+
+#[test]
+fn of_several_local_replies_the_first_of_a_callback_counts_but_for_its_details() {
+    let reply = |status, details, body| (REPLY, [N(status), S(details), S(body), S(""), N(-1)]);
+    let (first, second, third) = (reply(418, "first", "1"), reply(419, "second", "2"), reply(420, "third", "3"));
+    let twice = || {
+        Probe::default()
+            .on("proxy_on_request_headers", &[(first.0, &first.1), (second.0, &second.1)])
+            .on("proxy_on_response_body", &[])
+    };
+    let exchange = twice().host().start().unwrap().exchange(Request::get("/"));
+    let body = |exchange: &crate::test::Exchange| exchange.response.as_ref().map(|response| response.body.clone());
+    assert_eq!((exchange.status(), exchange.local_reply.as_deref()), (Some(418), Some("second")));
+    assert_eq!(body(&exchange).unwrap(), b"1");
+
+    // In the callback for its own headers, another takes its place and is not shown.
+    let probe = twice().on("proxy_on_response_headers", &[(third.0, &third.1)]);
+    let mut host = probe.host().start().unwrap();
+    let exchange = host.exchange(Request::get("/"));
+    assert_eq!((exchange.status(), exchange.local_reply.as_deref()), (Some(420), Some("third")));
+    assert_eq!(body(&exchange).unwrap(), b"3");
+    assert_eq!(callbacks(&host).len(), 2);
+}
+
+#[test]
+fn a_pseudo_header_has_one_line_with_all_values() {
+    let mut host = Probe::default()
+        .on(
+            "proxy_on_request_headers",
+            &[
+                ("proxy_add_header_map_value", &[N(0), S(":path"), S("/more")]),
+                ("proxy_add_header_map_value", &[N(0), S("x"), S("2")]),
+            ],
+        )
+        .host()
+        .start()
+        .unwrap();
+    let exchange = host.exchange(Request::get("/").header("x", "1"));
+    let upstream = exchange.upstream.unwrap();
+    assert_eq!(upstream.header(":path"), Some("/,/more"));
+    assert_eq!(upstream.headers.get_all("x").collect::<Vec<_>>(), [b"1", b"2"]);
 }
