@@ -150,6 +150,14 @@ impl Module {
         Ok(self.compiled(EngineOptions::default())?.abi)
     }
 
+    /// The module as the engine has it, and the ABI that it speaks or why that is not known.
+    pub(crate) fn parts(&self) -> Result<(wasmtime::Module, Result<AbiVersion, ModuleError>), ModuleError> {
+        let runtime = runtime(EngineOptions::default())?;
+        let module = wasmtime::Module::new(&runtime.engine, &self.inner.bytes).map_err(invalid)?;
+        let abi = abi_version(&module);
+        Ok((module, abi))
+    }
+
     /// The machine code for these options, linked with the host's functions.
     pub(crate) fn compiled(&self, options: EngineOptions) -> Result<Compiled, ModuleError> {
         // Held while compiling: others that want the same code wait for it and do not compile it again.
@@ -245,7 +253,7 @@ fn abi_version(module: &wasmtime::Module) -> Result<AbiVersion, ModuleError> {
     }))
 }
 
-fn missing_imports(module: &wasmtime::Module, abi: AbiVersion) -> Vec<String> {
+pub(crate) fn missing_imports(module: &wasmtime::Module, abi: AbiVersion) -> Vec<String> {
     let mut missing = Vec::new();
     for import in module.imports() {
         let there = hostcall::provides(import.module(), import.name());

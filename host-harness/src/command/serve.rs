@@ -1,0 +1,121 @@
+//! `serve`: a module between clients and an upstream.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use host_harness::serve::{self, Endpoint, EndpointError, ServeOptions};
+use host_harness::stats_config::StatsConfig;
+use host_harness::{FailurePolicy, LogSink, Module, PluginConfig};
+
+/// Arguments of the command.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The module, as .wasm or .wat
+    #[arg(long, value_name = "FILE")]
+    module: PathBuf,
+    /// What the module gets as its plugin configuration, byte for byte
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where requests go
+    #[arg(long, value_name = "URL")]
+    upstream: Endpoint,
+    /// Where the module's callouts to a cluster go; may be given several times
+    #[arg(long = "cluster", value_name = "NAME=URL", value_parser = cluster)]
+    clusters: Vec<(String, Endpoint)>,
+    /// Where clients connect
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where stats, readiness and health are
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9901")]
+    admin: SocketAddr,
+    /// Worker threads, each with a VM of its own
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: u16,
+    /// An Envoy bootstrap file whose `stats_config` says how stats are named and shown
+    #[arg(long, value_name = "FILE")]
+    stats_config: Option<PathBuf>,
+    /// Append a JSON line for each request to this file; /dev/stdout works
+    #[arg(long, value_name = "FILE")]
+    access_log: Option<PathBuf>,
+    /// How long the upstream may take for a response
+    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
+    timeout: u64,
+    /// Name of the plugin, which also names its VM
+    #[arg(long, value_name = "NAME", default_value = "plugin")]
+    name: String,
+    /// Which root context of the module to use
+    #[arg(long, value_name = "ID", default_value = "")]
+    root_id: String,
+    /// Let requests through without the module when it has failed
+    #[arg(long)]
+    fail_open: bool,
+}
+
+/// `NAME=URL`.
+fn cluster(text: &str) -> Result<(String, Endpoint), String> {
+    match text.split_once('=') {
+        Some((name, url)) if !name.is_empty() => {
+            url.parse().map(|endpoint| (name.to_owned(), endpoint)).map_err(|error: EndpointError| error.to_string())
+        }
+        _ => Err("it names no cluster; write it as NAME=http://HOST:PORT".to_owned()),
+    }
+}
+
+/// Reads the files that the command line names.
+pub(crate) fn read(arguments: Serve) -> anyhow::Result<ServeOptions> {
+    let bytes = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    // Its message tells everything that its source would tell again.
+    let module = Module::from_file(&arguments.module).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let plugin = PluginConfig {
+        vm_id: arguments.name.clone(),
+        name: arguments.name,
+        root_id: arguments.root_id,
+        configuration: arguments.config.as_deref().map(bytes).transpose()?.unwrap_or_default(),
+        failure_policy: if arguments.fail_open { FailurePolicy::FailOpen } else { FailurePolicy::FailClosed },
+        ..PluginConfig::default()
+    };
+    let mut options = ServeOptions::new(module, plugin, arguments.upstream);
+    if let Some(path) = &arguments.stats_config {
+        let text = String::from_utf8(bytes(path)?).with_context(|| format!("{} is not UTF-8", path.display()))?;
+        options.stats_config =
+            StatsConfig::from_bootstrap_yaml(&text).with_context(|| format!("{} is wrong", path.display()))?;
+    }
+    options.clusters = arguments.clusters;
+    options.listen = arguments.listen;
+    options.admin = arguments.admin;
+    options.workers = usize::from(arguments.workers);
+    options.access_log = arguments.access_log;
+    options.route_timeout = Duration::from_secs(arguments.timeout);
+    options.log = LogSink::Tracing;
+    Ok(options)
+}
+
+/// Serves until interrupted.
+pub(crate) fn run(options: ServeOptions) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let upstream = options.upstream.to_string();
+        let server = serve::start(options).await?;
+        tracing::info!("listening on http://{}, upstream {upstream}", server.listen);
+        tracing::info!("admin on http://{}: /stats /stats/prometheus /metrics /ready /healthz", server.admin);
+        interrupted().await?;
+        tracing::info!("draining; interrupt again to end at once");
+        tokio::select! {
+            () = server.shutdown() => {}
+            interrupted = interrupted() => interrupted?,
+        }
+        Ok(())
+    })
+}
+
+/// Returns on Ctrl-C or when asked to terminate.
+async fn interrupted() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+    }
+}
