@@ -54,8 +54,17 @@ fn a_wrong_call_ends_with_2() {
 fn a_start_that_fails_ends_with_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let (code, text) =
-        run(&["serve", "--module", MODULE, "--listen", &address, "--admin", "127.0.0.1:0", "--upstream", "http://127.0.0.1:1"]);
+    let (code, text) = run(&[
+        "serve",
+        "--module",
+        MODULE,
+        "--listen",
+        &address,
+        "--admin",
+        "127.0.0.1:0",
+        "--upstream",
+        "http://127.0.0.1:1",
+    ]);
     assert_eq!(code, Some(1), "{text}");
     let wanted = format!("host-harness: cannot listen on {address}: Address already in use (os error 98)\n");
     assert!(text.ends_with(&wanted), "{text}");
