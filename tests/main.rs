@@ -12,6 +12,7 @@
 )]
 
 mod configuration;
+mod conformance;
 mod corpus;
 mod correlation;
 mod descriptions;

@@ -27,6 +27,8 @@ pub(crate) fn lint() -> Result<()> {
                 "-p",
                 "floor-filter",
                 "-p",
+                "probe",
+                "-p",
                 "sdk-filters",
                 "--target",
                 TARGET,

@@ -1,0 +1,190 @@
+//! Real Envoy with the probe.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::cases::Group;
+use super::http1;
+use super::log::Log;
+use super::upstreams::{BACKEND, Upstreams};
+
+/// Envoy as a child process.
+#[derive(Debug)]
+pub(super) struct Envoy {
+    /// Where clients connect.
+    pub(super) listen: SocketAddr,
+    /// What the probe wrote.
+    pub(super) log: Arc<Log>,
+    process: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Envoy {
+    /// Starts it with one worker, and waits until it listens.
+    pub(super) fn start(binary: &Path, module: &Path, upstreams: &Upstreams, group: &Group) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let bootstrap = folder.path().join("envoy.json");
+        std::fs::write(&bootstrap, bootstrap_json(module, upstreams, group).to_string()).unwrap();
+        let admin = folder.path().join("admin");
+        let mut process = Command::new(binary)
+            .arg("-c")
+            .arg(&bootstrap)
+            .arg("--admin-address-path")
+            .arg(&admin)
+            .args(["--concurrency", "1", "--disable-hot-restart", "-l", "error"])
+            .args(["--component-log-level", "wasm:info", "--log-format", "%t|%v"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Log::new());
+        let others = Arc::new(Mutex::new(Vec::new()));
+        let stderr = process.stderr.take().unwrap();
+        {
+            let (log, others) = (log.clone(), others.clone());
+            std::thread::spawn(move || read(stderr, &log, &others));
+        }
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let listen = loop {
+            if let Some(listen) = listener(&admin) {
+                break listen;
+            }
+            let ended = process.try_wait().unwrap();
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "Envoy does not listen for {:?} ({ended:?}): {:#?}",
+                group.name,
+                others.lock().unwrap()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        Self { listen, log, process, _folder: folder }
+    }
+
+    /// Whether it still runs.
+    pub(super) fn runs(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Hands over what the module wrote; the rest of Envoy's log is kept for the case that it does not start.
+fn read(stderr: ChildStderr, log: &Log, others: &Mutex<Vec<String>>) {
+    for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        // `wasm log NAME ROOT_ID VM_ID: MESSAGE`, from the thread that the format puts first.
+        match line.split_once('|') {
+            Some((thread, text)) if text.starts_with("wasm log") => {
+                log.push(thread, text.split_once(": ").map_or("", |(_, message)| message));
+            }
+            _ => others.lock().unwrap().push(line.into_owned()),
+        }
+    }
+}
+
+/// Where the listener is, once it is there.
+fn listener(admin: &Path) -> Option<SocketAddr> {
+    let admin: SocketAddr = std::fs::read_to_string(admin).ok()?.parse().ok()?;
+    let listeners = http1::get(admin, "/listeners")?;
+    listeners.lines().find_map(|line| line.strip_prefix("probe::")?.parse().ok())
+}
+
+fn bootstrap_json(module: &Path, upstreams: &Upstreams, group: &Group) -> Value {
+    let mut clusters: Vec<Value> =
+        upstreams.clusters.iter().map(|(name, address)| cluster(name, Some(*address))).collect();
+    clusters.push(cluster("nobody", None));
+    let manager = json!({
+        "@type": format!("{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager"),
+        "stat_prefix": "probe",
+        "codec_type": "HTTP1",
+        "http_protocol_options": { "enable_trailers": true },
+        "use_remote_address": true,
+        "route_config": {
+            "name": "routes",
+            "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [{
+                "name": BACKEND,
+                "match": { "prefix": "/" },
+                "route": { "cluster": BACKEND, "timeout": "5s" },
+            }] }],
+        },
+        "http_filters": [
+            { "name": "probe", "typed_config": {
+                "@type": format!("{FILTERS}.http.wasm.v3.Wasm"),
+                "config": plugin(module, group),
+            } },
+            { "name": "router", "typed_config": { "@type": format!("{FILTERS}.http.router.v3.Router") } },
+        ],
+    });
+    json!({
+        "node": { "id": "probe-node", "cluster": "probe-cluster" },
+        "admin": { "address": socket_address(loopback()) },
+        "static_resources": {
+            "listeners": [{
+                "name": "probe",
+                "address": socket_address(loopback()),
+                "filter_chains": [{ "filters": [{ "name": "manager", "typed_config": manager }] }],
+            }],
+            "clusters": clusters,
+        },
+    })
+}
+
+const FILTERS: &str = "type.googleapis.com/envoy.extensions.filters";
+
+fn plugin(module: &Path, group: &Group) -> Value {
+    json!({
+        "name": "probe",
+        "root_id": "probe-root",
+        "configuration": string_value(group.plugin),
+        "vm_config": {
+            "vm_id": "probe-vm",
+            "runtime": "envoy.wasm.runtime.v8",
+            "code": { "local": { "filename": module } },
+            "configuration": string_value(group.vm),
+        },
+    })
+}
+
+fn cluster(name: &str, address: Option<SocketAddr>) -> Value {
+    let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    let endpoints: Vec<Value> = address
+        .map(|address| json!({ "lb_endpoints": [{ "endpoint": { "address": socket_address(address) } }] }))
+        .into_iter()
+        .collect();
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": { "cluster_name": name, "endpoints": endpoints },
+        "typed_extension_protocol_options": { options: {
+            "@type": format!("type.googleapis.com/{options}"),
+            "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } },
+        } },
+    })
+}
+
+/// Nothing at all where the text is empty.
+fn string_value(text: &str) -> Option<Value> {
+    (!text.is_empty()).then(|| json!({ "@type": "type.googleapis.com/google.protobuf.StringValue", "value": text }))
+}
+
+/// A free port on loopback.
+fn loopback() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 0).into()
+}
+
+fn socket_address(address: SocketAddr) -> Value {
+    json!({ "socket_address": { "address": address.ip().to_string(), "port_value": address.port() } })
+}

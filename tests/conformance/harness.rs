@@ -1,0 +1,62 @@
+//! The embedded host with the probe.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use host_harness::serve::{RunningServer, ServeOptions};
+use host_harness::{LogSink, Module, PluginConfig, Role};
+use tokio::runtime::Handle;
+
+use super::cases::Group;
+use super::log::Log;
+use super::upstreams::Upstreams;
+
+/// The host's server in this process.
+#[derive(Debug)]
+pub(super) struct Harness {
+    /// Where clients connect.
+    pub(super) listen: SocketAddr,
+    /// What the probe wrote.
+    pub(super) log: Arc<Log>,
+    server: RunningServer,
+    runtime: Handle,
+}
+
+impl Harness {
+    /// Starts it with one worker.
+    pub(super) fn start(runtime: &Handle, module: &Module, upstreams: &Upstreams, group: &Group) -> Self {
+        let plugin = PluginConfig {
+            name: "probe".into(),
+            root_id: "probe-root".into(),
+            vm_id: "probe-vm".into(),
+            configuration: group.plugin.into(),
+            vm_configuration: group.vm.into(),
+            ..PluginConfig::default()
+        };
+        let log = Arc::new(Log::new());
+        let mut options = ServeOptions::new(module.clone(), plugin, upstreams.backend().into());
+        // `nobody`, a cluster without endpoints, is not among them: the host has no such thing.
+        options.clusters =
+            upstreams.clusters.iter().map(|(name, address)| ((*name).to_owned(), (*address).into())).collect();
+        options.workers = 1;
+        options.route_timeout = Duration::from_secs(5);
+        options.connect_timeout = Duration::from_secs(1);
+        options.drain_timeout = Duration::from_millis(100);
+        options.stat_prefix = "probe".into();
+        let lines = log.clone();
+        options.log = LogSink::Function(Arc::new(move |entry| {
+            if let Role::Worker(_) = entry.role {
+                // As in Envoy's log, where a line is a line.
+                lines.push("worker", entry.message.split('\n').next().unwrap_or_default());
+            }
+        }));
+        let server = runtime.block_on(host_harness::serve::start(options)).unwrap();
+        Self { listen: server.listen, log, server, runtime: runtime.clone() }
+    }
+
+    /// Ends it.
+    pub(super) fn stop(self) {
+        self.runtime.block_on(self.server.shutdown());
+    }
+}
