@@ -63,7 +63,7 @@ fn the_host_differs_from_envoy_as_written_down() {
     for (envoy, host) in envoy.iter().zip(&host) {
         hunks.extend(difference(&masks, envoy, host).into_iter().map(|hunk| (envoy.case.clone(), hunk)));
     }
-    golden::check("../conformance/differences.txt", &differences::report(envoy.len(), &hunks));
+    golden::check("conformance.txt", &differences::report(envoy.len(), &hunks));
 }
 
 /// The built probe. Builds it first, so that it is never stale.

@@ -1,4 +1,4 @@
-//! How the transcripts differ, by reason: the text of `differences.txt`.
+//! How the transcripts differ, by reason: the text of the golden file.
 
 use std::fmt::Write as _;
 

@@ -5,8 +5,14 @@ use std::time::{Duration, Instant};
 
 /// What begins each line of the probe.
 const MARK: &str = "probe| ";
-/// A case is over when nothing came for so long: longer than an upstream or a tick takes that a case waits for.
+/// A case is over when nothing came for so long: longer than an upstream takes that a case waits for.
 const QUIET: Duration = Duration::from_millis(350);
+/// A tick that a case asked for is waited for so long, whenever the host gets to it.
+const TICK_WITHIN: Duration = Duration::from_secs(2);
+/// With this the probe asks for a tick,
+const ASKS_FOR_TICK: &str = "set_tick_period_milliseconds(100) = Ok";
+/// and this it says when the tick has come.
+const TICKS: &str = "> on_tick(";
 /// After which a case is over though lines keep coming.
 const DEADLINE: Duration = Duration::from_secs(8);
 
@@ -20,6 +26,13 @@ pub(super) struct Log {
 struct State {
     lines: Vec<(String, String)>,
     last: Instant,
+}
+
+impl State {
+    fn waits_for_tick(&self) -> bool {
+        let last = |text| self.lines.iter().rposition(|(_, line)| line.contains(text));
+        last(ASKS_FOR_TICK) > last(TICKS)
+    }
 }
 
 impl Log {
@@ -45,11 +58,12 @@ impl Log {
         loop {
             let mut state = self.state.lock().unwrap();
             let quiet = state.last.max(began).elapsed();
-            if quiet >= QUIET || began.elapsed() > DEADLINE {
+            let enough = if state.waits_for_tick() { TICK_WITHIN } else { QUIET };
+            if quiet >= enough || began.elapsed() > DEADLINE {
                 return std::mem::take(&mut state.lines);
             }
             drop(state);
-            std::thread::sleep(QUIET - quiet);
+            std::thread::sleep((enough - quiet).min(QUIET));
         }
     }
 }

@@ -9,12 +9,12 @@ use fancy_regex::Regex;
 pub(super) struct Mask {
     /// What it is.
     name: &'static str,
+    /// Why it differs by nature.
+    why: &'static str,
     /// What finds it.
     pattern: &'static str,
     /// What stands there instead.
     replacement: &'static str,
-    /// Why it differs by nature.
-    why: &'static str,
 }
 
 impl fmt::Display for Mask {
@@ -24,18 +24,26 @@ impl fmt::Display for Mask {
 }
 
 /// What is not compared.
-pub(super) const MASKS: [Mask; 2] = [
+pub(super) const MASKS: [Mask; 3] = [
     Mask {
-        name: "number of a stream's header lines",
-        pattern: r"(?<=_headers\(stream, headers=)\d+",
+        name: "the number of header lines",
+        why: "Envoy adds some of its own, and the host takes off those of the connection",
+        pattern: r"(?<=_headers\(stream, headers=)\d+|(?<=> on_http_call_response\(root, call \d, headers=)[1-9]\d*",
         replacement: "N",
-        why: "Envoy adds headers of its own to requests and responses",
     },
     Mask {
-        name: "number of an answer's header lines",
-        pattern: r"(?<=^> on_http_call_response\(root, call \d, headers=)[1-9]\d*",
-        replacement: "N",
-        why: "Envoy adds headers of its own to the answers to callouts",
+        name: "`connection`, `transfer-encoding`, `x-envoy-external-address` among all headers",
+        why: "these are the header lines in question",
+        pattern: r"(?x)
+            ,\ (?:connection=close|transfer-encoding=chunked|x-envoy-external-address=127\.0\.0\.1)(?=[,\]])
+            |(?<=\[)(?:connection=close|transfer-encoding=chunked)(?:,\ )?",
+        replacement: "",
+    },
+    Mask {
+        name: "an empty last piece of a body, when the probe does nothing in between",
+        why: "Envoy's HTTP/1 codec learns of the end after the last bytes, the host often with them",
+        pattern: r"(?m)^(> on_(request|response)_body\(stream, size=\d+), end=0\)\n> on_\2_body\(stream, size=0, end=1\)$",
+        replacement: "$1, end=1)",
     },
 ];
 
@@ -58,9 +66,11 @@ impl Masks {
         Self(MASKS.iter().map(|mask| (Regex::new(mask.pattern).unwrap(), mask.replacement)).collect())
     }
 
-    /// The line as it is compared.
-    fn apply(&self, line: &str) -> String {
-        self.0.iter().fold(line.to_owned(), |line, (regex, with)| regex.replace_all(&line, *with).into_owned())
+    /// The lines as they are compared.
+    fn apply(&self, transcript: &Transcript) -> Vec<String> {
+        let text = transcript.lines.join("\n");
+        let masked = self.0.iter().fold(text, |text, (regex, with)| regex.replace_all(&text, *with).into_owned());
+        masked.lines().map(str::to_owned).collect()
     }
 }
 
@@ -88,8 +98,7 @@ impl Hunk {
 
 /// The hunks from Envoy's lines to the host's.
 pub(super) fn difference(masks: &Masks, envoy: &Transcript, host: &Transcript) -> Vec<Hunk> {
-    let envoy: Vec<String> = envoy.lines.iter().map(|line| masks.apply(line)).collect();
-    let host: Vec<String> = host.lines.iter().map(|line| masks.apply(line)).collect();
+    let (envoy, host) = (masks.apply(envoy), masks.apply(host));
     // The length of what the ends from `i` and `j` have in common.
     let mut common = vec![vec![0_usize; host.len() + 1]; envoy.len() + 1];
     for i in (0..envoy.len()).rev() {
