@@ -181,6 +181,21 @@ impl HostBuilder {
     }
 
     /// A cluster that callouts may name. A second one of a name takes the place of the first.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use host_harness::Callout;
+    /// use host_harness::test::{Answer, Host, Reply, Upstream};
+    ///
+    /// let allow = |callout: &Callout| match callout.header("authorization") {
+    ///     Some("good") => Answer::Reply(Reply::status(200)),
+    ///     Some(_) => Answer::Reply(Reply::status(403)),
+    ///     None => Answer::Silence,
+    /// };
+    /// let builder = Host::builder().cluster("auth", Upstream::with(allow).after(Duration::from_millis(20)));
+    /// # let _ = builder;
+    /// ```
     #[must_use]
     pub fn cluster(mut self, name: impl Into<String>, upstream: Upstream) -> Self {
         let name = name.into();
