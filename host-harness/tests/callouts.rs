@@ -24,7 +24,11 @@ async fn asking(cluster: &str) -> Site {
         options.module = Module::from_bytes(include_bytes!("serve/asking.wat").as_slice()).unwrap();
         options.plugin.configuration = cluster.into();
         let upstream = options.upstream.clone();
-        options.clusters = vec![("upstream".to_owned(), upstream), ("refused".to_owned(), refused.into())];
+        options.clusters = vec![
+            ("upstream".to_owned(), Some(upstream)),
+            ("refused".to_owned(), Some(refused.into())),
+            ("empty".to_owned(), None),
+        ];
     })
     .await
 }
@@ -66,10 +70,12 @@ async fn every_outcome_lets_the_request_go_on() {
 /// A cluster that is not there, and a path that HTTP cannot carry, hold up nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_asked_holds_up_nothing() {
-    let site = asking("nobody").await;
-    let mut client = http1(site.server.listen).await;
-    let response = send(&mut client, ask("/")).await;
-    assert_eq!((response.status().as_u16(), response.headers().get("x-answer")), (200, None));
+    for cluster in ["nobody", "empty"] {
+        let site = asking(cluster).await;
+        let mut client = http1(site.server.listen).await;
+        let response = send(&mut client, ask("/")).await;
+        assert_eq!((response.status().as_u16(), response.headers().get("x-answer")), (200, None), "{cluster}");
+    }
     let site = asking("upstream").await;
     assert_eq!(heard(&site, "no slash and a space").await, "reset");
 }

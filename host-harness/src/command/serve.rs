@@ -22,9 +22,9 @@ pub(crate) struct Serve {
     /// Where requests go
     #[arg(long, value_name = "URL")]
     upstream: Endpoint,
-    /// Where the module's callouts to a cluster go; may be given several times
+    /// Where the module's callouts to a cluster go; `NAME=` has no endpoint. May be given several times
     #[arg(long = "cluster", value_name = "NAME=URL", value_parser = cluster)]
-    clusters: Vec<(String, Endpoint)>,
+    clusters: Vec<(String, Option<Endpoint>)>,
     /// Where clients connect
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -55,11 +55,13 @@ pub(crate) struct Serve {
 }
 
 /// `NAME=URL`.
-fn cluster(text: &str) -> Result<(String, Endpoint), String> {
+fn cluster(text: &str) -> Result<(String, Option<Endpoint>), String> {
     match text.split_once('=') {
-        Some((name, url)) if !name.is_empty() => {
-            url.parse().map(|endpoint| (name.to_owned(), endpoint)).map_err(|error: EndpointError| error.to_string())
-        }
+        Some((name, "")) if !name.is_empty() => Ok((name.to_owned(), None)),
+        Some((name, url)) if !name.is_empty() => url
+            .parse()
+            .map(|endpoint| (name.to_owned(), Some(endpoint)))
+            .map_err(|error: EndpointError| error.to_string()),
         _ => Err("it names no cluster; write it as NAME=http://HOST:PORT".to_owned()),
     }
 }

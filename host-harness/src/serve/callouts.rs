@@ -30,14 +30,14 @@ type Body = BoxBody<Bytes, Infallible>;
 /// Sends one thread's callouts.
 #[derive(Debug)]
 pub(super) struct Callouts {
-    clusters: Vec<(String, Endpoint)>,
+    clusters: Vec<(String, Option<Endpoint>)>,
     client: Client<HttpConnector, Body>,
     answers: mpsc::UnboundedSender<(CalloutId, CalloutOutcome)>,
 }
 
 impl Callouts {
     /// With where the answers come out.
-    pub(super) fn new(clusters: &[(String, Endpoint)], connect_timeout: Duration) -> (Self, Answers) {
+    pub(super) fn new(clusters: &[(String, Option<Endpoint>)], connect_timeout: Duration) -> (Self, Answers) {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(connect_timeout));
@@ -50,8 +50,8 @@ impl Callouts {
     pub(super) fn send(&self, callouts: Vec<Callout>) {
         for callout in callouts {
             let (id, timeout) = (callout.id, callout.timeout);
-            let endpoint =
-                self.clusters.iter().find(|(name, _)| *name == callout.cluster).map(|(_, endpoint)| endpoint);
+            let cluster = self.clusters.iter().find(|(name, _)| *name == callout.cluster);
+            let endpoint = cluster.and_then(|(_, endpoint)| endpoint.as_ref());
             let request = endpoint.and_then(|endpoint| request(callout, endpoint));
             let (client, answers) = (self.client.clone(), self.answers.clone());
             tokio::task::spawn_local(async move {

@@ -19,8 +19,9 @@ pub struct ServeOptions {
     pub admin: SocketAddr,
     /// Where requests go.
     pub upstream: Endpoint,
-    /// Where the module's callouts go, by the name of the cluster.
-    pub clusters: Vec<(String, Endpoint)>,
+    /// Where the module's callouts go, by the name of the cluster. One without an endpoint is known, and callouts to it fail
+    /// at once.
+    pub clusters: Vec<(String, Option<Endpoint>)>,
     /// Number of worker threads; at least 1. By default 2.
     pub workers: usize,
     /// The filter.

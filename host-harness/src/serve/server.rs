@@ -144,7 +144,8 @@ pub async fn start(options: ServeOptions) -> Result<RunningServer, ServeError> {
         None => None,
     };
     let workers = u32::try_from(options.workers.clamp(1, 1024)).unwrap_or(1);
-    let clusters = options.clusters.iter().map(|(name, _)| Cluster { name: name.clone(), has_endpoint: true });
+    let clusters = options.clusters.iter();
+    let clusters = clusters.map(|(name, endpoint)| Cluster { name: name.clone(), has_endpoint: endpoint.is_some() });
     let shared = Shared::new(SharedOptions {
         seed: options.seed,
         log: options.log.clone(),
