@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use fancy_regex::Regex;
+
 use super::cases::CRASHES;
 use super::transcript::{Hunk, MASKS};
 
@@ -10,15 +12,58 @@ use super::transcript::{Hunk, MASKS};
 struct Reason {
     /// The reason.
     why: &'static str,
-    /// A hunk is of the first reason of which one of its lines contains one of these.
-    signs: &'static [&'static str],
+    /// What finds its hunks, in their text; a hunk is of the first reason that finds it.
+    sign: &'static str,
 }
 
 /// The reasons that are known, the most particular first.
-const REASONS: [Reason; 1] = [Reason {
-    why: "The host has no clusters without endpoints: their name is unknown to it.",
-    signs: &["http_call(\"nobody\""],
-}];
+const REASONS: [Reason; 10] = [
+    Reason {
+        why: "The host has no clusters without endpoints: their name is unknown to it.",
+        sign: r#"http_call\("nobody""#,
+    },
+    Reason {
+        why: "A request that HTTP does not allow (no method, no path) is sent by Envoy; the host's client refuses to.",
+        sign: r#"(?s)\A- > on_http_call_response\(.*\n\+ .* get_status\(\) = Ok "reset"|\A- .*call_body.* "saw (GET )? "#,
+    },
+    Reason {
+        why: "Trailers of a request do not reach the upstream, so what it says of them is missing in its answer. The \
+              host's client (hyper) sends trailers only where a header `trailer` announces them.",
+        sign: r#"(?x) \ \[x-trailer=[^"\]]*\] | (?:sent|request_trailers)[^"]*\]"\ trailers
+            | \A-\ >\ on_response_body\(stream,\ size=\d{3},\ end=0\)\n\+\ >\ on_response_body\(stream,\ size=\d{3},\ end=0\)\n\z
+            | get_buffer_status\(response_body\)\ =\ Ok\ length\ \d{3},
+            | \A-\ \w+\ get_property\(response\.size\)\ =\ Ok\ "\\x85.*\n\+\ .*"w"#,
+    },
+    Reason {
+        why: "Envoy sends `content-length: 0` with a method that may have a body and has none; the upstream tells so.",
+        sign: r"content-length=0,|\A- response_headers .*content-length=134\]",
+    },
+    Reason {
+        why: "Pseudo-headers come first and in one order, whatever the module writes to them.",
+        sign: r"\A- request_headers get_header_map_pairs\(request_headers\) = Ok \[:scheme=",
+    },
+    Reason {
+        why: "Properties of configuration, of the upstream and whole header maps, which the host does not have.",
+        sign: r"(?m)^\+ \w+ get_property\((?:xds\.|upstream\.|request\.headers|response\.headers).*\) = NotFound$",
+    },
+    Reason {
+        why: "Statuses that HTTP does not allow, and a body with 204: hyper sends neither.",
+        sign: r#""(?:zero|ninety-nine|thousand|a body that may not be)""#,
+    },
+    Reason {
+        why: "A request whose body ends short of its `content-length`: Envoy leaves the upstream waiting, and the client; \
+              the host's client ends the connection, which is a 503.",
+        sign: r"on_response_body\(stream, size=95, end=1\)|reset reason: connection termination",
+    },
+    Reason {
+        why: "To go on with the response from within its own headers callback makes Envoy send a malformed answer.",
+        sign: "client: a malformed answer",
+    },
+    Reason {
+        why: "Foreign functions of Envoy's own, which the host does not have.",
+        sign: r#"call_foreign_function\("compress""#,
+    },
+];
 
 /// Of hunks without a known reason.
 const UNEXPLAINED: &str = "Not explained yet.";
@@ -29,7 +74,7 @@ pub(super) fn report(cases: usize, hunks: &[(String, Hunk)]) -> String {
     differing.dedup();
     let mut text = String::from(
         "How the embedded host (+) differs from Envoy 1.40 (-), as the conformance probe sees them. Made by\n\
-         `UPDATE_EXPECT=1 cargo test --package tests conformance`; the reasons are in conformance/differences.rs.\n\n",
+         `UPDATE_EXPECT=1 cargo test --package tests conformance`; the reasons are in tests/conformance/differences.rs.\n\n",
     );
     let _ = writeln!(text, "{} of {cases} cases are the same, line by line.\n", cases - differing.len());
     let _ = writeln!(text, "Masked:");
@@ -40,40 +85,45 @@ pub(super) fn report(cases: usize, hunks: &[(String, Hunk)]) -> String {
     for case in CRASHES {
         let _ = writeln!(text, "  {case}");
     }
-    let sections = REASONS.iter().map(|reason| reason.why).chain([UNEXPLAINED]);
-    let _ = writeln!(text, "\nReasons:");
-    for (number, why) in (1..).zip(sections.clone()) {
-        let count = hunks.iter().filter(|(_, hunk)| reason_of(hunk) == why).count();
-        let _ = writeln!(text, "  {number}. {why} ({count})");
+    let sections = sections(hunks);
+    let _ = writeln!(text, "\nReasons, and in how many places they show:");
+    for (number, (why, found)) in (1..).zip(&sections) {
+        let _ = writeln!(text, "  {number}. {why} ({})", found.len());
     }
-    for (number, why) in (1..).zip(sections) {
-        section(&mut text, number, why, hunks);
+    for (number, (why, found)) in (1..).zip(&sections) {
+        section(&mut text, number, why, found);
     }
     text
 }
 
-/// The hunks of one reason; those that are alike are told once, with all their cases.
-fn section(text: &mut String, number: usize, why: &str, hunks: &[(String, Hunk)]) {
-    let mut told: Vec<(String, Vec<&str>)> = Vec::new();
-    for (case, hunk) in hunks.iter().filter(|(_, hunk)| reason_of(hunk) == why) {
-        let lines = hunk.text();
-        let at = told.iter().position(|(known, _)| *known == lines).unwrap_or_else(|| {
-            told.push((lines, Vec::new()));
-            told.len() - 1
-        });
-        told[at].1.push(case);
+/// The hunks by reason, as text with their cases.
+fn sections(hunks: &[(String, Hunk)]) -> Vec<(&'static str, Vec<(&str, String)>)> {
+    let signs: Vec<Regex> = REASONS.iter().map(|reason| Regex::new(reason.sign).unwrap()).collect();
+    let mut sections: Vec<_> = REASONS.iter().map(|reason| (reason.why, Vec::new())).collect();
+    sections.push((UNEXPLAINED, Vec::new()));
+    for (case, hunk) in hunks {
+        let text = hunk.text();
+        let at = signs.iter().position(|sign| sign.is_match(&text).unwrap()).unwrap_or(REASONS.len());
+        sections[at].1.push((case.as_str(), text));
     }
-    if !told.is_empty() {
-        let _ = writeln!(text, "\n\n{number}. {why}");
+    sections
+}
+
+/// The hunks of one reason; those that are alike are told once, with all their cases.
+fn section(text: &mut String, number: usize, why: &str, hunks: &[(&str, String)]) {
+    if hunks.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\n\n{number}. {why}");
+    let mut told: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (case, lines) in hunks {
+        match told.iter_mut().find(|(known, _)| known == lines) {
+            Some((_, cases)) => cases.push(case),
+            None => told.push((lines, vec![case])),
+        }
     }
     for (lines, mut cases) in told {
         cases.dedup();
         let _ = write!(text, "\n== {}\n{lines}", cases.join("\n== "));
     }
-}
-
-fn reason_of(hunk: &Hunk) -> &'static str {
-    let lines = || hunk.envoy.iter().chain(&hunk.host);
-    let found = REASONS.iter().find(|reason| lines().any(|line| reason.signs.iter().any(|sign| line.contains(sign))));
-    found.map_or(UNEXPLAINED, |reason| reason.why)
 }
