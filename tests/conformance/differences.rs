@@ -17,11 +17,7 @@ struct Reason {
 }
 
 /// The reasons that are known, the most particular first.
-const REASONS: [Reason; 10] = [
-    Reason {
-        why: "The host has no clusters without endpoints: their name is unknown to it.",
-        sign: r#"http_call\("nobody""#,
-    },
+const REASONS: [Reason; 9] = [
     Reason {
         why: "A request that HTTP does not allow (no method, no path) is sent by Envoy; the host's client refuses to.",
         sign: r#"(?s)\A- > on_http_call_response\(.*\n\+ .* get_status\(\) = Ok "reset"|\A- .*call_body.* "saw (GET )? "#,

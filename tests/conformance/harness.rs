@@ -36,9 +36,9 @@ impl Harness {
         };
         let log = Arc::new(Log::new());
         let mut options = ServeOptions::new(module.clone(), plugin, upstreams.backend().into());
-        // `nobody`, a cluster without endpoints, is not among them: the host has no such thing.
-        options.clusters =
-            upstreams.clusters.iter().map(|(name, address)| ((*name).to_owned(), (*address).into())).collect();
+        let clusters = upstreams.clusters.iter();
+        options.clusters = clusters.map(|(name, address)| ((*name).to_owned(), Some((*address).into()))).collect();
+        options.clusters.push(("nobody".to_owned(), None));
         options.workers = 1;
         options.route_timeout = Duration::from_secs(5);
         options.connect_timeout = Duration::from_secs(1);
