@@ -17,7 +17,7 @@ struct Reason {
 }
 
 /// The reasons that are known, the most particular first.
-const REASONS: [Reason; 9] = [
+const REASONS: [Reason; 10] = [
     Reason {
         why: "A request that HTTP does not allow (no method, no path) is sent by Envoy; the host's client refuses to.",
         sign: r#"(?s)\A- > on_http_call_response\(.*\n\+ .* get_status\(\) = Ok "reset"|\A- .*call_body.* "saw (GET )? "#,
@@ -49,11 +49,15 @@ const REASONS: [Reason; 9] = [
     Reason {
         why: "A request whose body ends short of its `content-length`: Envoy leaves the upstream waiting, and the client; \
               the host's client ends the connection, which is a 503.",
-        sign: r"on_response_body\(stream, size=95, end=1\)|reset reason: connection termination",
+        sign: r"on_response_body\(stream, size=95, end=1\)|reset reason: connection termination|no answer in time",
     },
     Reason {
         why: "To go on with the response from within its own headers callback makes Envoy send a malformed answer.",
         sign: "client: a malformed answer",
+    },
+    Reason {
+        why: "Envoy tells of an item in a queue after everything that one read brought; the host between two callbacks.",
+        sign: r"\A[-+] > on_request_body\(stream, size=5, end=0\)\n[-+] > on_request_trailers\(stream, trailers=1\)\n\z",
     },
     Reason {
         why: "Foreign functions of Envoy's own, which the host does not have.",

@@ -18,49 +18,60 @@ fn buffer_type(buffer: u32) -> Result<BufferType, Fail> {
     BufferType::from_code(buffer).ok_or(Status::BadArgument.into())
 }
 
-/// What a buffer holds now. Those of a stream are empty when they are not available, those of a callout or of a
-/// configuration are not found.
-fn content(state: &HostState, buffer: BufferType) -> Result<&[u8], Fail> {
+/// What a buffer holds now. Those of a stream are none when they are not available, those of a callout or of a configuration are
+/// not found.
+fn content(state: &HostState, buffer: BufferType) -> Result<Option<&[u8]>, Fail> {
     let body = |index: usize| {
         let body = state.stream().and_then(|stream| stream.bodies.get(index));
-        body.filter(|body| body.current).map_or(&[][..], |body| body.shown())
+        body.filter(|body| body.current).map(|body| body.shown())
     };
     Ok(match buffer {
         BufferType::HttpRequestBody => body(0),
         BufferType::HttpResponseBody => body(1),
-        BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcReceiveBuffer => &[],
+        BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcReceiveBuffer => None,
         BufferType::HttpCallResponseBody => {
-            state.calls.response.as_ref().map(|response| &response.body).ok_or(Status::NotFound)?
+            Some(state.calls.response.as_ref().map(|response| &response.body).ok_or(Status::NotFound)?)
         }
-        BufferType::VmConfiguration => &state.plugin.vm_configuration,
+        BufferType::VmConfiguration => Some(&state.plugin.vm_configuration),
         BufferType::PluginConfiguration => {
             let root = state.configuring.and_then(|root| state.root(root)).ok_or(Status::NotFound)?;
-            &root.plugin.configuration
+            Some(&root.plugin.configuration)
         }
-        BufferType::CallData => &state.call_data,
+        BufferType::CallData => match state.looked_into {
+            Some((context, last)) if context == state.context() => content(state, last).unwrap_or_default(),
+            _ => None,
+        },
     })
 }
 
 fn get_bytes(guest: &mut Guest<'_>, buffer: u32, start: u32, max: u32, value: u32, size: u32) -> Answer {
     let buffer = buffer_type(buffer)?;
     give(guest, value, size, |state, bytes| {
-        let content = content(state, buffer)?;
+        let Some(content) = content(state, buffer)? else { return Ok(()) };
         let start = start as usize;
         let end = start.saturating_add(max as usize).min(content.len());
         bytes.extend_from_slice(content.get(start..end).unwrap_or_default());
-        if !matches!(buffer, BufferType::CallData) {
-            state.call_data.clear();
-            state.call_data.extend_from_slice(bytes);
-        }
+        remember(state, buffer);
         Ok(())
     })
 }
 
-fn get_status(guest: &mut Guest<'_>, buffer: u32, length: u32, flags: u32) -> Answer {
+/// Envoy keeps the last buffer that was looked into, in the place of which buffer 8 shows.
+fn remember(state: &mut HostState, buffer: BufferType) {
+    if !matches!(buffer, BufferType::CallData) {
+        state.looked_into = Some((state.context(), buffer));
+    }
+}
+
+fn get_status(guest: &mut Guest<'_>, buffer: u32, length_to: u32, flags: u32) -> Answer {
     let buffer = buffer_type(buffer)?;
     let mut memory = GuestMemory::of(guest)?;
-    let size = u32::try_from(content(memory.state, buffer)?.len()).map_err(|_| Status::InternalFailure)?;
-    memory.write_u32(length, size)?;
+    let length = content(memory.state, buffer)?.map(<[u8]>::len);
+    if length.is_some() {
+        remember(memory.state, buffer);
+    }
+    let size = u32::try_from(length.unwrap_or(0)).map_err(|_| Status::InternalFailure)?;
+    memory.write_u32(length_to, size)?;
     memory.write_u32(flags, 0)
 }
 

@@ -157,7 +157,7 @@ fn request(state: &HostState, stream: &Stream, field: &[u8], header: Option<&[u8
         }
         _ => {}
     }
-    let received = end.map_or(stream.received, |end| end.request_size);
+    let received = end.map_or(stream.received[0], |end| end.request_size);
     let headers = stream.readable(MapType::RequestHeaders);
     match field {
         b"size" => {
@@ -213,7 +213,7 @@ fn response(stream: &Stream, field: &[u8], header: Option<&[u8]>, out: &mut Vec<
             bytes(out, details.ok_or(Status::NotFound)?.as_bytes())
         }
         b"flags" => number(out, end.map_or(0, |end| end.flags)),
-        b"size" => number(out, end.map_or(0, |end| end.response_size)),
+        b"size" => number(out, end.map_or(stream.received[1], |end| end.response_size)),
         b"total_size" => {
             let headers = headers.map_or(0, HeaderMap::byte_size) + trailers.map_or(0, HeaderMap::byte_size);
             number(out, end.map_or(0, |end| end.response_size) + headers as u64)

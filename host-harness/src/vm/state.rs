@@ -9,7 +9,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use wasmtime::{Memory, ResourceLimiter, TypedFunc};
 
-use crate::abi::{MapType, MetricType, StreamType};
+use crate::abi::{BufferType, MapType, MetricType, StreamType};
 use crate::stats::Metric;
 use crate::{
     Callout, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared, StreamEnd, StreamFacts,
@@ -38,8 +38,8 @@ pub(crate) struct HostState {
     pub(crate) metrics: MetricIds,
     pub(crate) random: ChaCha12Rng,
     pub(crate) scratch: Vec<u8>,
-    /// What buffer 8 shows: the last one that was put together for the module.
-    pub(crate) call_data: Vec<u8>,
+    /// What buffer 8 shows: the last buffer that a context looked into, and which context that was.
+    pub(crate) looked_into: Option<(u32, BufferType)>,
     /// Callouts: made, awaited, answered.
     pub(crate) calls: Calls,
     /// What hostcalls asked for that happens when the callback has returned.
@@ -150,8 +150,8 @@ pub(crate) struct Stream {
     pub(crate) response_started: bool,
     /// The module holds the request, the response.
     pub(crate) paused: [bool; 2],
-    /// Bytes of the request's body that have come so far.
-    pub(crate) received: u64,
+    /// Bytes of the request's and of the response's body that have come so far.
+    pub(crate) received: [u64; 2],
     /// The last piece of the body is in the buffer.
     pub(crate) end_of_stream: bool,
     /// Headers and trailers by [`MapType`].
@@ -248,7 +248,7 @@ impl HostState {
             metrics: MetricIds::default(),
             random,
             scratch: Vec::new(),
-            call_data: Vec::new(),
+            looked_into: None,
             calls: Calls::default(),
             actions: Vec::new(),
             cost: Cost::default(),

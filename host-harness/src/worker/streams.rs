@@ -117,6 +117,7 @@ impl Worker {
         let body = self.stream_mut(stream.0).and_then(|stream| stream.bodies.get_mut(direction.index()));
         body.map_or_else(Vec::new, |body| {
             body.buffering = false;
+            body.current = false;
             std::mem::take(&mut body.held)
         })
     }
@@ -285,7 +286,7 @@ impl Worker {
             return BodyOutcome::Close;
         };
         if direction == Direction::Request {
-            stream.received += chunk.len() as u64;
+            stream.received[0] += chunk.len() as u64;
         }
         if stream.bypass || !stream.started || !(has_callback || failed) {
             return BodyOutcome::Forward(chunk.to_vec());
@@ -322,6 +323,12 @@ impl Worker {
                 &shown,
             ),
         };
+        // A piece of the response counts once it has been through the filters, one of the request when it comes.
+        if direction == Direction::Response
+            && let Some(stream) = self.stream_mut(id)
+        {
+            stream.received[1] += chunk.len() as u64;
+        }
         let asked = self.settle(id);
         if self.vm.failure().is_some() {
             return self.failed_body(id);
@@ -489,5 +496,7 @@ fn keep(body: &mut Body, buffering: bool, limit: usize) -> bool {
     let Body { held, chunk, .. } = body;
     held.append(chunk);
     body.buffering = buffering;
+    // What is buffered stays readable, from other contexts' callbacks too.
+    body.current = buffering;
     body.held.len() > limit
 }
