@@ -23,8 +23,8 @@ const REASONS: [Reason; 10] = [
         sign: r#"(?s)\A- > on_http_call_response\(.*\n\+ .* get_status\(\) = Ok "reset"|\A- .*call_body.* "saw (GET )? "#,
     },
     Reason {
-        why: "Trailers of a request do not reach the upstream, so what it says of them is missing in its answer. The \
-              host's client (hyper) sends trailers only where a header `trailer` announces them.",
+        why: "Trailers reach neither the upstream nor the client over HTTP/1, so both tell of none, and the upstream's \
+              answer is shorter: hyper sends trailers only where a header `trailer` announces them.",
         sign: r#"(?x) \ \[x-trailer=[^"\]]*\] | (?:sent|request_trailers)[^"]*\]"\ trailers
             | \A-\ >\ on_response_body\(stream,\ size=\d{3},\ end=0\)\n\+\ >\ on_response_body\(stream,\ size=\d{3},\ end=0\)\n\z
             | get_buffer_status\(response_body\)\ =\ Ok\ length\ \d{3},
@@ -35,7 +35,7 @@ const REASONS: [Reason; 10] = [
         sign: r"content-length=0,|\A- response_headers .*content-length=134\]",
     },
     Reason {
-        why: "Pseudo-headers come first and in one order, whatever the module writes to them.",
+        why: "In the host pseudo-headers are in one order, whatever the module writes to them.",
         sign: r"\A- request_headers get_header_map_pairs\(request_headers\) = Ok \[:scheme=",
     },
     Reason {
@@ -87,11 +87,11 @@ pub(super) fn report(cases: usize, hunks: &[(String, Hunk)]) -> String {
     }
     let sections = sections(hunks);
     let _ = writeln!(text, "\nReasons, and in how many places they show:");
-    for (number, (why, found)) in (1..).zip(&sections) {
-        let _ = writeln!(text, "  {number}. {why} ({})", found.len());
+    for (why, found) in &sections {
+        let _ = writeln!(text, "  ({}) {why}", found.len());
     }
-    for (number, (why, found)) in (1..).zip(&sections) {
-        section(&mut text, number, why, found);
+    for (why, found) in &sections {
+        section(&mut text, why, found);
     }
     text
 }
@@ -110,11 +110,11 @@ fn sections(hunks: &[(String, Hunk)]) -> Vec<(&'static str, Vec<(&str, String)>)
 }
 
 /// The hunks of one reason; those that are alike are told once, with all their cases.
-fn section(text: &mut String, number: usize, why: &str, hunks: &[(&str, String)]) {
+fn section(text: &mut String, why: &str, hunks: &[(&str, String)]) {
     if hunks.is_empty() {
         return;
     }
-    let _ = writeln!(text, "\n\n{number}. {why}");
+    let _ = writeln!(text, "\n\n## {why}");
     let mut told: Vec<(&str, Vec<&str>)> = Vec::new();
     for (case, lines) in hunks {
         match told.iter_mut().find(|(known, _)| known == lines) {

@@ -102,9 +102,7 @@ fn listener(admin: &Path) -> Option<SocketAddr> {
 }
 
 fn bootstrap_json(module: &Path, upstreams: &Upstreams, group: &Group) -> Value {
-    let mut clusters: Vec<Value> =
-        upstreams.clusters.iter().map(|(name, address)| cluster(name, Some(*address))).collect();
-    clusters.push(cluster("nobody", None));
+    let clusters: Vec<Value> = upstreams.clusters.iter().map(|(name, address)| cluster(name, *address)).collect();
     let manager = json!({
         "@type": format!("{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "probe",

@@ -35,10 +35,9 @@ impl Harness {
             ..PluginConfig::default()
         };
         let log = Arc::new(Log::new());
-        let mut options = ServeOptions::new(module.clone(), plugin, upstreams.backend().into());
-        let clusters = upstreams.clusters.iter();
-        options.clusters = clusters.map(|(name, address)| ((*name).to_owned(), Some((*address).into()))).collect();
-        options.clusters.push(("nobody".to_owned(), None));
+        let mut options = ServeOptions::new(module.clone(), plugin, upstreams.backend.into());
+        options.clusters =
+            upstreams.clusters.iter().map(|(name, address)| ((*name).to_owned(), address.map(Into::into))).collect();
         options.workers = 1;
         options.route_timeout = Duration::from_secs(5);
         options.connect_timeout = Duration::from_secs(1);

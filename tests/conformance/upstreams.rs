@@ -27,8 +27,10 @@ const HANDLERS: [(&str, Handler); 6] = [
 /// Running servers. Their threads wait for connections until the process ends.
 #[derive(Debug)]
 pub(super) struct Upstreams {
-    /// Each cluster's address.
-    pub(super) clusters: Vec<(&'static str, SocketAddr)>,
+    /// Each cluster's address; `nobody` has none.
+    pub(super) clusters: Vec<(&'static str, Option<SocketAddr>)>,
+    /// Where requests go.
+    pub(super) backend: SocketAddr,
     /// Bound and never listening, so that every connection is refused.
     _refused: TcpSocket,
 }
@@ -36,21 +38,17 @@ pub(super) struct Upstreams {
 impl Upstreams {
     /// Starts them on free loopback ports.
     pub(super) fn start() -> Self {
-        let mut clusters = Vec::new();
+        let mut clusters = vec![("nobody", None)];
         for (name, handler) in HANDLERS {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            clusters.push((name, listener.local_addr().unwrap()));
+            clusters.push((name, Some(listener.local_addr().unwrap())));
             std::thread::spawn(move || serve(&listener, handler));
         }
         let refused = TcpSocket::new_v4().unwrap();
         refused.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-        clusters.push(("refused", refused.local_addr().unwrap()));
-        Self { clusters, _refused: refused }
-    }
-
-    /// The address of the cluster to which requests go.
-    pub(super) fn backend(&self) -> SocketAddr {
-        self.clusters.iter().find(|(name, _)| *name == BACKEND).unwrap().1
+        clusters.push(("refused", Some(refused.local_addr().unwrap())));
+        let backend = clusters.iter().find(|(name, _)| *name == BACKEND).unwrap().1.unwrap();
+        Self { clusters, backend, _refused: refused }
     }
 }
 

@@ -6,10 +6,10 @@
 //!   first tick after it, and `queue:NAME` registers a queue. The VM's configuration may say `vm_start:CASE`.
 //! - Every line begins with `probe| `. Nothing that differs from run to run is printed: contexts are `root` and
 //!   `stream`, callouts are numbered within their case, queues are named, and some headers are left out
-//!   ([`report::MASKED`]).
+//!   (`report::MASKED`).
 //!
 //! A case is one function, called in every phase of the stream (and for the callouts, queues and ticks that it asked
-//! for); it looks at [`turn::Turn::phase`] and returns an action. To add one, write it in its topic's file and list it
+//! for); it looks at `turn::Turn::phase` and returns an action. To add one, write it in its topic's file and list it
 //! in that file's `CASES`.
 
 #![cfg(target_family = "wasm")]
