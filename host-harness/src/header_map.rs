@@ -94,14 +94,19 @@ impl HeaderMap {
         self.lines.push(Line { start, name: name_len, value: value_len });
     }
 
-    /// Adds a line as Envoy does: there is one line of a pseudo-header, with all values in it.
-    pub(crate) fn append(&mut self, name: &[u8], value: &[u8]) {
+    /// Adds a line as Envoy does: there is one line of a pseudo-header, with all values in it. Says how many bytes it copied
+    /// besides.
+    pub(crate) fn append(&mut self, name: &[u8], value: &[u8]) -> usize {
         match self.get(name) {
             Some(before) if name.starts_with(b":") => {
                 let joined = [before, value].join(&b',');
-                self.set(name, joined);
+                self.set(name, &joined);
+                joined.len()
             }
-            _ => self.add(name, value),
+            _ => {
+                self.add(name, value);
+                0
+            }
         }
     }
 

@@ -111,7 +111,8 @@ impl Module {
         let memory = match module.get_export("memory") {
             Some(ExternType::Memory(memory)) => {
                 let page = memory.page_size();
-                Some(Memory { initial: memory.minimum() * page, maximum: memory.maximum().map(|pages| pages * page) })
+                let bytes = |pages: u64| pages.saturating_mul(page);
+                Some(Memory { initial: bytes(memory.minimum()), maximum: memory.maximum().map(bytes) })
             }
             _ => {
                 refusals.push("it exports no memory of the name `memory`".to_owned());

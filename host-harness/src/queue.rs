@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use crate::Role;
 use crate::abi::Status;
 
-/// The most that all items may take; Envoy has no bound.
+/// The most that all items and names may take; Envoy has no bound.
 const MAX_BYTES: usize = 256 << 20;
 /// What an item takes besides its bytes.
 const ITEM: usize = 64;
@@ -47,7 +47,7 @@ impl SharedQueues {
     /// The number of a queue, made if there is none of this name. Whoever registers last hears of its items.
     pub(crate) fn register(&self, vm_id: &str, name: &[u8], owner: (Role, u32)) -> Result<u32, Status> {
         let mut inner = self.lock();
-        let Inner { ids, queues, .. } = &mut *inner;
+        let Inner { ids, queues, bytes, .. } = &mut *inner;
         let key = (vm_id.to_owned(), name.to_vec());
         if let Some(id) = ids.get(&key) {
             if let Some(queue) = queue(queues, *id) {
@@ -55,9 +55,10 @@ impl SharedQueues {
             }
             return Ok(*id);
         }
-        if queues.len() >= MAX_COUNT {
+        if queues.len() >= MAX_COUNT || *bytes + name.len() > MAX_BYTES {
             return Err(Status::InternalFailure);
         }
+        *bytes += name.len();
         queues.push(Queue { items: VecDeque::new(), owner });
         let id = u32::try_from(queues.len()).map_err(|_| Status::InternalFailure)?;
         ids.insert(key, id);
@@ -108,7 +109,7 @@ impl SharedQueues {
         self.lock().ready.get(&role).is_some_and(|ready| !ready.notices.is_empty())
     }
 
-    /// Is notified whenever a VM has to be told something.
+    /// Wakes the thread of a VM: there is something to tell it, or its ticks have changed.
     pub(crate) fn signal(&self, role: Role) -> Arc<Notify> {
         Arc::clone(&self.lock().ready.entry(role).or_default().signal)
     }

@@ -129,3 +129,28 @@ async fn an_answer_for_a_stream_that_is_gone_is_passed_over() {
     assert_eq!(heard(&site, "/status/201").await, "201");
     shutdown(site).await;
 }
+
+/// A thread that sleeps until something happens notices that a stream has started its timer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timer_that_a_stream_starts_is_in_time() {
+    let filter = r#"(module
+        (import "env" "proxy_set_tick_period_milliseconds" (func $period (param i32) (result i32)))
+        (import "env" "proxy_set_effective_context" (func $enter (param i32) (result i32)))
+        (import "env" "proxy_continue_stream" (func $continue (param i32) (result i32)))
+        (memory (export "memory") 1)
+        (global $held (mut i32) (i32.const 0))
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "proxy_on_request_headers") (param $id i32) (param i32 i32) (result i32)
+            (global.set $held (local.get $id)) (drop (call $period (i32.const 10))) (i32.const 1))
+        (func (export "proxy_on_tick") (param i32)
+            (drop (call $period (i32.const 0))) (drop (call $enter (global.get $held))) (drop (call $continue (i32.const 0)))))"#;
+    let site = site(|options| options.module = Module::from_bytes(filter).unwrap()).await;
+    let mut client = http1(site.server.listen).await;
+    let before = std::time::Instant::now();
+    for _ in 0..10 {
+        let response = send(&mut client, ask("/")).await;
+        response.into_body().collect().await.unwrap();
+    }
+    // Each of them would wait for the thread's next beat, half a second at most; ten of them for five.
+    assert!(before.elapsed() < Duration::from_secs(3), "{:?}", before.elapsed());
+}

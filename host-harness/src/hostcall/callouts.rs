@@ -7,11 +7,13 @@ use wasmtime::Linker;
 use super::{Answer, Guest, Hostcall, enter, provide};
 use crate::abi::Status;
 use crate::vm::memory::GuestMemory;
-use crate::vm::state::HostState;
+use crate::vm::state::{HostState, Pending};
 use crate::{Callout, CalloutId, HeaderMap};
 
 /// The most callouts of one VM that wait for an answer: Envoy's default bound on the requests of a cluster.
 const MAX_PENDING: usize = 1024;
+/// The most bytes of these; Envoy has no bound, a host that a module must not grow has.
+const MAX_BYTES: usize = 64 << 20;
 
 pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     provide!(linker, "env", HttpCall, http_call, (
@@ -38,10 +40,14 @@ fn http_call(
     let mut memory = GuestMemory::of(guest)?;
     let (cluster, headers, _) = memory.read_two((cluster, cluster_size), (headers, headers_size))?;
     let cluster = cluster.to_vec();
-    let mut headers = HeaderMap::decode_pairs(headers).iter().fold(HeaderMap::new(), |mut map, (name, value)| {
-        map.append(name, value);
-        map
-    });
+    let mut headers = HeaderMap::decode_pairs(headers);
+    for name in [":authority", ":method", ":path", ":scheme"] {
+        let values: Vec<&[u8]> = headers.get_all(name).collect();
+        if values.len() > 1 {
+            let joined = values.join(&b',');
+            headers.set(name, joined);
+        }
+    }
     let (body, trailers, _) = memory.read_two((body, body_size), (trailers, trailers_size))?;
     let (body, trailers) = (body.to_vec(), HeaderMap::decode_pairs(trailers));
     // As Envoy does: the place is tried first, and says 0 when the call fails.
@@ -64,9 +70,12 @@ fn http_call(
     }
     let calls = &mut memory.state.calls;
     // Envoy counts the call before it fails.
-    calls.last += 1;
+    calls.last = calls.last.wrapping_add(1) & (u32::MAX >> 2);
     let token = calls.last << 2;
-    if !cluster.has_endpoint || calls.pending.len() >= MAX_PENDING {
+    let bytes = headers.byte_size() + body.len() + trailers.byte_size();
+    let waiting: usize = calls.pending.values().map(|pending| pending.bytes).sum();
+    let full = calls.pending.len() >= MAX_PENDING || waiting + bytes > MAX_BYTES;
+    if !cluster.has_endpoint || full || calls.pending.contains_key(&token) {
         return Err(Status::InternalFailure.into());
     }
     if !body.is_empty() {
@@ -75,7 +84,7 @@ fn http_call(
     let timeout = (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms.into()));
     let root = memory.state.root_id();
     let calls = &mut memory.state.calls;
-    calls.pending.insert(token, root);
+    calls.pending.insert(token, Pending { root, bytes });
     calls.made.push(Callout { id: CalloutId(token), cluster: cluster.name, headers, body, trailers, timeout });
     memory.write_u32(id, token)
 }

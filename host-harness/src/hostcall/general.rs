@@ -55,6 +55,8 @@ fn set_tick_period(guest: &mut Guest<'_>, period_ms: u32) -> Answer {
     if let Some(root) = state.root_mut(id) {
         let period_ns = u64::from(period_ms) * 1_000_000;
         root.tick = (period_ns > 0).then_some(Tick { period_ns, due_ns: now + period_ns });
+        // Its thread may sleep for longer.
+        state.shared.queues.signal(state.role).notify_one();
     }
     Ok(())
 }

@@ -86,7 +86,8 @@ fn add_value(guest: &mut Guest<'_>, map: u32, name: u32, name_size: u32, value: 
     let map = map_type(map)?;
     let mut memory = GuestMemory::of(guest)?;
     let (name, value, state) = memory.read_two((name, name_size), (value, value_size))?;
-    writable(state, map)?.append(name, value);
+    let copied = writable(state, map)?.append(name, value);
+    state.afford(copied as u64 / 8);
     Ok(())
 }
 

@@ -68,14 +68,23 @@ impl fmt::Debug for HostState {
 pub(crate) struct Calls {
     /// The number of the last one; the module sees it four times as large.
     pub(crate) last: u32,
-    /// What the module sees of those that wait for an answer, and their root contexts.
-    pub(crate) pending: HashMap<u32, u32>,
+    /// Those that wait for an answer, by the number that the module sees.
+    pub(crate) pending: HashMap<u32, Pending>,
     /// Those that the host has still to carry out.
     pub(crate) made: Vec<Callout>,
     /// The answer that the module is told of now.
     pub(crate) response: Option<CallResponse>,
     /// Code and message of the last failure.
     pub(crate) status: (u32, &'static str),
+}
+
+/// A callout that waits for its answer.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    /// The root context that will be told.
+    pub(crate) root: u32,
+    /// What the callout itself takes.
+    pub(crate) bytes: usize,
 }
 
 /// The response to a callout.

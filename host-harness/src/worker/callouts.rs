@@ -2,7 +2,7 @@
 
 use super::Worker;
 use crate::abi::Status;
-use crate::vm::state::CallResponse;
+use crate::vm::state::{CallResponse, Pending};
 use crate::{Callout, CalloutId, CalloutOutcome};
 
 impl Worker {
@@ -22,7 +22,7 @@ impl Worker {
     pub fn answer_callout(&mut self, callout: CalloutId, outcome: CalloutOutcome) {
         let token = callout.0;
         let calls = &mut self.vm.state_mut().calls;
-        let Some(root) = calls.pending.remove(&token) else {
+        let Some(Pending { root, .. }) = calls.pending.remove(&token) else {
             return;
         };
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);

@@ -183,7 +183,7 @@ impl Worker {
             let state = self.vm.state_mut();
             state.roots.retain(|root| root.id != id);
             // Envoy cancels what a root context still waits for.
-            state.calls.pending.retain(|_, root| *root != id);
+            state.calls.pending.retain(|_, pending| pending.root != id);
         }
     }
 }

@@ -277,3 +277,22 @@ fn a_held_response_is_replaced_without_asking_the_module_again() {
     assert_eq!((exchange.status(), exchange.local_reply.as_deref()), (Some(403), Some("held")));
     assert_eq!(callbacks(&host).len(), 2);
 }
+
+/// A module that never stops asking, with much to say, does not grow the host.
+#[test]
+fn what_waits_for_an_answer_is_bounded() {
+    let headers = good();
+    let call = |body: i32| [S("auth"), S(&headers), N(0), N(body), S(""), N(0), O];
+    let many: Vec<(&str, [A<'_>; 7])> = (0..20).map(|_| (CALL, call(4 << 20))).collect();
+    let calls: Vec<(&str, &[A<'_>])> = many.iter().map(|(name, arguments)| (*name, arguments.as_slice())).collect();
+    let mut host = Probe::default()
+        .on("proxy_on_request_headers", &calls)
+        .wat("proxy_on_configure", "(drop (memory.grow (i32.const 128)))")
+        .host()
+        .cluster("auth", Upstream::always(Answer::Silence))
+        .start()
+        .unwrap();
+    host.exchange(Request::get("/"));
+    let made = host.callouts();
+    assert!(made.len() == 15 && made.iter().all(|callout| callout.body.len() == 4 << 20), "{}", made.len());
+}
