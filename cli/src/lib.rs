@@ -2,7 +2,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
 
 pub mod accept;
-pub mod access_log;
 pub mod check;
 pub mod client;
 pub mod config_file;

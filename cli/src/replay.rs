@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use access_log::AccessLog;
 use anyhow::bail;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +26,6 @@ pub use request::{Unsendable, Wire};
 pub use upstream::{REPLAY_ID, ReplayUpstream};
 
 use crate::Usage;
-use crate::access_log::AccessLog;
 use crate::config_file;
 use crate::proxy::{self, Proxy, ProxyKind, ProxyOptions};
 use crate::scrape;

@@ -6,7 +6,12 @@ use crate::HeaderMap;
 
 /// A callout of one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CalloutId(pub(crate) u32);
+pub struct CalloutId {
+    /// Which of the worker's VMs made it: numbers begin anew in each.
+    pub(crate) generation: u32,
+    /// The number that the module sees.
+    pub(crate) token: u32,
+}
 
 /// A cluster that callouts may name.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 mod buffers;
 mod callouts;
+mod foreign;
 mod general;
 mod headers;
 mod metrics;
@@ -20,6 +21,7 @@ use crate::abi::Status;
 use crate::fault::Effect;
 use crate::vm::memory::GuestMemory;
 use crate::vm::state::HostState;
+use crate::{AbiVersion, LogLevel};
 
 /// How one argument of a hostcall is to be read.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +63,10 @@ table! {
     SetTickPeriod "proxy_set_tick_period_milliseconds" (period: Num);
     SetEffectiveContext "proxy_set_effective_context" (context: Num);
     Done "proxy_done" ();
+    GetConfiguration "proxy_get_configuration" (configuration: OutBytes);
+    ClearRouteCache "proxy_clear_route_cache" ();
+    ContinueRequest "proxy_continue_request" ();
+    ContinueResponse "proxy_continue_response" ();
     ContinueStream "proxy_continue_stream" (stream: Num);
     CloseStream "proxy_close_stream" (stream: Num);
     SendLocalResponse "proxy_send_local_response" (status: Num, details: Text, body: Text, headers: Pairs, grpc_status: Num);
@@ -158,10 +164,12 @@ fn enter(
     if !state.afford(HOSTCALL_WORK) {
         wasmtime::bail!("the callback's fuel is spent on hostcalls, the last one is {}", call.name());
     }
-    if state.starting && !call.allowed_during_start() {
+    let allowed = state.allows(call);
+    if allowed && state.starting && !call.allowed_during_start() {
         wasmtime::bail!("hostcall {} is not allowed while the module starts", call.name());
     }
     let answer = match state.shared.faults.strike(call.name()) {
+        None if !allowed => restricted(state, call.name()),
         None => body(&mut guest),
         Some(Effect::Status(code)) => Err(Fail::Code(code)),
         Some(Effect::Trap) => Err(Fail::Trap(wasmtime::format_err!("fault put into {}", call.name()))),
@@ -176,6 +184,12 @@ fn enter(
         Err(Fail::Code(code)) => Ok(code),
         Err(Fail::Trap(error)) => Err(error),
     }
+}
+
+/// What a hostcall answers that the plugin may not make.
+fn restricted(state: &mut HostState, name: &str) -> Answer {
+    state.log(LogLevel::Error, format!("Attempted call to restricted proxy-wasm capability: {name}").as_bytes());
+    Err(if name.starts_with("proxy_") { Status::InternalFailure.into() } else { Fail::Code(wasi::NOTCAPABLE) })
 }
 
 /// One line of the trace: name, arguments as text, status, results.
@@ -270,10 +284,10 @@ impl Wide for i64 {
     }
 }
 
-/// Whether the host has this function.
-pub(crate) fn provides(module: &str, name: &str) -> bool {
+/// Whether the host has this function for modules of this ABI.
+pub(crate) fn provides(module: &str, name: &str, abi: AbiVersion) -> bool {
     match module {
-        "env" => name.starts_with("proxy_") && NAMES.contains(&name),
+        "env" => name.starts_with("proxy_") && NAMES.contains(&name) && abi.has(name),
         _ => wasi::provides(module, name),
     }
 }
@@ -288,6 +302,7 @@ pub(crate) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     shared_data::link_all(linker)?;
     queues::link_all(linker)?;
     callouts::link_all(linker)?;
+    foreign::link_all(linker)?;
     wasi::link_all(linker)?;
     unimplemented(linker)
 }

@@ -7,7 +7,7 @@ use wasmtime::ExternType;
 
 use crate::module::missing_imports;
 use crate::vm::Vm;
-use crate::{Module, PluginConfig, Role, Shared, SharedOptions};
+use crate::{AbiVersion, Module, PluginConfig, Role, Shared, SharedOptions};
 
 /// What can be said of a module without traffic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -129,7 +129,9 @@ impl Module {
             let ExternType::Func(function) = export.ty() else { continue };
             let name = export.name();
             if let Some((_, parameters, result)) = CALLBACKS.iter().find(|(known, _, _)| *known == name) {
-                let wanted = wanted(*parameters, *result);
+                // Before 0.2.0 headers came without the end of the stream.
+                let short = name.ends_with("_headers") && matches!(abi, Ok(AbiVersion::V0_1_0));
+                let wanted = wanted(if short { 2 } else { *parameters }, *result);
                 let found = signature(&function);
                 if found != wanted {
                     refusals.push(format!("its export `{name}` is {found}; the ABI has {wanted}"));
@@ -222,6 +224,14 @@ mod tests {
         assert!(abi.starts_with("missing or unknown proxy-wasm ABI version"), "{abi}");
         assert_eq!(memory, "it exports no memory of the name `memory`");
         assert_eq!(callback, "its export `proxy_on_log` is (i64); the ABI has (i32)");
+
+        let headers = |abi| Probe::default().abi(abi).on("proxy_on_request_headers", &[]).text();
+        assert!(inspect(headers("proxy_abi_version_0_1_0")).refusals.is_empty());
+        let found = inspect(headers("proxy_abi_version_0_1_0").replace("0_1_0", "0_2_0"));
+        assert_eq!(
+            found.refusals,
+            ["its export `proxy_on_request_headers` is (i32, i32) -> i32; the ABI has (i32, i32, i32) -> i32"]
+        );
 
         let found = inspect(Probe::default().on("proxy_on_tick", &[("proxy_fly", &[N(1)])]).text());
         assert_eq!(found.refusals, ["it imports what no proxy provides: env.proxy_fly"]);

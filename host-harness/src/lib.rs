@@ -34,6 +34,8 @@
 //! - What a hostcall answers in which callback is Envoy's behaviour, not the specification's: an unavailable header map is
 //!   `BadArgument` to a value and `Ok` with nothing to pairs, recording a counter adds, adding 0 to it is `BadArgument`, and so
 //!   on. The order of callbacks is Envoy's too: log, done, delete; a stream refused before the filters is created to be logged.
+//! - A failed VM answers 503 from then on, is passed by, or is replaced after a back-off, as [`FailurePolicy`] says; a plugin's
+//!   capabilities can be restricted; modules of ABI 0.1.0, 0.2.0 and 0.2.1 get the hostcalls of their version.
 //! - Pausing, continuing, local replies and resets take effect. A local reply passes the module's own response callbacks first,
 //!   which are not waited for.
 //! - A module that imports what the host does not have is refused, with the list. Hostcalls for gRPC are there to link,
@@ -48,6 +50,7 @@ mod clock;
 mod cost;
 pub mod exposition;
 mod fault;
+mod foreign;
 mod header_map;
 mod hostcall;
 mod inspect;
@@ -55,6 +58,7 @@ mod log;
 mod module;
 mod plugin;
 mod queue;
+pub mod replay;
 pub mod serve;
 mod shared;
 mod stats;
@@ -71,6 +75,7 @@ pub use callout::{Callout, CalloutId, CalloutOutcome, Cluster};
 pub use clock::Clock;
 pub use cost::Cost;
 pub use fault::Fault;
+pub use foreign::ForeignFunctions;
 pub use header_map::HeaderMap;
 pub use inspect::{Function, Inspection, Memory};
 pub use log::{LogEntry, LogLevel, LogSink};

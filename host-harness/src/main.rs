@@ -1,7 +1,9 @@
 //! `host-harness`: runs proxy-wasm modules as Envoy would.
 
 mod command {
+    pub(crate) mod bench;
     pub(crate) mod inspect;
+    pub(crate) mod run;
     pub(crate) mod serve;
 }
 
@@ -9,7 +11,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use command::{inspect, serve};
+use command::{bench, inspect, run, serve};
 
 /// Runs proxy-wasm modules as Envoy would.
 #[derive(Debug, Parser)]
@@ -23,6 +25,10 @@ struct Cli {
 enum Command {
     /// Put a module between clients and an upstream.
     Serve(Box<serve::Serve>),
+    /// Send recorded traffic through a module: the status is 0 if no VM failed and no stream was held for ever.
+    Run(run::Run),
+    /// Measure how fast the host is, beside the least that a host on wasmtime can be.
+    Bench(bench::Bench),
     /// Say what a module is, and whether Envoy would load it: the status is 0 if it would.
     Inspect(inspect::Inspect),
 }
@@ -33,12 +39,9 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let arguments = match Cli::parse().command {
         Command::Serve(arguments) => *arguments,
-        Command::Inspect(arguments) => {
-            return match inspect::run(&arguments) {
-                Err(error) => fail(&error, USAGE),
-                Ok(loads) => ExitCode::from(u8::from(!loads)),
-            };
-        }
+        Command::Inspect(arguments) => return ended(inspect::run(&arguments)),
+        Command::Bench(arguments) => return ended(bench::run(&arguments).map(|()| true)),
+        Command::Run(arguments) => return ended(run::run(&arguments)),
     };
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
@@ -51,6 +54,14 @@ fn main() -> ExitCode {
             Err(error) => fail(&error, 1),
             Ok(()) => ExitCode::SUCCESS,
         },
+    }
+}
+
+/// The status of a command that finds something well or not.
+fn ended(found: anyhow::Result<bool>) -> ExitCode {
+    match found {
+        Err(error) => fail(&error, USAGE),
+        Ok(well) => ExitCode::from(u8::from(!well)),
     }
 }
 

@@ -37,7 +37,7 @@ pub enum ModuleError {
     Invalid(String),
     /// It says which ABI it speaks in no way that the host knows.
     #[error(
-        "missing or unknown proxy-wasm ABI version; the module must export proxy_abi_version_0_2_1 or proxy_abi_version_0_2_0{0}"
+        "missing or unknown proxy-wasm ABI version; the module must export proxy_abi_version_0_2_1, proxy_abi_version_0_2_0 or proxy_abi_version_0_1_0{0}"
     )]
     AbiVersion(String),
     /// It imports what the host does not have.
@@ -48,6 +48,8 @@ pub enum ModuleError {
 /// The ABI that a module speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AbiVersion {
+    /// 0.1.0.
+    V0_1_0,
     /// 0.2.0.
     V0_2_0,
     /// 0.2.1.
@@ -57,9 +59,25 @@ pub enum AbiVersion {
 impl fmt::Display for AbiVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::V0_1_0 => "0.1.0",
             Self::V0_2_0 => "0.2.0",
             Self::V0_2_1 => "0.2.1",
         })
+    }
+}
+
+impl AbiVersion {
+    /// Whether this version has a hostcall that not all have.
+    pub(crate) fn has(self, hostcall: &str) -> bool {
+        match hostcall {
+            "proxy_get_configuration"
+            | "proxy_clear_route_cache"
+            | "proxy_continue_request"
+            | "proxy_continue_response" => self == Self::V0_1_0,
+            "proxy_continue_stream" | "proxy_close_stream" => self >= Self::V0_2_0,
+            "proxy_get_log_level" => self >= Self::V0_2_1,
+            _ => true,
+        }
     }
 }
 
@@ -242,6 +260,7 @@ fn abi_version(module: &wasmtime::Module) -> Result<AbiVersion, ModuleError> {
         match export.name().strip_prefix(PREFIX) {
             Some("0_2_1") => return Ok(AbiVersion::V0_2_1),
             Some("0_2_0") => return Ok(AbiVersion::V0_2_0),
+            Some("0_1_0") => return Ok(AbiVersion::V0_1_0),
             Some(_) => others.push(export.name().to_owned()),
             None => {}
         }
@@ -256,9 +275,8 @@ fn abi_version(module: &wasmtime::Module) -> Result<AbiVersion, ModuleError> {
 pub(crate) fn missing_imports(module: &wasmtime::Module, abi: AbiVersion) -> Vec<String> {
     let mut missing = Vec::new();
     for import in module.imports() {
-        let there = hostcall::provides(import.module(), import.name());
-        let too_new = abi < AbiVersion::V0_2_1 && import.name() == "proxy_get_log_level";
-        if !there || too_new || !matches!(import.ty(), ExternType::Func(_)) {
+        let there = hostcall::provides(import.module(), import.name(), abi);
+        if !there || !matches!(import.ty(), ExternType::Func(_)) {
             missing.push(format!("{}.{}", import.module(), import.name()));
         }
     }

@@ -7,7 +7,7 @@ use crate::abi::Status;
 use crate::fault::Faults;
 use crate::log::LogMemory;
 use crate::queue::SharedQueues;
-use crate::{Clock, Cluster, EngineOptions, Fault, LogEntry, LogLevel, LogSink, Stats, Trace};
+use crate::{Clock, Cluster, EngineOptions, Fault, ForeignFunctions, LogEntry, LogLevel, LogSink, Stats, Trace};
 
 /// How a host is set up.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,8 @@ pub struct SharedOptions {
     pub limits: Limits,
     /// Where callouts may go.
     pub clusters: Vec<Cluster>,
+    /// What modules may call by name.
+    pub foreign_functions: ForeignFunctions,
     /// Whether callbacks and hostcalls are written down from the start; see [`Shared::trace`].
     pub trace: bool,
 }

@@ -117,7 +117,7 @@ impl Probe {
             text.push_str("(func (export \"proxy_on_memory_allocate\") (param i32) (result i32) (i32.const 65536))\n");
         }
         for (name, (body, answer)) in &self.callbacks {
-            let (parameters, result) = signature(name);
+            let (parameters, result) = signature(name, self.abi);
             let parameters = " i32".repeat(parameters);
             let (result, answer) = match (result, answer) {
                 (None, _) => ("", String::new()),
@@ -138,8 +138,11 @@ impl Probe {
 }
 
 /// Number of parameters, and the usual answer.
-fn signature(callback: &str) -> (usize, Option<u32>) {
+fn signature(callback: &str, abi: Option<&str>) -> (usize, Option<u32>) {
     match callback {
+        "proxy_on_request_headers" | "proxy_on_response_headers" if abi == Some("proxy_abi_version_0_1_0") => {
+            (2, Some(0))
+        }
         "_initialize" | "_start" => (0, None),
         "proxy_on_context_create" | "proxy_on_queue_ready" => (2, None),
         "proxy_on_http_call_response" => (5, None),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use wasmtime::{Instance, Store, TypedFunc, WasmParams, WasmResults};
 
 use crate::module::DEADLINE_STEP;
-use crate::{Module, PluginConfig, Role, Shared, StartError};
+use crate::{AbiVersion, Module, PluginConfig, Role, Shared, StartError};
 use state::HostState;
 
 /// An instance of a module.
@@ -32,9 +32,12 @@ pub(crate) struct Exports {
     pub(crate) configure: Option<TypedFunc<(u32, u32), u32>>,
     pub(crate) tick: Option<TypedFunc<u32, ()>>,
     pub(crate) request_headers: Option<TypedFunc<(u32, u32, u32), u32>>,
+    /// Of ABI 0.1.0, which has no end of stream with headers.
+    pub(crate) request_headers_0_1_0: Option<TypedFunc<(u32, u32), u32>>,
     pub(crate) request_body: Option<TypedFunc<(u32, u32, u32), u32>>,
     pub(crate) request_trailers: Option<TypedFunc<(u32, u32), u32>>,
     pub(crate) response_headers: Option<TypedFunc<(u32, u32, u32), u32>>,
+    pub(crate) response_headers_0_1_0: Option<TypedFunc<(u32, u32), u32>>,
     pub(crate) response_body: Option<TypedFunc<(u32, u32, u32), u32>>,
     pub(crate) response_trailers: Option<TypedFunc<(u32, u32), u32>>,
     pub(crate) http_call_response: Option<TypedFunc<CallResponse, ()>>,
@@ -60,7 +63,8 @@ impl Vm {
     ) -> Result<Self, StartError> {
         let limits = &shared.options.limits;
         let compiled = module.compiled(limits.engine())?;
-        let mut store = Store::new(compiled.instance.module().engine(), HostState::new(shared, plugin, role));
+        let mut store =
+            Store::new(compiled.instance.module().engine(), HostState::new(shared, plugin, role, compiled.abi));
         store.limiter(|state| &mut state.limiter);
         let deadline_steps = limits.deadline.map(|deadline| {
             // One more, as the current step has partly passed.
@@ -173,15 +177,18 @@ impl Vm {
 
 impl Exports {
     fn find(instance: &Instance, store: &mut Store<HostState>) -> Result<Self, StartError> {
+        let old = store.data().abi == AbiVersion::V0_1_0;
         Ok(Self {
             context_create: function(instance, store, "proxy_on_context_create")?,
             vm_start: function(instance, store, "proxy_on_vm_start")?,
             configure: function(instance, store, "proxy_on_configure")?,
             tick: function(instance, store, "proxy_on_tick")?,
-            request_headers: function(instance, store, "proxy_on_request_headers")?,
+            request_headers: if old { None } else { function(instance, store, "proxy_on_request_headers")? },
+            request_headers_0_1_0: if old { function(instance, store, "proxy_on_request_headers")? } else { None },
             request_body: function(instance, store, "proxy_on_request_body")?,
             request_trailers: function(instance, store, "proxy_on_request_trailers")?,
-            response_headers: function(instance, store, "proxy_on_response_headers")?,
+            response_headers: if old { None } else { function(instance, store, "proxy_on_response_headers")? },
+            response_headers_0_1_0: if old { function(instance, store, "proxy_on_response_headers")? } else { None },
             response_body: function(instance, store, "proxy_on_response_body")?,
             response_trailers: function(instance, store, "proxy_on_response_trailers")?,
             http_call_response: function(instance, store, "proxy_on_http_call_response")?,
@@ -193,12 +200,17 @@ impl Exports {
     }
 }
 
-/// An exported function, if there is one; one with another signature is an error.
+/// An exported function, if there is one that the host may call; one with another signature is an error.
 fn function<P: WasmParams, R: WasmResults>(
     instance: &Instance,
     store: &mut Store<HostState>,
     name: &str,
 ) -> Result<Option<TypedFunc<P, R>>, StartError> {
+    // Callbacks are capabilities; what a module needs to run is none.
+    let callback = name.starts_with("proxy_on_") && name != "proxy_on_memory_allocate";
+    if callback && !store.data().plugin.allows(name) {
+        return Ok(None);
+    }
     let Some(function) = instance.get_func(&mut *store, name) else {
         return Ok(None);
     };

@@ -2,6 +2,7 @@
 
 mod callouts;
 mod lifecycle;
+mod reload;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -110,6 +111,7 @@ pub struct Worker {
     /// The root context that new streams belong to.
     root: u32,
     policy: FailurePolicy,
+    reload: reload::Reload,
     events: Vec<(StreamId, StreamEvent)>,
 }
 

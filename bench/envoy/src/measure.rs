@@ -1,7 +1,8 @@
 //! Rounds over every variant, in an order that is drawn anew for each, so that whatever else the machine does falls on all alike.
 //!
 //! Two processes of the same variant can differ by a tenth for as long as they live, by where their memory came to lie. So the proxies are
-//! started several times, and a figure is the mean over the starts.
+//! started several times, and a figure is the mean over the starts. What a variant adds is taken within each round: what the machine does
+//! for longer than a round falls out of it.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -62,10 +63,33 @@ impl Samples {
         }
     }
 
+    /// What these add to those of another variant in the same round: the median of a start's rounds, as the mean over the starts.
+    pub(crate) fn added_to(&self, base: &Self) -> Added {
+        let of_start = |(own, base): (&Vec<f64>, &Vec<f64>)| {
+            let differences: Vec<f64> = own.iter().zip(base).map(|(own, base)| own - base).collect();
+            quantile::of(&differences, 0.5)
+        };
+        let starts: Vec<f64> = self.0.iter().zip(&base.0).map(of_start).collect();
+        #[expect(clippy::cast_precision_loss, reason = "a few starts")]
+        let number = starts.len() as f64;
+        let mean = starts.iter().sum::<f64>() / number;
+        let squares: f64 = starts.iter().map(|start| (start - mean).powi(2)).sum();
+        let error = (starts.len() > 1).then(|| (squares / (number - 1.0) / number).sqrt());
+        Added { mean, error }
+    }
+
     /// The figure that is reported.
     pub(crate) fn low(&self) -> f64 {
         self.quantile(SHARE)
     }
+}
+
+/// How much more one variant costs than another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Added {
+    pub(crate) mean: f64,
+    /// The standard error of the mean; there is none of one start.
+    pub(crate) error: Option<f64>,
 }
 
 /// What one variant cost under one workload.

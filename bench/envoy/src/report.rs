@@ -5,7 +5,7 @@ use edge_observer::table::{Column, Table, bytes, duration};
 use serde_json::{Value, json};
 
 use crate::instructions::Counts;
-use crate::measure::{Cost, Figures, Pace};
+use crate::measure::{Added, Cost, Figures, Pace};
 use crate::variants::name;
 use crate::workload::Workload;
 
@@ -141,26 +141,26 @@ impl Report {
     }
 
     /// Processor time that a variant adds to that of Envoy alone, in microseconds a request.
-    fn added(&self, name: &str, workload: Workload) -> Option<f64> {
-        Some(self.cost(name, workload)?.cpu_us.low() - self.cost(name::BARE, workload)?.cpu_us.low())
+    fn added(&self, name: &str, workload: Workload) -> Option<Added> {
+        Some(self.cost(name, workload)?.cpu_us.added_to(&self.cost(name::BARE, workload)?.cpu_us))
     }
 
     /// What one adds, as a multiple of what the other one adds.
     fn ratio(&self, of: &str, over: &str, workload: Workload) -> Option<f64> {
-        Some(self.added(of, workload)? / self.added(over, workload)?)
+        Some(self.added(of, workload)?.mean / self.added(over, workload)?.mean)
     }
 
     /// Every goal that can be judged.
     pub(crate) fn goals(&self) -> Vec<Goal> {
-        goals(|name, workload| self.added(name, workload))
+        goals(|name, workload| self.added(name, workload).map(|added| added.mean))
     }
 
     /// For people.
     pub(crate) fn text(&self, goals: &[Goal]) -> String {
         let number = Column::Number;
         let mut text = format!(
-            "Processor time of Envoy's process for each request: the 20th percentile of {} rounds, because a busy machine only adds to it; mean \
-             of {} starts.\n",
+            "Processor time of Envoy's process for each request: the 20th percentile of {} rounds, because a busy machine only adds to it, and \
+             what a filter adds within a round, the median; mean of {} starts, ± its standard error.\n",
             self.pace.rounds, self.pace.starts
         );
         for workload in &self.workloads {
@@ -168,8 +168,8 @@ impl Report {
             let mut table = Table::new([
                 ("filter", Column::Text),
                 ("CPU µs", number),
-                ("20–80 %", number),
                 ("added µs", number),
+                ("±", number),
                 ("÷ floor", number),
                 ("÷ Lua", number),
                 ("÷ SDK", number),
@@ -184,12 +184,13 @@ impl Report {
                 let ratio = |over| {
                     or_dash(bare.and_then(|_| self.ratio(figures.name, over, *workload)).map(|it| format!("{it:.2}")))
                 };
+                let added = bare.and_then(|_| self.added(figures.name, *workload));
                 let latency = |of: fn(&Cost) -> f64| or_dash(bare.map(|bare| microseconds(of(cost) - of(bare))));
                 table.row([
                     figures.name.to_owned(),
                     format!("{:.1}", cost.cpu_us.low()),
-                    format!("{:.1}–{:.1}", cost.cpu_us.quantile(0.2), cost.cpu_us.quantile(0.8)),
-                    or_dash(bare.map(|bare| format!("{:.1}", cost.cpu_us.low() - bare.cpu_us.low()))),
+                    or_dash(added.map(|added| format!("{:.1}", added.mean))),
+                    or_dash(added.and_then(|added| added.error).map(|error| format!("{error:.1}"))),
                     ratio(name::FLOOR),
                     ratio(name::LUA),
                     ratio(name::NAIVE),
@@ -221,7 +222,8 @@ impl Report {
                 Some(json!({
                     "filter": figures.name,
                     "cpu_us": { "p20": cost.cpu_us.low(), "p50": cost.cpu_us.quantile(0.5), "p80": cost.cpu_us.quantile(0.8) },
-                    "added_cpu_us": self.added(figures.name, *workload),
+                    "added_cpu_us": self.added(figures.name, *workload).map(|added| added.mean),
+                    "added_cpu_us_error": self.added(figures.name, *workload).and_then(|added| added.error),
                     "cpu_us_by_round": cost.cpu_us.rounds(),
                     "requests_per_second": cost.rate.quantile(0.5),
                     "p50_us": cost.p50_us.quantile(0.5),

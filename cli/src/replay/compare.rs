@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use access_log::AccessLog;
 use serde::Serialize;
 use telemetry::config::Config;
 use telemetry::method::Method;
@@ -11,7 +12,6 @@ use telemetry::route::{PlaceholderBuffer, RouteMatch};
 
 use super::sender::Ledger;
 use super::{Unsendable, Wire};
-use crate::access_log::AccessLog;
 use crate::scrape::Scrape;
 use crate::table::{Column, Table, bytes, count, plural};
 use crate::up::Row;

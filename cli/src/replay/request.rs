@@ -1,9 +1,9 @@
 //! From an entry of the log to a request that can be sent, or the reason why not.
 
+use access_log::{Entry, Version};
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use thiserror::Error;
 
-use crate::access_log::{Entry, Version};
 use crate::client::{self, Protocol};
 
 /// Methods that every HTTP/1 parser knows, those of WebDAV among them.
@@ -110,7 +110,6 @@ impl Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access_log;
 
     fn wire(request: &str, status: u16) -> Result<Wire, Unsendable> {
         let line = format!("h - - [17/May/2015:10:05:03 +0000] \"{request}\" {status} 5 \"http://r/\" \"agent\"");

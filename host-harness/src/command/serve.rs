@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use host_harness::serve::{self, Endpoint, EndpointError, ServeOptions};
 use host_harness::stats_config::StatsConfig;
 use host_harness::{FailurePolicy, LogSink, Module, PluginConfig};
@@ -49,9 +49,24 @@ pub(crate) struct Serve {
     /// Which root context of the module to use
     #[arg(long, value_name = "ID", default_value = "")]
     root_id: String,
-    /// Let requests through without the module when it has failed
-    #[arg(long)]
-    fail_open: bool,
+    /// What requests get after the module has failed: 503, the upstream's answer without the module, or 503 until a fresh VM
+    /// takes over
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = OnFailure::Closed)]
+    on_failure: OnFailure,
+    /// The shortest time from a VM's start to a fresh one in its place
+    #[arg(long, value_name = "SECONDS", default_value_t = FailurePolicy::RELOAD_BACKOFF.as_secs())]
+    reload_backoff: u64,
+    /// A hostcall, WASI function or callback that the module may use. May be given several times; all when not given
+    #[arg(long = "allow", value_name = "CAPABILITY")]
+    allowed_capabilities: Vec<String>,
+}
+
+/// What requests get after the module has failed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OnFailure {
+    Closed,
+    Open,
+    Reload,
 }
 
 /// `NAME=URL`.
@@ -76,7 +91,12 @@ pub(crate) fn read(arguments: Serve) -> anyhow::Result<ServeOptions> {
         name: arguments.name,
         root_id: arguments.root_id,
         configuration: arguments.config.as_deref().map(bytes).transpose()?.unwrap_or_default(),
-        failure_policy: if arguments.fail_open { FailurePolicy::FailOpen } else { FailurePolicy::FailClosed },
+        allowed_capabilities: arguments.allowed_capabilities,
+        failure_policy: match arguments.on_failure {
+            OnFailure::Closed => FailurePolicy::FailClosed,
+            OnFailure::Open => FailurePolicy::FailOpen,
+            OnFailure::Reload => FailurePolicy::FailReload { backoff: Duration::from_secs(arguments.reload_backoff) },
+        },
         ..PluginConfig::default()
     };
     let mut options = ServeOptions::new(module, plugin, arguments.upstream);

@@ -85,6 +85,7 @@ fn http_call(
     let root = memory.state.root_id();
     let calls = &mut memory.state.calls;
     calls.pending.insert(token, Pending { root, bytes });
-    calls.made.push(Callout { id: CalloutId(token), cluster: cluster.name, headers, body, trailers, timeout });
+    let id_of = CalloutId { generation: calls.generation, token };
+    calls.made.push(Callout { id: id_of, cluster: cluster.name, headers, body, trailers, timeout });
     memory.write_u32(id, token)
 }

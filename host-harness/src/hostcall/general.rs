@@ -15,15 +15,16 @@ pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     provide!(linker, "env", SetTickPeriod, set_tick_period, (period: u32));
     provide!(linker, "env", SetEffectiveContext, set_effective_context, (context: u32));
     provide!(linker, "env", Done, done, ());
+    provide!(linker, "env", GetConfiguration, get_configuration, (configuration: u32, size: u32));
+    provide!(linker, "env", ClearRouteCache, clear_route_cache, ());
+    provide!(linker, "env", ContinueRequest, continue_request, ());
+    provide!(linker, "env", ContinueResponse, continue_response, ());
     provide!(linker, "env", ContinueStream, continue_stream, (stream: u32));
     provide!(linker, "env", CloseStream, close_stream, (stream: u32));
     provide!(linker, "env", SendLocalResponse, send_local_response, (
         status: u32, details: u32, details_size: u32, body: u32, body_size: u32, headers: u32, headers_size: u32, grpc: u32
     ));
     provide!(linker, "env", GetStatus, get_status, (code: u32, message: u32, size: u32));
-    provide!(linker, "env", CallForeignFunction, call_foreign_function, (
-        name: u32, name_size: u32, argument: u32, argument_size: u32, result: u32, result_size: u32
-    ));
     Ok(())
 }
 
@@ -82,6 +83,29 @@ fn done(guest: &mut Guest<'_>) -> Answer {
         }
         _ => Err(Status::NotFound.into()),
     }
+}
+
+/// ABI 0.1.0: the plugin's configuration, readable at any time.
+fn get_configuration(guest: &mut Guest<'_>, configuration: u32, size: u32) -> Answer {
+    give(guest, configuration, size, |state, bytes| {
+        bytes.extend_from_slice(&state.context_plugin().configuration);
+        Ok(())
+    })
+}
+
+/// ABI 0.1.0. Routes are chosen after the module here, so there is no cached one to clear.
+fn clear_route_cache(_: &mut Guest<'_>) -> Answer {
+    Ok(())
+}
+
+/// ABI 0.1.0.
+fn continue_request(guest: &mut Guest<'_>) -> Answer {
+    continue_stream(guest, StreamType::Request as u32)
+}
+
+/// ABI 0.1.0.
+fn continue_response(guest: &mut Guest<'_>) -> Answer {
+    continue_stream(guest, StreamType::Response as u32)
 }
 
 fn continue_stream(guest: &mut Guest<'_>, stream: u32) -> Answer {
@@ -225,27 +249,4 @@ fn get_status(guest: &mut Guest<'_>, code: u32, message: u32, size: u32) -> Answ
         bytes.extend_from_slice(text.as_bytes());
         Ok(())
     })
-}
-
-fn call_foreign_function(
-    guest: &mut Guest<'_>,
-    name: u32,
-    name_size: u32,
-    argument: u32,
-    argument_size: u32,
-    result: u32,
-    result_size: u32,
-) -> Answer {
-    let mut memory = GuestMemory::of(guest)?;
-    let (name, _, _) = memory.read_two((name, name_size), (argument, argument_size))?;
-    // Routes are chosen after the module here, so there is no cached one to clear.
-    if name != b"clear_route_cache" {
-        return Err(Status::NotFound.into());
-    }
-    for out in [result, result_size] {
-        if out != 0 {
-            memory.write_u32(out, 0)?;
-        }
-    }
-    Ok(())
 }

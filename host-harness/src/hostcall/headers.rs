@@ -3,10 +3,10 @@
 use wasmtime::Linker;
 
 use super::{Answer, Fail, Guest, Hostcall, enter, provide};
-use crate::HeaderMap;
 use crate::abi::{MapType, Status};
 use crate::vm::memory::{GuestMemory, give, give_scratch};
 use crate::vm::state::HostState;
+use crate::{AbiVersion, HeaderMap};
 
 pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     provide!(linker, "env", GetHeaderMapSize, get_size, (map: u32, size: u32));
@@ -59,7 +59,8 @@ fn set_pairs(guest: &mut Guest<'_>, map: u32, pairs: u32, size: u32) -> Answer {
     Ok(())
 }
 
-/// The first value. An unavailable map is a bad argument, but in the log phase its header is just not found.
+/// The first value. An unavailable map is a bad argument, but in the log phase its header is just not found. What is not found is
+/// empty in ABI 0.1.0.
 fn get_value(guest: &mut Guest<'_>, map: u32, name: u32, name_size: u32, value: u32, size: u32) -> Answer {
     let map = map_type(map)?;
     let mut memory = GuestMemory::of(guest)?;
@@ -74,11 +75,16 @@ fn get_value(guest: &mut Guest<'_>, map: u32, name: u32, name_size: u32, value: 
 }
 
 fn first_value(state: &HostState, map: MapType, name: &[u8], out: &mut Vec<u8>) -> Answer {
-    let Some(lines) = state.readable(map) else {
-        let logging = state.stream().is_some_and(|stream| stream.logging);
-        return Err(if logging { Status::NotFound } else { Status::BadArgument }.into());
+    let found = match state.readable(map) {
+        Some(lines) => lines.get(name),
+        None if state.stream().is_some_and(|stream| stream.logging) => None,
+        None => return Err(Status::BadArgument.into()),
     };
-    out.extend_from_slice(lines.get(name).ok_or(Status::NotFound)?);
+    match found {
+        Some(value) => out.extend_from_slice(value),
+        None if state.abi == AbiVersion::V0_1_0 => {}
+        None => return Err(Status::NotFound.into()),
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use rand_chacha::rand_core::Rng as _;
 use wasmtime::{FuncType, Linker, Val, ValType};
 
-use super::{Answer, Fail, Guest, Hostcall, NAMES, enter, provide};
+use super::{Answer, Fail, Guest, Hostcall, NAMES, enter, provide, restricted};
 use crate::LogLevel;
 use crate::vm::memory::GuestMemory;
 use crate::vm::state::HostState;
@@ -20,6 +20,8 @@ const NOENT: u32 = 44;
 const NOSYS: u32 = 52;
 /// Not supported.
 const NOTSUP: u32 = 58;
+/// Not among the capabilities.
+pub(super) const NOTCAPABLE: u32 = 76;
 
 /// Both names under which modules import it.
 const MODULES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
@@ -104,7 +106,10 @@ fn fixed(
     let parameters = parameters.chars().map(|kind| if kind == 'I' { ValType::I64 } else { ValType::I32 });
     let signature = FuncType::new(linker.engine(), parameters, [ValType::I32]);
     linker.func_new(module, name, signature, move |guest, _, results| {
-        let code = enter(guest, Hostcall::OtherWasi, &[], |_| answer(errno))?;
+        let code = enter(guest, Hostcall::OtherWasi, &[], |guest| {
+            let state = guest.data_mut();
+            if state.plugin.allows(name) { answer(errno) } else { restricted(state, name) }
+        })?;
         if let Some(result) = results.first_mut() {
             *result = Val::I32(code.cast_signed());
         }

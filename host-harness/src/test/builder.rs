@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::{Host, Upstream};
+use crate::abi::Status;
 use crate::{
-    Clock, Cluster, FailurePolicy, Fault, Limits, LogEntry, LogLevel, LogSink, Module, ModuleError, PluginConfig, Role,
-    Shared, SharedOptions, StartError, Worker,
+    Clock, Cluster, FailurePolicy, Fault, ForeignFunctions, Limits, LogEntry, LogLevel, LogSink, Module, ModuleError,
+    PluginConfig, Role, Shared, SharedOptions, StartError, Worker,
 };
 
 /// A host that is being set up. What is not said is: one worker, time at 2026-01-01T00:00:00Z, seed 0, 10⁹ units of fuel for
@@ -23,6 +24,7 @@ pub struct HostBuilder {
     trace: bool,
     faults: Vec<Fault>,
     clusters: Vec<(String, Upstream)>,
+    foreign_functions: ForeignFunctions,
 }
 
 #[derive(Debug, Clone)]
@@ -49,6 +51,7 @@ impl Default for HostBuilder {
             trace: true,
             faults: Vec::new(),
             clusters: Vec::new(),
+            foreign_functions: ForeignFunctions::default(),
         }
     }
 }
@@ -204,6 +207,24 @@ impl HostBuilder {
         self
     }
 
+    /// A function that the module may call by name, besides those of [`ForeignFunctions`] or in the place of one.
+    #[must_use]
+    pub fn foreign_function(
+        mut self,
+        name: impl Into<String>,
+        function: impl Fn(&[u8]) -> Result<Vec<u8>, Status> + Send + Sync + 'static,
+    ) -> Self {
+        self.foreign_functions.add(name, function);
+        self
+    }
+
+    /// The only capabilities that the module has; see [`PluginConfig::allowed_capabilities`].
+    #[must_use]
+    pub fn allowed_capabilities<S: Into<String>>(mut self, capabilities: impl IntoIterator<Item = S>) -> Self {
+        self.plugin.allowed_capabilities = capabilities.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Starts the host: a throw-away VM tries the plugin, then the main thread and the workers start it.
     ///
     /// # Errors
@@ -216,6 +237,7 @@ impl HostBuilder {
             log: LogSink::Memory,
             log_level: Some(self.log_level),
             limits: self.limits.clone(),
+            foreign_functions: self.foreign_functions.clone(),
             trace: self.trace,
             clusters: self
                 .clusters

@@ -126,13 +126,21 @@ pub(crate) fn give_scratch(guest: &mut Guest<'_>, pointer_to: u32, size_to: u32)
 
 fn give_bytes(guest: &mut Guest<'_>, bytes: &[u8], pointer_to: u32, size_to: u32) -> Answer {
     let size = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
-    let pointer = if size == 0 { 0 } else { allocate(guest, size)? };
+    let pointer = allocate_and_write(guest, bytes)?;
     let mut memory = GuestMemory::of(guest)?;
-    if size > 0 {
-        memory.write(pointer, bytes)?;
-    }
     memory.write_u32(pointer_to, pointer)?;
     memory.write_u32(size_to, size)
+}
+
+/// Puts bytes to where the module's allocator says, and says where that is: null for none.
+pub(crate) fn allocate_and_write(guest: &mut Guest<'_>, bytes: &[u8]) -> Result<u32, Fail> {
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    let size = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
+    let pointer = allocate(guest, size)?;
+    GuestMemory::of(guest)?.write(pointer, bytes)?;
+    Ok(pointer)
 }
 
 /// Calls the module's allocator. Null is an invalid memory access.

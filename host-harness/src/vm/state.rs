@@ -10,9 +10,11 @@ use rand_chacha::rand_core::SeedableRng as _;
 use wasmtime::{Memory, ResourceLimiter, TypedFunc};
 
 use crate::abi::{BufferType, MapType, MetricType, StreamType};
+use crate::hostcall::{Hostcall, NAMES};
 use crate::stats::Metric;
 use crate::{
-    Callout, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared, StreamEnd, StreamFacts,
+    AbiVersion, Callout, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared, StreamEnd,
+    StreamFacts,
 };
 
 /// Everything that hostcalls reach.
@@ -21,6 +23,10 @@ pub(crate) struct HostState {
     pub(crate) role: Role,
     /// Plugin with which the VM was made: it gives the VM's own names and configuration.
     pub(crate) plugin: Arc<PluginConfig>,
+    /// The ABI that the module speaks.
+    pub(crate) abi: AbiVersion,
+    /// The hostcalls that the module may make; empty is all of them.
+    capabilities: Vec<bool>,
     pub(crate) memory: Option<Memory>,
     pub(crate) allocator: Option<TypedFunc<u32, u32>>,
     pub(crate) limiter: Limiter,
@@ -66,6 +72,8 @@ impl fmt::Debug for HostState {
 /// The callouts of a VM.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
+    /// How many VMs the worker has had before this one.
+    pub(crate) generation: u32,
     /// The number of the last one; the module sees it four times as large.
     pub(crate) last: u32,
     /// Those that wait for an answer, by the number that the module sees.
@@ -234,7 +242,7 @@ impl MetricIds {
 }
 
 impl HostState {
-    pub(crate) fn new(shared: &Arc<Shared>, plugin: &Arc<PluginConfig>, role: Role) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>, plugin: &Arc<PluginConfig>, role: Role, abi: AbiVersion) -> Self {
         let random = match shared.options.seed {
             // Each VM has its own sequence, which does not depend on what the others do.
             Some(seed) => ChaCha12Rng::seed_from_u64(seed ^ role.number().wrapping_mul(0x9E37_79B9_7F4A_7C15)),
@@ -244,6 +252,8 @@ impl HostState {
             shared: Arc::clone(shared),
             role,
             plugin: Arc::clone(plugin),
+            abi,
+            capabilities: capabilities(plugin),
             memory: None,
             allocator: None,
             limiter: Limiter { memory: shared.options.limits.memory },
@@ -266,6 +276,11 @@ impl HostState {
         }
     }
 
+    /// Whether the module may make a hostcall.
+    pub(crate) fn allows(&self, call: Hostcall) -> bool {
+        self.capabilities.get(call as usize).copied().unwrap_or(true)
+    }
+
     /// Takes work from what hostcalls may still do; says whether there was enough.
     pub(crate) fn afford(&mut self, work: u64) -> bool {
         let enough = self.work_left >= work;
@@ -278,15 +293,15 @@ impl HostState {
         loop {
             let id = self.next_context;
             self.next_context = self.next_context.wrapping_add(1).max(1);
-            if !self.exists(id) {
+            if !self.streams.contains_key(&id) && self.root(id).is_none() {
                 return id;
             }
         }
     }
 
-    /// Whether a context has this id.
+    /// Whether a context has this id. A stream for which the VM failed has none any more.
     pub(crate) fn exists(&self, id: u32) -> bool {
-        self.streams.contains_key(&id) || self.root(id).is_some()
+        self.streams.get(&id).is_some_and(|stream| !stream.failed) || self.root(id).is_some()
     }
 
     /// The context that hostcalls act on: the effective one, while it is there.
@@ -354,6 +369,14 @@ impl HostState {
         }
         self.shared.log(entry);
     }
+}
+
+fn capabilities(plugin: &PluginConfig) -> Vec<bool> {
+    if plugin.allowed_capabilities.is_empty() {
+        return Vec::new();
+    }
+    // Functions of WASI that share a number are told apart when they are called.
+    NAMES.iter().map(|name| *name == Hostcall::OtherWasi.name() || plugin.allows(name)).collect()
 }
 
 impl Stream {

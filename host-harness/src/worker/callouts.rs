@@ -15,13 +15,19 @@ impl Worker {
     /// Whether a callout still waits for its answer. Those of a root context that has ended do not.
     #[must_use]
     pub fn awaits(&self, callout: CalloutId) -> bool {
-        self.vm.failure().is_none() && self.vm.state().calls.pending.contains_key(&callout.0)
+        let calls = &self.vm.state().calls;
+        self.vm.failure().is_none()
+            && callout.generation == calls.generation
+            && calls.pending.contains_key(&callout.token)
     }
 
     /// Tells the module what came of its callout. What it does not wait for any more it is not told.
     pub fn answer_callout(&mut self, callout: CalloutId, outcome: CalloutOutcome) {
-        let token = callout.0;
+        let CalloutId { generation, token } = callout;
         let calls = &mut self.vm.state_mut().calls;
+        if generation != calls.generation {
+            return;
+        }
         let Some(Pending { root, .. }) = calls.pending.remove(&token) else {
             return;
         };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::reload::Reload;
 use super::{Role, StartError, Worker};
 use crate::vm::Vm;
 use crate::vm::state::{Life, Root};
@@ -16,8 +17,14 @@ impl Worker {
     pub fn start(module: &Module, plugin: &PluginConfig, shared: &Arc<Shared>, role: Role) -> Result<Self, StartError> {
         let plugin = Arc::new(plugin.clone());
         let vm = Vm::new(module, &plugin, shared, role)?;
-        let mut worker =
-            Self { shared: Arc::clone(shared), vm, root: 0, policy: plugin.failure_policy, events: Vec::new() };
+        let mut worker = Self {
+            shared: Arc::clone(shared),
+            vm,
+            root: 0,
+            policy: plugin.failure_policy,
+            reload: Reload::new(module, &plugin, shared),
+            events: Vec::new(),
+        };
         worker.root = worker.start_root(&plugin).map_err(|(_, error)| error)?;
         Ok(worker)
     }
@@ -48,6 +55,7 @@ impl Worker {
         };
         let old = std::mem::replace(&mut self.root, new);
         self.policy = plugin.failure_policy;
+        self.reload.plugin = plugin;
         self.retire(old);
         Ok(())
     }

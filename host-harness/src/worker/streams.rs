@@ -34,6 +34,7 @@ struct HeadersCallback {
 impl Worker {
     /// Opens a stream. The module hears of it with the first callback.
     pub fn open_stream(&mut self, mut facts: StreamFacts) -> StreamId {
+        self.reload_if_due();
         let bypass = self.vm.failure().is_some() && self.policy == FailurePolicy::FailOpen;
         if facts.start_ns == 0 {
             facts.start_ns = self.shared.clock().now_ns();
@@ -194,7 +195,7 @@ impl Worker {
         if stream.bypass || !(stream.started || first) {
             return self.passed(id, map_type);
         }
-        if self.vm.failure().is_some() {
+        if stream.failed || self.vm.failure().is_some() {
             return self.failed_stream(id);
         }
         if first {
@@ -208,35 +209,24 @@ impl Worker {
             }
         }
         let eos = u32::from(end_of_stream);
+        let (two, three) = ((id, count), (id, count, eos));
+        let (shown_two, shown) = ([id, count], [id, count, eos]);
+        let vm = &mut self.vm;
         let answer = match map_type {
-            MapType::RequestHeaders => self.vm.call(
-                "proxy_on_request_headers",
-                id,
-                |exports| &exports.request_headers,
-                (id, count, eos),
-                &[id, count, eos],
-            ),
-            MapType::ResponseHeaders => self.vm.call(
-                "proxy_on_response_headers",
-                id,
-                |exports| &exports.response_headers,
-                (id, count, eos),
-                &[id, count, eos],
-            ),
-            MapType::RequestTrailers => self.vm.call(
-                "proxy_on_request_trailers",
-                id,
-                |exports| &exports.request_trailers,
-                (id, count),
-                &[id, count],
-            ),
-            _ => self.vm.call(
-                "proxy_on_response_trailers",
-                id,
-                |exports| &exports.response_trailers,
-                (id, count),
-                &[id, count],
-            ),
+            MapType::RequestHeaders => {
+                const NAME: &str = "proxy_on_request_headers";
+                vm.call(NAME, id, |exports| &exports.request_headers, three, &shown)
+                    .or_else(|| vm.call(NAME, id, |exports| &exports.request_headers_0_1_0, two, &shown_two))
+            }
+            MapType::ResponseHeaders => {
+                const NAME: &str = "proxy_on_response_headers";
+                vm.call(NAME, id, |exports| &exports.response_headers, three, &shown)
+                    .or_else(|| vm.call(NAME, id, |exports| &exports.response_headers_0_1_0, two, &shown_two))
+            }
+            MapType::RequestTrailers => {
+                vm.call("proxy_on_request_trailers", id, |exports| &exports.request_trailers, two, &shown_two)
+            }
+            _ => vm.call("proxy_on_response_trailers", id, |exports| &exports.response_trailers, two, &shown_two),
         };
         let trailers = matches!(map_type, MapType::RequestTrailers | MapType::ResponseTrailers);
         // For headers 2 is Envoy's "continue" too, everything else stops; for trailers everything but 0 stops.
@@ -280,7 +270,7 @@ impl Worker {
             Direction::Request => self.sees_request_body(),
             Direction::Response => self.sees_response_body(),
         };
-        let failed = self.vm.failure().is_some();
+        let vm_failed = self.vm.failure().is_some();
         let limit = self.shared.options.limits.body;
         let Some(stream) = self.stream_mut(id) else {
             return BodyOutcome::Close;
@@ -288,6 +278,7 @@ impl Worker {
         if direction == Direction::Request {
             stream.received[0] += chunk.len() as u64;
         }
+        let failed = stream.failed || vm_failed;
         if stream.bypass || !stream.started || !(has_callback || failed) {
             return BodyOutcome::Forward(chunk.to_vec());
         }

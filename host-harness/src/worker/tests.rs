@@ -1,8 +1,12 @@
 //! What hostcalls answer in each callback, and what they do to the stream.
 
 mod callouts;
+mod capabilities;
+mod foreign;
 mod lifecycle;
+mod old_abi;
 mod queues;
+mod reload;
 mod robustness;
 mod statuses;
 mod streams;

@@ -7,13 +7,13 @@ use std::io::{self, BufRead, BufReader, Read, stdin};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use access_log::{Skip, Skipped};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::Usage;
-use crate::access_log::{self, Skip, Skipped};
 use crate::config_file::STDIN;
 
 /// The longest line that is read; what is past it is passed over, and the line with it.

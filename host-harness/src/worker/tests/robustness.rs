@@ -154,7 +154,7 @@ fn imports_that_are_not_there_are_named_at_load() {
 fn modules_that_cannot_be_loaded() {
     let cases = [
         ("(module)", "missing or unknown proxy-wasm ABI version"),
-        ("(module (func (export \"proxy_abi_version_0_1_0\")))", "it exports proxy_abi_version_0_1_0"),
+        ("(module (func (export \"proxy_abi_version_0_3_0\")))", "it exports proxy_abi_version_0_3_0"),
         ("(module (func (export \"proxy_abi_version_0_2_1\")))", "the module exports no memory"),
         ("(modul", "not a valid module"),
         (

@@ -1,0 +1,42 @@
+//! Calls of foreign functions.
+
+use wasmtime::Linker;
+
+use super::{Answer, Guest, Hostcall, enter, provide};
+use crate::abi::Status;
+use crate::vm::memory::{GuestMemory, allocate_and_write};
+use crate::vm::state::HostState;
+
+pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    provide!(linker, "env", CallForeignFunction, call, (
+        name: u32, name_size: u32, argument: u32, argument_size: u32, result: u32, result_size: u32
+    ));
+    Ok(())
+}
+
+/// A module that does not want the result, or its size, gives null for where to write it.
+fn call(
+    guest: &mut Guest<'_>,
+    name: u32,
+    name_size: u32,
+    argument: u32,
+    argument_size: u32,
+    result: u32,
+    result_size: u32,
+) -> Answer {
+    let mut memory = GuestMemory::of(guest)?;
+    let (name, argument, state) = memory.read_two((name, name_size), (argument, argument_size))?;
+    let function = state.shared.options.foreign_functions.find(name).ok_or(Status::NotFound)?;
+    let answer = function(argument);
+    let bytes = answer.as_deref().unwrap_or_default();
+    state.afford(bytes.len() as u64);
+    let pointer = allocate_and_write(guest, bytes)?;
+    let mut memory = GuestMemory::of(guest)?;
+    let size = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
+    for (place, value) in [(result, pointer), (result_size, size)] {
+        if place != 0 {
+            memory.write_u32(place, value)?;
+        }
+    }
+    answer.map(drop).map_err(Into::into)
+}
