@@ -20,6 +20,7 @@ mod exactness;
 mod filter;
 mod hostile;
 mod module;
+mod plugin_options;
 mod readme;
 mod routes;
 mod routes_import;

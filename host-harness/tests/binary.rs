@@ -122,3 +122,68 @@ fn inspect_says_what_a_module_is_and_whether_it_would_load() {
     let (code, text) = inspect(&["/nowhere.wasm"]);
     assert_eq!((code, text.matches("/nowhere.wasm").count()), (Some(2), 1), "{text}");
 }
+
+#[test]
+fn run_sends_a_recording_through_a_module() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let log = file(
+        "access.log",
+        "192.0.2.7 - - [17/May/2015:10:05:03 +0000] \"GET /a HTTP/1.1\" 200 5\n\
+         192.0.2.7 - - [17/May/2015:10:05:04 +0000] \"GET /b HTTP/1.1\" 404 5\nnonsense\n",
+    );
+    let metrics = folder.path().join("edge.prom");
+    let run = |arguments: &[&str]| {
+        let Output { status, stdout, stderr } = command(&[&["run"], arguments].concat()).output().unwrap();
+        (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())
+    };
+    let (code, text) = run(&[&log, "--module", MODULE, "--metrics", metrics.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{text}");
+    for line in ["streams       2", "statuses      200          1", "skipped       1 not an access log line"] {
+        assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
+    }
+    let exposed = std::fs::read_to_string(&metrics).unwrap();
+    assert!(exposed.contains("\nlogged{} 2\n"), "{exposed}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing but the log and the metrics");
+
+    let (code, text) = run(&[&log, "--module", MODULE, "--json"]);
+    assert_eq!(code, Some(0), "{text}");
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["metrics"]["logged"], serde_json::json!({ "counter": 2 }));
+    assert_eq!(report["statuses"], serde_json::json!({ "200": 1, "404": 1 }));
+
+    let trap = file(
+        "trap.wat",
+        "(module (memory (export \"memory\") 1) (func (export \"proxy_abi_version_0_2_1\"))
+           (func (export \"proxy_on_log\") (param i32) unreachable))",
+    );
+    let (code, text) = run(&[&log, "--module", &trap]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("failure       proxy_on_log failed"), "{text}");
+
+    for (arguments, wanted) in [
+        (["/nowhere.log", "--module", MODULE], "cannot read /nowhere.log"),
+        ([&file("x.har", "{\"log\": 1}"), "--module", MODULE], "it is no HAR file"),
+        ([&log, "--module", "/nowhere.wasm"], "cannot read /nowhere.wasm"),
+        ([&log, "--module", &log], "not a valid module"),
+    ] {
+        let (code, text) = run(&arguments);
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+}
+
+#[test]
+fn bench_prints_its_ratios() {
+    let Output { status, stdout, stderr } =
+        command(&["bench", "--rounds", "1", "--streams", "20", "--json"]).output().unwrap();
+    assert_eq!(status.code(), Some(0), "{}", String::from_utf8_lossy(&stderr));
+    let figures: serde_json::Value = serde_json::from_slice(&stdout).unwrap();
+    assert_eq!(figures["hosts"].as_array().unwrap().len(), 6);
+    assert!(figures["hosts"][2]["of_minimal"].as_f64().unwrap() > 0.0);
+    assert!(figures["fresh_vm_us"].as_f64().unwrap() > 0.0);
+}
