@@ -11,15 +11,17 @@ mod headers;
 mod metrics;
 mod properties;
 mod queues;
+mod record;
 mod shared_data;
 mod wasi;
 
 pub(crate) use general::local_reply;
+pub(crate) use record::Record;
 use wasmtime::{Caller, Linker};
 
 use crate::abi::Status;
 use crate::fault::Effect;
-use crate::vm::memory::GuestMemory;
+use crate::trace::{Entry, Event};
 use crate::vm::state::HostState;
 use crate::{AbiVersion, LogLevel};
 
@@ -175,9 +177,9 @@ fn enter(
         Some(Effect::Trap) => Err(Fail::Trap(wasmtime::format_err!("fault put into {}", call.name()))),
     };
     if guest.data().shared.trace.is_on() {
-        let line = describe(&mut guest, call, arguments, &answer);
-        let (role, context) = (guest.data().role, guest.data().current);
-        guest.data().shared.trace.push(role, context, 1, &line);
+        let record = Record::new(&mut guest, call, arguments, &answer);
+        let HostState { role, current: context, shared, .. } = guest.data();
+        shared.trace.push(Entry { role: *role, context: *context, event: Event::Hostcall(record) });
     }
     match answer {
         Ok(()) => Ok(0),
@@ -190,65 +192,6 @@ fn enter(
 fn restricted(state: &mut HostState, name: &str) -> Answer {
     state.log(LogLevel::Error, format!("Attempted call to restricted proxy-wasm capability: {name}").as_bytes());
     Err(if name.starts_with("proxy_") { Status::InternalFailure.into() } else { Fail::Code(wasi::NOTCAPABLE) })
-}
-
-/// One line of the trace: name, arguments as text, status, results.
-fn describe(guest: &mut Guest<'_>, call: Hostcall, arguments: &[u64], answer: &Answer) -> String {
-    let memory = GuestMemory::of(guest).ok();
-    let peek = |pointer: u64, size: u64| memory.as_ref().and_then(|memory| memory.peek(pointer, size));
-    let number = |pointer: u64| memory.as_ref().and_then(|memory| memory.peek_u32(pointer));
-    let mut given = Vec::new();
-    let mut results = Vec::new();
-    let mut rest = arguments.iter().copied();
-    for (name, kind) in ARGUMENTS.get(call as usize).copied().unwrap_or_default() {
-        let value = rest.next().unwrap_or_default();
-        match kind {
-            Kind::Num => given.push(format!("{name}={}", value.cast_signed())),
-            Kind::Text => {
-                let bytes = peek(value, rest.next().unwrap_or_default());
-                given.push(format!("{name}={}", readable(bytes)));
-            }
-            Kind::Pairs => {
-                let pairs =
-                    crate::HeaderMap::decode_pairs(peek(value, rest.next().unwrap_or_default()).unwrap_or_default());
-                given.push(format!("{name}={pairs:?}"));
-            }
-            Kind::Area => given.push(format!("{name}={} long", rest.next().unwrap_or_default())),
-            Kind::Out32 => results.extend(number(value).map(|value| format!("{name}={value}"))),
-            Kind::Out64 => {
-                let both = number(value).zip(number(value + 4));
-                results.extend(both.map(|(low, high)| format!("{name}={}", u64::from(low) | u64::from(high) << 32)));
-            }
-            Kind::OutBytes => {
-                let size = rest.next().and_then(number);
-                let bytes = number(value).zip(size).and_then(|(pointer, size)| peek(pointer.into(), size.into()));
-                results.push(if *name == "pairs" {
-                    format!("{name}={:?}", crate::HeaderMap::decode_pairs(bytes.unwrap_or_default()))
-                } else {
-                    format!("{name}={}", readable(bytes))
-                });
-            }
-        }
-    }
-    let status = match answer {
-        Ok(()) => std::iter::once("Ok".to_owned()).chain(results).collect::<Vec<_>>().join(", "),
-        Err(Fail::Code(code)) => match Status::from_code(*code) {
-            Some(status) if call.name().starts_with("proxy_") => format!("{status:?}"),
-            _ => code.to_string(),
-        },
-        Err(Fail::Trap(error)) => format!("trap: {error}"),
-    };
-    format!("{}({}) = {status}", call.name(), given.join(", "))
-}
-
-/// Bytes for the trace: quoted, with escapes, the first 200 of them.
-fn readable(bytes: Option<&[u8]>) -> String {
-    const SHOWN: usize = 200;
-    let Some(bytes) = bytes else { return "out of memory's range".to_owned() };
-    match bytes.get(..SHOWN) {
-        Some(first) if bytes.len() > SHOWN => format!("\"{}\"… ({} bytes)", first.escape_ascii(), bytes.len()),
-        _ => format!("\"{}\"", bytes.escape_ascii()),
-    }
 }
 
 /// Links one hostcall: its Rust function takes the guest and the arguments.

@@ -133,9 +133,6 @@ impl Shared {
 
     /// A line for the log.
     pub(crate) fn log(&self, entry: LogEntry) {
-        if self.trace.is_on() {
-            self.trace.push(entry.role, entry.context, 1, &format!("[{}] {}", entry.level.as_str(), entry.message));
-        }
         match &self.options.log {
             LogSink::Memory => self.log_memory.push(entry),
             LogSink::Function(function) => function(&entry),

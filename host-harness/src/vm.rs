@@ -8,6 +8,7 @@ use std::sync::Arc;
 use wasmtime::{Instance, Store, TypedFunc, WasmParams, WasmResults};
 
 use crate::module::DEADLINE_STEP;
+use crate::trace::{Entry, Event, Numbers};
 use crate::{AbiVersion, Module, PluginConfig, Role, Shared, StartError};
 use state::HostState;
 
@@ -141,8 +142,8 @@ impl Vm {
         swap_cost(state, context);
         state.cost.callbacks += 1;
         if state.shared.trace.is_on() {
-            let line = shown.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            state.shared.trace.push(state.role, context, 0, &format!("{callback}({line})"));
+            let event = Event::Callback { name: callback, arguments: Numbers::new(shown) };
+            state.shared.trace.push(Entry { role: state.role, context, event });
         }
         meter(&mut self.store, self.fuel, self.deadline_steps);
         let result = function.call(&mut self.store, parameters);
@@ -157,7 +158,8 @@ impl Vm {
         match result {
             Ok(result) => {
                 if state.shared.trace.is_on() {
-                    state.shared.trace.push(state.role, context, 0, &format!("{callback} returned{}", result.shown()));
+                    let event = Event::Returned { name: callback, value: result.shown() };
+                    state.shared.trace.push(Entry { role: state.role, context, event });
                 }
                 Some(result)
             }
@@ -165,7 +167,8 @@ impl Vm {
                 // With the module's backtrace.
                 let message = format!("{callback} failed: {error:?}");
                 if state.shared.trace.is_on() {
-                    state.shared.trace.push(state.role, context, 0, &message);
+                    let event = Event::Trapped(message.clone());
+                    state.shared.trace.push(Entry { role: state.role, context, event });
                 }
                 state.log(crate::LogLevel::Critical, message.as_bytes());
                 self.failure = Some(message);
@@ -241,17 +244,17 @@ fn swap_cost(state: &mut HostState, context: u32) {
 
 /// A callback's answer, for the trace.
 pub(crate) trait Shown {
-    fn shown(&self) -> String;
+    fn shown(&self) -> Option<u32>;
 }
 
 impl Shown for () {
-    fn shown(&self) -> String {
-        String::new()
+    fn shown(&self) -> Option<u32> {
+        None
     }
 }
 
 impl Shown for u32 {
-    fn shown(&self) -> String {
-        format!(" {self}")
+    fn shown(&self) -> Option<u32> {
+        Some(*self)
     }
 }

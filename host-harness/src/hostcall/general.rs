@@ -32,7 +32,7 @@ fn log(guest: &mut Guest<'_>, level: u32, message: u32, size: u32) -> Answer {
     let level = LogLevel::from_code(level).ok_or(Status::BadArgument)?;
     let mut memory = GuestMemory::of(guest)?;
     let (message, state) = memory.read_with(message, size)?;
-    state.log(level, message);
+    state.log_only(level, message);
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use wasmtime::{Memory, ResourceLimiter, TypedFunc};
 use crate::abi::{BufferType, MapType, MetricType, StreamType};
 use crate::hostcall::{Hostcall, NAMES};
 use crate::stats::Metric;
+use crate::trace::{Entry, Event};
 use crate::{
     AbiVersion, Callout, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared, StreamEnd,
     StreamFacts,
@@ -350,8 +351,17 @@ impl HostState {
         self.root(self.root_id()).map_or(&self.plugin, |root| &root.plugin)
     }
 
-    /// A line for the log.
+    /// A line for the log, and for the trace.
     pub(crate) fn log(&mut self, level: LogLevel, message: &[u8]) {
+        if self.shared.trace.is_on() {
+            let event = Event::Log(format!("[{}] {}", level.as_str(), String::from_utf8_lossy(message)));
+            self.shared.trace.push(Entry { role: self.role, context: self.context(), event });
+        }
+        self.log_only(level, message);
+    }
+
+    /// A line for the log; the trace has it as a hostcall.
+    pub(crate) fn log_only(&mut self, level: LogLevel, message: &[u8]) {
         if level < self.shared.log_level() {
             return;
         }

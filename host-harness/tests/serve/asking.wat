@@ -52,7 +52,7 @@
     (i32.store8 (i32.add (i32.const 262) (local.get $size)) (i32.const 0))
     (if (call $call (i32.load (i32.const 24)) (i32.load (i32.const 28))
           (i32.const 200) (i32.add (i32.const 63) (local.get $size)) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
-          (i32.const 200) (i32.const 8))
+          (i32.const 3000) (i32.const 8))
       (then (return (i32.const 0))))
     ;; The stream by the token, which is a multiple of four.
     (i32.store (i32.add (i32.const 131072) (i32.and (i32.load (i32.const 8)) (i32.const 0xfffc))) (local.get $id))

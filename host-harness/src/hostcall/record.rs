@@ -1,0 +1,165 @@
+//! A hostcall as the trace keeps it: what it was called with, what it answered, and the bytes that both pointed to at that time.
+
+use std::fmt;
+
+use super::{ARGUMENTS, Answer, Fail, Guest, Hostcall, Kind};
+use crate::HeaderMap;
+use crate::abi::Status;
+use crate::vm::memory::GuestMemory;
+
+/// One hostcall.
+#[derive(Debug)]
+pub(crate) struct Record {
+    call: Hostcall,
+    /// In the order of its arguments: a number as 8 bytes, bytes after a flag and their length as 4.
+    data: Vec<u8>,
+    answer: Answered,
+}
+
+#[derive(Debug)]
+enum Answered {
+    Ok,
+    Code(u32),
+    Trap(String),
+}
+
+/// How many bytes of a text are shown.
+const SHOWN: usize = 200;
+/// How many of a log line or of encoded pairs.
+const SHOWN_WHOLE: usize = 64 << 10;
+
+impl Record {
+    /// What is to be remembered of a call that has just been made.
+    pub(super) fn new(guest: &mut Guest<'_>, call: Hostcall, arguments: &[u64], answer: &Answer) -> Self {
+        let memory = GuestMemory::of(guest).ok();
+        let peek = |pointer: u64, size: u64| memory.as_ref().and_then(|memory| memory.peek(pointer, size));
+        let number = |pointer: u64| memory.as_ref().and_then(|memory| memory.peek_u32(pointer));
+        let mut data = Vec::with_capacity(64);
+        let mut rest = arguments.iter().copied();
+        for (name, kind) in ARGUMENTS.get(call as usize).copied().unwrap_or_default() {
+            let value = rest.next().unwrap_or_default();
+            let most = if matches!(call, Hostcall::Log) || *name == "pairs" { SHOWN_WHOLE } else { SHOWN };
+            match kind {
+                Kind::Num => data.extend(value.to_le_bytes()),
+                Kind::Area => data.extend(rest.next().unwrap_or_default().to_le_bytes()),
+                Kind::Text => put(&mut data, peek(value, rest.next().unwrap_or_default()), most),
+                Kind::Pairs => put(&mut data, peek(value, rest.next().unwrap_or_default()), SHOWN_WHOLE),
+                Kind::Out32 => put(&mut data, peek(value, 4), most),
+                Kind::Out64 => put(&mut data, peek(value, 8), most),
+                Kind::OutBytes => {
+                    let size = rest.next().and_then(number);
+                    let given = number(value).zip(size);
+                    put(&mut data, given.and_then(|(pointer, size)| peek(pointer.into(), size.into())), most);
+                }
+            }
+        }
+        let answer = match answer {
+            Ok(()) => Answered::Ok,
+            Err(Fail::Code(code)) => Answered::Code(*code),
+            Err(Fail::Trap(error)) => Answered::Trap(error.to_string()),
+        };
+        Self { call, data, answer }
+    }
+
+    /// What it takes besides itself.
+    pub(crate) fn bytes(&self) -> usize {
+        self.data.capacity()
+    }
+}
+
+/// A flag whether there are bytes, how many, and the first of them.
+fn put(data: &mut Vec<u8>, bytes: Option<&[u8]>, most: usize) {
+    data.push(u8::from(bytes.is_some()));
+    let bytes = bytes.unwrap_or_default();
+    data.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
+    data.extend(bytes.get(..most).unwrap_or(bytes));
+}
+
+/// Reads what was put.
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+/// The first bytes of a text, and how long all of it was.
+type Text<'a> = Option<(&'a [u8], usize)>;
+
+impl<'a> Reader<'a> {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let Some((first, rest)) = self.rest.split_first_chunk() else { return [0; N] };
+        self.rest = rest;
+        *first
+    }
+
+    fn number(&mut self) -> u64 {
+        u64::from_le_bytes(self.take())
+    }
+
+    fn text(&mut self, most: usize) -> Text<'a> {
+        let [there] = self.take();
+        let size = u32::from_le_bytes(self.take()) as usize;
+        let (text, rest) = self.rest.split_at_checked(size.min(most)).unwrap_or_default();
+        self.rest = rest;
+        (there != 0).then_some((text, size))
+    }
+}
+
+/// One line: name, arguments as text, status, results.
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut reader = Reader { rest: &self.data };
+        let mut results = Vec::new();
+        write!(f, "{}(", self.call.name())?;
+        let mut comma = "";
+        let mut given = |f: &mut fmt::Formatter<'_>, text: fmt::Arguments<'_>| {
+            write!(f, "{comma}{text}")?;
+            comma = ", ";
+            Ok(())
+        };
+        for (name, kind) in ARGUMENTS.get(self.call as usize).copied().unwrap_or_default() {
+            let most = if matches!(self.call, Hostcall::Log) || *name == "pairs" { SHOWN_WHOLE } else { SHOWN };
+            match kind {
+                Kind::Num => given(f, format_args!("{name}={}", reader.number().cast_signed()))?,
+                Kind::Area => given(f, format_args!("{name}={} long", reader.number()))?,
+                Kind::Text => given(f, format_args!("{name}={}", readable(reader.text(most))))?,
+                Kind::Pairs => given(f, format_args!("{name}={}", pairs(reader.text(SHOWN_WHOLE))))?,
+                Kind::Out32 | Kind::Out64 => {
+                    if let Some((bytes, _)) = reader.text(most) {
+                        let number = bytes.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+                        results.push(format!("{name}={number}"));
+                    }
+                }
+                Kind::OutBytes if *name == "pairs" => results.push(format!("{name}={}", pairs(reader.text(most)))),
+                Kind::OutBytes => results.push(format!("{name}={}", readable(reader.text(most)))),
+            }
+        }
+        f.write_str(") = ")?;
+        match &self.answer {
+            Answered::Ok => {
+                f.write_str("Ok")?;
+                results.iter().try_for_each(|result| write!(f, ", {result}"))
+            }
+            Answered::Code(code) => match Status::from_code(*code) {
+                Some(status) if self.call.name().starts_with("proxy_") => write!(f, "{status:?}"),
+                _ => write!(f, "{code}"),
+            },
+            Answered::Trap(error) => write!(f, "trap: {error}"),
+        }
+    }
+}
+
+/// Quoted, with escapes.
+fn readable(text: Text<'_>) -> String {
+    match text {
+        None => "out of memory's range".to_owned(),
+        Some((bytes, size)) if size > bytes.len() => format!("\"{}\"… ({size} bytes)", bytes.escape_ascii()),
+        Some((bytes, _)) => format!("\"{}\"", bytes.escape_ascii()),
+    }
+}
+
+/// As a map, or as bytes where there are too many to be one.
+fn pairs(text: Text<'_>) -> String {
+    match text {
+        Some((bytes, size)) if size > bytes.len() => readable(Some((bytes.get(..SHOWN).unwrap_or(bytes), size))),
+        text => format!("{:?}", HeaderMap::decode_pairs(text.map_or(&[][..], |(bytes, _)| bytes))),
+    }
+}
