@@ -251,3 +251,6 @@ impl Drop for Host {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,6 +186,7 @@ fn bench_prints_its_ratios() {
     assert_eq!(figures["hosts"].as_array().unwrap().len(), 6);
     assert!(figures["hosts"][2]["of_minimal"].as_f64().unwrap() > 0.0);
     assert!(figures["fresh_vm_us"].as_f64().unwrap() > 0.0);
+}
 
 const DOING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doing.wat");
 

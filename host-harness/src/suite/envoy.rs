@@ -29,6 +29,8 @@ pub(super) struct Envoy {
     state_names: Vec<String>,
     log_before: usize,
     callouts_before: usize,
+    /// Whether the admin interface answers.
+    answers: bool,
     /// Dropped last: everything else runs in it.
     runtime: Runtime,
 }
@@ -63,9 +65,15 @@ fn cannot_send(stream: &Stream) -> Option<String> {
     } else if !stream.properties.is_empty() {
         "properties"
     } else {
-        return None;
+        let name = stream.expect.filter_state.iter().map(|(name, _)| name).find(|name| !can_be_asked_for(name))?;
+        return Some(format!("{}.filter_state.{name}: Envoy's access log cannot have it", stream.expect.path));
     };
     Some(format!("{}.request.{what}: Envoy finds it out itself", stream.path))
+}
+
+/// Whether a filter state's name can stand in a format of the access log.
+fn can_be_asked_for(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte))
 }
 
 /// What a setup says that Envoy is not given, and why.
@@ -110,12 +118,16 @@ impl Envoy {
             state_names,
             log_before: 0,
             callouts_before: 0,
+            answers: true,
             runtime,
         })
     }
 
-    fn metrics(&self) -> Metrics {
-        self.runtime.block_on(admin::metrics(self.process.admin)).unwrap_or_default()
+    /// None at all when Envoy does not answer: a module that never returns stops it for good.
+    fn metrics(&mut self) -> Metrics {
+        let metrics = self.answers.then(|| self.runtime.block_on(admin::metrics(self.process.admin))).flatten();
+        self.answers = metrics.is_some();
+        metrics.unwrap_or_default()
     }
 
     /// Fills in what the access log knows of streams. Waits for their lines.
@@ -157,6 +169,12 @@ fn state_names(cases: &[&Case]) -> BTreeSet<String> {
     names.map(|(name, _)| name.strip_prefix("wasm.").unwrap_or(name).to_owned()).collect()
 }
 
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        self.runtime.block_on(self.process.end());
+    }
+}
+
 impl Proxy for Envoy {
     fn begin(&mut self) -> Metrics {
         self.log_before = self.process.log().len();
@@ -187,8 +205,8 @@ impl Proxy for Envoy {
 
     fn host(&mut self, _wanted: &HostExpect) -> HostSeen {
         HostSeen {
-            log: self.process.log().into_iter().skip(self.log_before).collect(),
             metrics: self.metrics(),
+            log: self.process.log().into_iter().skip(self.log_before).collect(),
             callouts: self.servers.callouts().into_iter().skip(self.callouts_before).collect(),
             unseen_clusters: self.unseen_clusters.clone(),
             shared_data: None,

@@ -26,6 +26,7 @@ pub(super) struct Setup {
     pub(super) name: Option<String>,
     pub(super) root_id: Option<String>,
     pub(super) vm_id: Option<String>,
+    pub(super) capabilities: Option<Vec<String>>,
     pub(super) environment: Option<Vec<(String, String)>>,
     pub(super) workers: Option<u32>,
     pub(super) seed: Option<u64>,

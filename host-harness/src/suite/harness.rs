@@ -104,6 +104,7 @@ fn builder(setup: &Setup) -> HostBuilder {
         None => builder,
     };
     builder = builder
+        .allowed_capabilities(setup.capabilities.iter().flatten())
         .root_id(root_id.unwrap_or_default())
         .failure_policy(failure_policy.unwrap_or_default())
         .configuration(setup.configuration.clone().unwrap_or_default())

@@ -1,6 +1,7 @@
 //! What Envoy's admin interface says.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, header};
@@ -15,8 +16,15 @@ use crate::suite::check::{MetricSeen, Metrics};
 /// The longest page that is read.
 const MOST_BYTES: usize = 64 << 20;
 
+/// How long a page may take.
+const WITHIN: Duration = Duration::from_secs(5);
+
 /// A page, where it is there and its status is 200.
 pub(super) async fn get(admin: SocketAddr, path: &str) -> Option<Vec<u8>> {
+    tokio::time::timeout(WITHIN, page(admin, path)).await.ok().flatten()
+}
+
+async fn page(admin: SocketAddr, path: &str) -> Option<Vec<u8>> {
     let socket = TcpStream::connect(admin).await.ok()?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.ok()?;
     let request = Request::get(path).header(header::HOST, "admin").body(Empty::<Bytes>::new()).ok()?;

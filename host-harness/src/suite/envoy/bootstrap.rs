@@ -53,6 +53,8 @@ fn bootstrap(folder: &Path, module: &Path, setup: &Setup, servers: &Servers, sta
         "@type": format!("{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": LISTENER,
         "codec_type": "AUTO",
+        // Else it waits for a second before it closes a connection.
+        "delayed_close_timeout": "0s",
         "http_protocol_options": { "enable_trailers": true },
         "generate_request_id": false,
         "skip_xff_append": true,
@@ -119,7 +121,16 @@ fn plugin(module: &Path, setup: &Setup) -> Value {
     let policy = match setup.failure_policy.unwrap_or_default() {
         FailurePolicy::FailClosed => "FAIL_CLOSED",
         FailurePolicy::FailOpen => "FAIL_OPEN",
+        FailurePolicy::FailReload { .. } => "FAIL_RELOAD",
     };
+    let reload = match setup.failure_policy {
+        Some(FailurePolicy::FailReload { backoff }) => Some(
+            json!({ "backoff": { "base_interval": format!("{}.{:09}s", backoff.as_secs(), backoff.subsec_nanos()) } }),
+        ),
+        _ => None,
+    };
+    let capabilities: Map<String, Value> =
+        setup.capabilities.iter().flatten().map(|capability| (capability.clone(), json!({}))).collect();
     let environment: Map<String, Value> =
         setup.environment.iter().flatten().map(|(name, value)| (name.clone(), json!(value))).collect();
     json!({
@@ -127,6 +138,8 @@ fn plugin(module: &Path, setup: &Setup) -> Value {
         "root_id": setup.root_id.clone().unwrap_or_default(),
         "configuration": value(setup.configuration.as_deref()),
         "failure_policy": policy,
+        "reload_config": reload,
+        "capability_restriction_config": { "allowed_capabilities": capabilities },
         "vm_config": {
             "vm_id": vm_id(setup),
             "runtime": "envoy.wasm.runtime.v8",

@@ -25,7 +25,7 @@ pub(super) struct Process {
     pub(super) admin: SocketAddr,
     lines: Arc<Mutex<Vec<Line>>>,
     folder: TempDir,
-    _child: Child,
+    child: Child,
 }
 
 /// A line of Envoy's log.
@@ -86,7 +86,13 @@ impl Process {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
-        Ok(Self { listen, admin, lines, folder, _child: child })
+        Ok(Self { listen, admin, lines, folder, child })
+    }
+
+    /// Ends it at once.
+    pub(super) async fn end(&mut self) {
+        // It has ended already, or it cannot be ended.
+        let _ = self.child.kill().await;
     }
 
     /// The module's log.

@@ -12,7 +12,7 @@ use crate::abi::Status;
 use crate::suite::format::{Cluster, FaultSpec, Protocol, Rule, RuleAnswer, Setup, When};
 use crate::{FailurePolicy, LogLevel};
 
-pub(super) const FIELDS: [&str; 20] = [
+pub(super) const FIELDS: [&str; 22] = [
     "module",
     "configuration",
     "configuration_file",
@@ -22,11 +22,13 @@ pub(super) const FIELDS: [&str; 20] = [
     "root_id",
     "vm_id",
     "environment",
+    "allowed_capabilities",
     "workers",
     "seed",
     "clock",
     "log_level",
     "failure_policy",
+    "reload_backoff",
     "fuel_per_callback",
     "memory_limit",
     "body_limit",
@@ -64,17 +66,15 @@ pub(super) fn read(fields: &Fields<'_>) -> Setup {
         name: text("plugin_name"),
         root_id: text("root_id"),
         vm_id: text("vm_id"),
+        capabilities: fields
+            .get("allowed_capabilities")
+            .and_then(|node| Some(node.list()?.iter().filter_map(|node| node.text()).collect())),
         environment: fields.get("environment").map(|node| environment(&node)),
         workers: fields.get("workers").and_then(|node| u32::try_from(node.whole(1..=64)?).ok()),
         seed: fields.get("seed").and_then(|node| node.whole(0..=u64::MAX)),
         clock: fields.get("clock").and_then(|node| clock(&node)),
         log_level: fields.get("log_level").and_then(|node| level(&node)),
-        failure_policy: fields.get("failure_policy").and_then(|node| {
-            Some(match node.word(&["fail_closed", "fail_open"])? {
-                0 => FailurePolicy::FailClosed,
-                _ => FailurePolicy::FailOpen,
-            })
-        }),
+        failure_policy: failure_policy(fields),
         fuel_per_callback: fields.get("fuel_per_callback").and_then(|node| node.whole(1..=u64::MAX)),
         memory_limit: bytes("memory_limit", MOST_MEMORY),
         body_limit: bytes("body_limit", MOST_MEMORY),
@@ -107,6 +107,7 @@ impl Setup {
             name: self.name.or(suite.name),
             root_id: self.root_id.or(suite.root_id),
             vm_id: self.vm_id.or(suite.vm_id),
+            capabilities: self.capabilities.or(suite.capabilities),
             environment: self.environment.or(suite.environment),
             workers: self.workers.or(suite.workers),
             seed: self.seed.or(suite.seed),
@@ -138,6 +139,21 @@ pub(super) fn configuration_value(node: &Node<'_>) -> Option<Vec<u8>> {
         Value::String(text) => Some(text.clone().into_bytes()),
         _ => value::json(node).map(|json| json.to_string().into_bytes()),
     }
+}
+
+fn failure_policy(fields: &Fields<'_>) -> Option<FailurePolicy> {
+    let policy = fields.get("failure_policy").and_then(|node| node.word(&["fail_closed", "fail_open", "fail_reload"]));
+    let backoff = fields.get("reload_backoff");
+    if let Some(node) = backoff.as_ref().filter(|_| policy != Some(2)) {
+        node.mistake("found without `failure_policy: fail_reload` beside it; add that");
+    }
+    Some(match policy? {
+        0 => FailurePolicy::FailClosed,
+        1 => FailurePolicy::FailOpen,
+        _ => FailurePolicy::FailReload {
+            backoff: backoff.map_or(Some(FailurePolicy::RELOAD_BACKOFF), |node| value::duration(&node))?,
+        },
+    })
 }
 
 fn environment(node: &Node<'_>) -> Vec<(String, String)> {

@@ -105,6 +105,10 @@ fn wrong_values_are_refused() {
             "cases[0].clock: found `today`; use a UTC time like `2026-01-01T00:00:00Z`, or nanoseconds since 1970",
         ),
         (
+            "reload_backoff: 1s",
+            "cases[0].reload_backoff: found without `failure_policy: fail_reload` beside it; add that",
+        ),
+        (
             "log_level: loud",
             "cases[0].log_level: found `loud`; use `trace`, `debug`, `info`, `warn`, `error` or `critical`",
         ),
@@ -184,6 +188,7 @@ fn short_and_long_forms_are_taken() {
         "steps: [{request: /, expect: {response: 200, log: a}}, {advance: 1h 5s}, {tick: true}, {reconfigure: a, refused: b}, {expect: {no_log: [a, {level: warn}]}}]",
         "expect: {callouts: [{cluster: a, path: /b, count: 2}], metrics: {a: 1, b: {increase: 2}, c: {count: 1}, d: {present: false}}}",
         "expect: {callouts: none, start_refused: {contains: a}}",
+        "failure_policy: fail_reload\nreload_backoff: 2s\nallowed_capabilities: [proxy_log]\nclock: 2026-01-01T02:00:00+02:00",
     ] {
         accept(case);
     }
