@@ -26,4 +26,5 @@ mod routes;
 mod routes_import;
 mod scanner;
 mod stack;
+mod suites;
 mod support;

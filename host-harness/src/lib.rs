@@ -64,6 +64,7 @@ mod shared;
 mod stats;
 pub mod stats_config;
 mod stream;
+pub mod suite;
 pub mod test;
 #[cfg(test)]
 mod testing;

@@ -5,13 +5,14 @@ mod command {
     pub(crate) mod inspect;
     pub(crate) mod run;
     pub(crate) mod serve;
+    pub(crate) mod test;
 }
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use command::{bench, inspect, run, serve};
+use command::{bench, inspect, run, serve, test};
 
 /// Runs proxy-wasm modules as Envoy would.
 #[derive(Debug, Parser)]
@@ -31,6 +32,8 @@ enum Command {
     Bench(bench::Bench),
     /// Say what a module is, and whether Envoy would load it: the status is 0 if it would.
     Inspect(inspect::Inspect),
+    /// Run suites of cases, and say what is not as expected: the status is 0 if nothing is.
+    Test(test::Test),
 }
 
 /// Exit status for a command that was called wrongly, as clap has it.
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => return ended(inspect::run(&arguments)),
         Command::Bench(arguments) => return ended(bench::run(&arguments).map(|()| true)),
         Command::Run(arguments) => return ended(run::run(&arguments)),
+        Command::Test(arguments) => return ended(test::run(&arguments)),
     };
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))

@@ -10,6 +10,7 @@
 mod builder;
 mod events;
 mod exchange;
+mod run;
 mod upstream;
 
 use std::sync::Arc;
@@ -65,9 +66,18 @@ impl Host {
     ///
     /// When there is no worker of this number.
     pub fn exchange_on(&mut self, worker: usize, request: Request) -> Exchange {
-        self.connections += 1;
-        let facts = StreamFacts { connection_id: self.connections, ..request.facts() };
-        exchange::run(self, worker, facts, request)
+        run::all(self, vec![(worker, request)]).pop().unwrap_or_default()
+    }
+
+    /// Takes requests through the filter side by side; workers take turns. Each stream goes one callback further in its turn,
+    /// and time passes only while all wait. The results come in the order of the requests.
+    pub fn exchanges(&mut self, requests: impl IntoIterator<Item = Request>) -> Vec<Exchange> {
+        let count = self.workers.len().max(1);
+        let first = self.next;
+        let requests: Vec<_> =
+            requests.into_iter().enumerate().map(|(index, request)| ((first + index) % count, request)).collect();
+        self.next = (first + requests.len()) % count;
+        run::all(self, requests)
     }
 
     /// A stream of which the filter learns only at its end: the proxy refused it before the filters.
@@ -241,3 +251,6 @@ impl Drop for Host {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

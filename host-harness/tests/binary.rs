@@ -1,5 +1,5 @@
 //! The `host-harness` command: what it says, and with which status it ends.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Output, Stdio};
@@ -186,4 +186,92 @@ fn bench_prints_its_ratios() {
     assert_eq!(figures["hosts"].as_array().unwrap().len(), 6);
     assert!(figures["hosts"][2]["of_minimal"].as_f64().unwrap() > 0.0);
     assert!(figures["fresh_vm_us"].as_f64().unwrap() > 0.0);
+}
+
+const DOING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doing.wat");
+
+/// Runs `test` on a suite of this text; status, standard output and error.
+fn test(text: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("suite.yaml");
+    std::fs::write(&path, text).unwrap();
+    let arguments = [&["test", path.to_str().unwrap(), "--module", DOING], arguments].concat();
+    let Output { status, stdout, stderr } = command(&arguments).output().unwrap();
+    let folder = folder.path().display().to_string();
+    let text = |bytes| String::from_utf8(bytes).unwrap().replace(&folder, "");
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn test_says_what_passed_and_what_did_not() {
+    let suite = "
+cases:
+- {name: it passes, request: /, expect: {response: 200}}
+- {name: it fails, request: {headers: {x-do: deny}}, expect: {response: {status: 200, body: \"a\\e[31m\"}}}
+- {name: it waits, skip: not yet}
+";
+    let (code, out, err) = test(suite, &[]);
+    assert_eq!(code, Some(1), "{out}{err}");
+    for part in [
+        "/suite.yaml\n  ok       it passes  ",
+        "\n  FAILED   it fails   ",
+        "\n      cases[1].expect.response.status\n        expected 200\n        found    403\n",
+        "\n        expected \"a\\u{1b}[31m\"\n        found    \"denied\"\n      trace\n        canary",
+        "\n  skipped  it waits   not yet\n\n1 passed, 1 failed, 1 skipped; 5 expectations in ",
+    ] {
+        assert!(out.contains(part), "{part:?} is not in\n{out}");
+    }
+    let (code, out, err) = test(suite, &["--filter", "passes", "--json"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let found: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(found[0]["cases"][0]["outcome"], serde_json::json!({"is": "passed"}));
+}
+
+#[test]
+fn test_writes_what_ci_systems_read() {
+    let suite = "
+name: <suite> & co
+cases:
+- {name: 'it <passes>', request: /}
+- {name: it fails, request: {headers: {x-do: deny}}, expect: {response: {body: \"]]>\\0\\u0007\\uffff\\e[31m<a>\"}}}
+- {name: it waits, skip: not yet}
+";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("junit.xml");
+    let (code, out, err) = test(suite, &["--junit", path.to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{out}{err}");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let report = quick_junit::Report::deserialize_from_str(&text).unwrap();
+    assert_eq!((report.tests, report.failures, report.errors), (3, 1, 0));
+    let suite = &report.test_suites[0];
+    assert_eq!((suite.name.as_str(), suite.tests, suite.failures), ("<suite> & co", 3, 1));
+    let skipped = &suite.test_cases[2].status;
+    assert!(
+        matches!(skipped, quick_junit::TestCaseStatus::Skipped { message: Some(why), .. } if why.as_str() == "not yet")
+    );
+    let cases: Vec<&str> = suite.test_cases.iter().map(|case| case.name.as_str()).collect();
+    assert_eq!(cases, ["it <passes>", "it fails", "it waits"]);
+    let quick_junit::TestCaseStatus::NonSuccess { message: Some(message), .. } = &suite.test_cases[1].status else {
+        panic!("{:?}", suite.test_cases[1].status);
+    };
+    assert_eq!(
+        message.as_str(),
+        "cases[1].expect.response.body: expected \"]]>\\u{0}\\u{7}\u{fffd}\\u{1b}[31m<a>\", found \"denied\""
+    );
+    assert!(suite.test_cases[1].system_out.as_ref().unwrap().as_str().contains("proxy_send_local_response"), "{text}");
+}
+
+#[test]
+fn test_ends_with_2_where_a_suite_cannot_be_read() {
+    let (code, out, err) = test("cases: [{name: one, expec: {}}, {request: 5}]", &[]);
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert_eq!(
+        err,
+        "host-harness: /suite.yaml: cases[0].expec: unknown field; did you mean `expect`?\n\
+         /suite.yaml: cases[1].name: missing; add a name\n\
+         /suite.yaml: cases[1].request: found 5; use a method and a path, like `GET /`, or a mapping\n"
+    );
+    let (code, out, err) = test("cases: [{name: one}]", &["--against", "envoy", "--envoy", "/nowhere"]);
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert_eq!(err, "host-harness: there is no Envoy at /nowhere\n");
 }

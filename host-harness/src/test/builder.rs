@@ -99,6 +99,20 @@ impl HostBuilder {
         self
     }
 
+    /// The plugin's name.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.plugin.name = name.into();
+        self
+    }
+
+    /// The VM's name; VMs of one name share data and queues.
+    #[must_use]
+    pub fn vm_id(mut self, vm_id: impl Into<String>) -> Self {
+        self.plugin.vm_id = vm_id.into();
+        self
+    }
+
     /// The root context's name.
     #[must_use]
     pub fn root_id(mut self, root_id: impl Into<String>) -> Self {

@@ -4,32 +4,29 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Host;
-use super::events::nanoseconds;
-use crate::{
-    BodyOutcome, CalloutOutcome, Cost, FinishedStream, HeaderMap, HeadersOutcome, LocalReply, StreamEnd, StreamEvent,
-    StreamFacts, StreamId, Worker,
-};
+use crate::{CalloutOutcome, Cost, HeaderMap, StreamFacts};
 
 /// A request for [`Host::exchange`](super::Host::exchange), and what the upstream does with it.
 #[derive(Debug, Clone)]
 pub struct Request {
-    headers: HeaderMap,
-    body: Vec<Vec<u8>>,
-    trailers: Option<HeaderMap>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<Vec<u8>>,
+    pub(super) trailers: Option<HeaderMap>,
     facts: StreamFacts,
-    reply: Option<Reply>,
-    takes: Duration,
-    code_details: &'static str,
-    flags: u64,
+    pub(super) reply: Option<Reply>,
+    pub(super) takes: Duration,
+    pub(super) code_details: &'static str,
+    pub(super) flags: u64,
+    /// Whether the end of a body comes by itself.
+    pub(super) end_alone: bool,
 }
 
 /// What the upstream answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    headers: HeaderMap,
-    body: Vec<Vec<u8>>,
-    trailers: Option<HeaderMap>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<Vec<u8>>,
+    pub(super) trailers: Option<HeaderMap>,
 }
 
 /// Headers, body and trailers as they arrived somewhere.
@@ -133,6 +130,7 @@ impl Request {
             takes: Duration::ZERO,
             code_details: "via_upstream",
             flags: 0,
+            end_alone: false,
         }
     }
 
@@ -234,6 +232,14 @@ impl Request {
         self
     }
 
+    /// The end of a body comes by itself after the last piece, in both directions, as proxies have it over HTTP/1; otherwise
+    /// it comes with the last piece, as over HTTP/2.
+    #[must_use]
+    pub fn end_alone(mut self) -> Self {
+        self.end_alone = true;
+        self
+    }
+
     pub(super) fn facts(&self) -> StreamFacts {
         self.facts.clone()
     }
@@ -245,6 +251,13 @@ impl Reply {
     pub fn status(status: u16) -> Self {
         let headers = HeaderMap::from([(":status", status.to_string())]);
         Self { headers, body: Vec::new(), trailers: None }
+    }
+
+    /// Exactly these headers, `:status` among them, in place of all so far.
+    #[must_use]
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
     }
 
     /// One more header line.
@@ -274,168 +287,5 @@ impl Reply {
     pub(super) fn into_outcome(self) -> CalloutOutcome {
         let Self { headers, body, trailers } = self;
         CalloutOutcome::Response { headers, body: body.concat(), trailers: trailers.unwrap_or_default() }
-    }
-}
-
-/// Why a direction does not go on.
-enum Halt {
-    LocalReply(LocalReply),
-    Reset,
-    Stuck,
-}
-
-/// How long a stream that the module holds is waited for: Envoy's idle timeout of a stream.
-const IDLE: Duration = Duration::from_secs(300);
-
-/// Takes a request through a worker of the host.
-pub(super) fn run(host: &mut Host, worker: usize, facts: StreamFacts, request: Request) -> Exchange {
-    let start = host.now_ns();
-    let stream = host.worker(worker).open_stream(facts);
-    let mut run = Run { host, worker, stream };
-    let mut exchange = Exchange::default();
-    let Request { headers, body, trailers, reply, takes, code_details, flags, .. } = request;
-    let mut end = StreamEnd { details: code_details.to_owned(), flags, ..StreamEnd::default() };
-
-    let mut message = Message::default();
-    let sent = run.send(true, (headers, &body, trailers), &mut message);
-    exchange.upstream = (!message.headers.is_empty()).then_some(message);
-    run.host.advance(takes);
-    let halted = match (sent, reply) {
-        (Ok(()), Some(reply)) => {
-            let mut message = Message::default();
-            let got = run.send(false, (reply.headers, &reply.body, reply.trailers), &mut message);
-            if !message.headers.is_empty() {
-                exchange.response = Some(message);
-            }
-            got
-        }
-        (sent, _) => sent,
-    };
-    match halted {
-        Ok(()) => {}
-        Err(Halt::LocalReply(reply)) => {
-            end.details.clone_from(&reply.details);
-            exchange.local_reply = Some(reply.details);
-            exchange.response = Some(Message { headers: reply.headers, body: reply.body, trailers: None });
-        }
-        Err(Halt::Reset) => {
-            // A response that had begun has its status in the log.
-            end.code = exchange.response.take().as_ref().and_then(Message::status);
-            if let Some(details) = run.worker().reset_details(stream) {
-                details.clone_into(&mut end.details);
-            }
-        }
-        Err(Halt::Stuck) => exchange.stuck = true,
-    }
-    end.code = end.code.or(exchange.status());
-    end.duration_ns = Some(run.host.now_ns().saturating_sub(start));
-    end.request_size = body.iter().map(|chunk| chunk.len() as u64).sum();
-    end.response_size = exchange.response.as_ref().map_or(0, |response| response.body.len() as u64);
-    let FinishedStream { filter_state, cost, .. } = run.worker().finish(stream, end);
-    exchange.filter_state = filter_state;
-    exchange.cost = cost;
-    run.host.settle();
-    exchange
-}
-
-/// One stream on its way through a worker.
-struct Run<'a> {
-    host: &'a mut Host,
-    worker: usize,
-    stream: StreamId,
-}
-
-impl Run<'_> {
-    fn worker(&mut self) -> &mut Worker {
-        self.host.worker(self.worker)
-    }
-
-    /// Takes headers, body and trailers of one direction through the worker; what arrives is in `message`.
-    fn send(
-        &mut self,
-        request: bool,
-        (headers, body, trailers): (HeaderMap, &[Vec<u8>], Option<HeaderMap>),
-        message: &mut Message,
-    ) -> Result<(), Halt> {
-        let stream = self.stream;
-        let end = body.is_empty() && trailers.is_none();
-        let outcome = if request {
-            self.worker().request_headers(stream, headers, end)
-        } else {
-            self.worker().response_headers(stream, headers, end)
-        };
-        self.passed(request, outcome)?;
-        let worker = self.worker();
-        let map = if request { worker.request_map(stream) } else { worker.response_map(stream) };
-        message.headers = map.clone();
-        for (index, chunk) in body.iter().enumerate() {
-            let end = index + 1 == body.len() && trailers.is_none();
-            let outcome = if request {
-                self.worker().request_body(stream, chunk, end)
-            } else {
-                self.worker().response_body(stream, chunk, end)
-            };
-            match outcome {
-                BodyOutcome::Forward(bytes) => message.body.extend(bytes),
-                BodyOutcome::Hold if end => {
-                    self.resumed(request)?;
-                    message.body.extend(self.held(request));
-                }
-                BodyOutcome::Hold => {}
-                BodyOutcome::LocalReply(reply) => return Err(Halt::LocalReply(reply)),
-                BodyOutcome::Close => return Err(Halt::Reset),
-            }
-        }
-        if let Some(trailers) = trailers {
-            let outcome = if request {
-                self.worker().request_trailers(stream, trailers)
-            } else {
-                self.worker().response_trailers(stream, trailers)
-            };
-            self.passed(request, outcome)?;
-            message.body.extend(self.held(request));
-        }
-        let worker = self.worker();
-        let map = if request { worker.request_trailers_map(stream) } else { worker.response_trailers_map(stream) };
-        message.trailers = (!map.is_empty()).then(|| map.clone());
-        Ok(())
-    }
-
-    fn held(&mut self, request: bool) -> Vec<u8> {
-        let stream = self.stream;
-        if request {
-            self.worker().take_held_request_body(stream)
-        } else {
-            self.worker().take_held_response_body(stream)
-        }
-    }
-
-    fn passed(&mut self, request: bool, outcome: HeadersOutcome) -> Result<(), Halt> {
-        match outcome {
-            HeadersOutcome::Continue => Ok(()),
-            HeadersOutcome::Pause => self.resumed(request),
-            HeadersOutcome::LocalReply(reply) => Err(Halt::LocalReply(reply)),
-            HeadersOutcome::Close => Err(Halt::Reset),
-        }
-    }
-
-    /// Waits for what lets the held stream go: as long as the host owes the module something, or its time is over.
-    fn resumed(&mut self, request: bool) -> Result<(), Halt> {
-        let until = self.host.now_ns().saturating_add(nanoseconds(IDLE));
-        loop {
-            for (id, event) in self.worker().take_events() {
-                match event {
-                    _ if id != self.stream => {}
-                    StreamEvent::ContinueRequest if request => return Ok(()),
-                    StreamEvent::ContinueResponse if !request => return Ok(()),
-                    StreamEvent::LocalReply(reply) => return Err(Halt::LocalReply(reply)),
-                    StreamEvent::Close => return Err(Halt::Reset),
-                    StreamEvent::ContinueRequest | StreamEvent::ContinueResponse => {}
-                }
-            }
-            if !self.host.owes() || !self.host.run_next(until) {
-                return Err(Halt::Stuck);
-            }
-        }
     }
 }

@@ -7,10 +7,13 @@ use std::time::Duration;
 use super::Reply;
 use crate::{Callout, CalloutOutcome};
 
+/// What comes of a callout, and how long that takes.
+type Script = dyn Fn(&Callout) -> (Duration, Answer) + Send + Sync;
+
 /// What a cluster does with the callouts that a module sends to it.
 #[derive(Clone)]
 pub struct Upstream {
-    script: Arc<dyn Fn(&Callout) -> Answer + Send + Sync>,
+    script: Arc<Script>,
     takes: Duration,
     pub(super) has_endpoint: bool,
 }
@@ -53,7 +56,13 @@ impl Upstream {
     /// What a callout gets depends on the callout.
     #[must_use]
     pub fn with<A: Into<Answer>>(script: impl Fn(&Callout) -> A + Send + Sync + 'static) -> Self {
-        Self { script: Arc::new(move |callout| script(callout).into()), takes: Duration::ZERO, has_endpoint: true }
+        Self::timed(move |callout| (Duration::ZERO, script(callout).into()))
+    }
+
+    /// What a callout gets, and how long that takes, depends on the callout.
+    #[must_use]
+    pub fn timed(script: impl Fn(&Callout) -> (Duration, Answer) + Send + Sync + 'static) -> Self {
+        Self { script: Arc::new(script), takes: Duration::ZERO, has_endpoint: true }
     }
 
     /// A cluster without endpoints: callouts fail at once.
@@ -62,7 +71,7 @@ impl Upstream {
         Self { has_endpoint: false, ..Self::always(Answer::Silence) }
     }
 
-    /// How long its answers take.
+    /// How long its answers take, besides what the script says.
     #[must_use]
     pub fn after(mut self, time: Duration) -> Self {
         self.takes = time;
@@ -71,7 +80,9 @@ impl Upstream {
 
     /// What comes of a callout, and after which time; none if nothing ever does.
     pub(super) fn answer(&self, callout: &Callout) -> Option<(Duration, CalloutOutcome)> {
-        let answer = match (self.script)(callout) {
+        let (takes, answer) = (self.script)(callout);
+        let takes = takes.saturating_add(self.takes);
+        let answer = match answer {
             Answer::Reply(reply) => Some(reply.into_outcome()),
             Answer::Silence => None,
             Answer::Refusal => Some(CalloutOutcome::connection_failure()),
@@ -79,9 +90,7 @@ impl Upstream {
             Answer::Reset => Some(CalloutOutcome::Reset),
         };
         match (answer, callout.timeout) {
-            (Some(outcome), timeout) if timeout.is_none_or(|timeout| self.takes < timeout) => {
-                Some((self.takes, outcome))
-            }
+            (Some(outcome), timeout) if timeout.is_none_or(|timeout| takes < timeout) => Some((takes, outcome)),
             (_, Some(timeout)) => Some((timeout, CalloutOutcome::timeout())),
             (_, None) => None,
         }

@@ -1,0 +1,230 @@
+//! Cases in a real Envoy: a process of its own for each, with scripted servers around it on loopback.
+
+mod admin;
+mod bootstrap;
+mod client;
+mod pieces;
+mod process;
+mod servers;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+
+use super::check::{HostSeen, Metrics, StreamSeen};
+use super::format::{Action, Case, Cluster, HostExpect, Setup, Stream};
+use super::runner::{Proxy, Refusal};
+use process::Process;
+use servers::Servers;
+
+/// A running Envoy.
+#[derive(Debug)]
+pub(super) struct Envoy {
+    process: Process,
+    servers: Servers,
+    unseen_clusters: Vec<String>,
+    /// Names of filter state, in the order of the access log's fields.
+    state_names: Vec<String>,
+    log_before: usize,
+    callouts_before: usize,
+    /// Whether the admin interface answers.
+    answers: bool,
+    /// Dropped last: everything else runs in it.
+    runtime: Runtime,
+}
+
+/// How long what happened may take until it is to be seen.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the line of a stream may take to come to the access log.
+const LOGGED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why Envoy cannot run a case.
+pub(super) fn cannot(case: &Case) -> Option<String> {
+    if case.setup.faults.as_ref().is_some_and(|faults| !faults.is_empty()) {
+        return Some("Envoy has no faults".to_owned());
+    }
+    case.steps.iter().find_map(|step| {
+        let (field, why) = match &step.action {
+            Action::Advance(_) => ("advance", "Envoy's clock cannot be moved"),
+            Action::Tick => ("tick", "Envoy's clock cannot be moved"),
+            Action::Reconfigure { .. } => ("reconfigure", "Envoy's configuration stays as it is"),
+            Action::Look => return None,
+            Action::Streams(streams) => return streams.iter().find_map(cannot_send),
+        };
+        Some(format!("{}.{field}: {why}", step.path))
+    })
+}
+
+fn cannot_send(stream: &Stream) -> Option<String> {
+    let what = if stream.source.is_some() {
+        "source"
+    } else if stream.mtls {
+        "mtls"
+    } else if !stream.properties.is_empty() {
+        "properties"
+    } else {
+        let name = stream.expect.filter_state.iter().map(|(name, _)| name).find(|name| !can_be_asked_for(name))?;
+        return Some(format!("{}.filter_state.{name}: Envoy's access log cannot have it", stream.expect.path));
+    };
+    Some(format!("{}.request.{what}: Envoy finds it out itself", stream.path))
+}
+
+/// Whether a filter state's name can stand in a format of the access log.
+fn can_be_asked_for(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte))
+}
+
+/// What a setup says that Envoy is not given, and why.
+pub(super) fn not_given(setup: &Setup) -> Vec<(&'static str, &'static str)> {
+    [
+        ("clock", setup.clock.is_some(), "Envoy's clock cannot be set"),
+        ("seed", setup.seed.is_some(), "Envoy's randomness has no seed"),
+        ("fuel_per_callback", setup.fuel_per_callback.is_some(), "Envoy does not meter"),
+        ("memory_limit", setup.memory_limit.is_some(), "Envoy has a bound of its own"),
+        ("body_limit", setup.body_limit.is_some(), "Envoy has a bound of its own"),
+    ]
+    .into_iter()
+    .filter_map(|(field, given, why)| given.then_some((field, why)))
+    .collect()
+}
+
+impl Envoy {
+    /// Starts it for cases of one setup, and waits until it listens.
+    pub(super) fn start(binary: &Path, cases: &[&Case]) -> Result<Self, Refusal> {
+        let fail = |error: String| Refusal { lines: vec![error], log: Vec::new(), trace: String::new() };
+        let none = Setup::default();
+        let setup = cases.first().map_or(&none, |case| &case.setup);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(|error| fail(error.to_string()))?;
+        let clusters = setup.clusters.clone().unwrap_or_default();
+        let servers = runtime
+            .block_on(Servers::start(&clusters))
+            .map_err(|error| fail(format!("no servers around Envoy: {error}")))?;
+        let state_names: Vec<String> = state_names(cases).into_iter().collect();
+        let folder = tempfile::tempdir().map_err(|error| fail(format!("no folder for Envoy: {error}")))?;
+        let config = bootstrap::write(folder.path(), setup, &servers, &state_names).map_err(fail)?;
+        let process = runtime.block_on(Process::start(binary, folder, &config, setup))?;
+        let unseen_clusters =
+            clusters.into_iter().filter(|(_, cluster)| !matches!(cluster, Cluster::Rules(_))).map(|(name, _)| name);
+        Ok(Self {
+            process,
+            servers,
+            unseen_clusters: unseen_clusters.collect(),
+            state_names,
+            log_before: 0,
+            callouts_before: 0,
+            answers: true,
+            runtime,
+        })
+    }
+
+    /// None at all when Envoy does not answer: a module that never returns stops it for good.
+    fn metrics(&mut self) -> Metrics {
+        let metrics = self.answers.then(|| self.runtime.block_on(admin::metrics(self.process.admin))).flatten();
+        self.answers = metrics.is_some();
+        metrics.unwrap_or_default()
+    }
+
+    /// Fills in what the access log knows of streams. Waits for their lines.
+    async fn read_access_log(&self, sent: Vec<client::Sent>) -> Vec<StreamSeen> {
+        let until = Instant::now() + LOGGED_WITHIN;
+        let lines = loop {
+            let lines = self.process.access_log();
+            let missing = sent.iter().any(|sent| sent.client.is_some_and(|client| !lines.contains_key(&client)));
+            if !missing || Instant::now() >= until {
+                break lines;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let fill = |sent: client::Sent| {
+            let mut seen = sent.seen;
+            seen.upstream = sent.client.and_then(|client| self.servers.take_upstream(client));
+            let Some(line) = sent.client.and_then(|client| lines.get(&client)) else { return seen };
+            let details = line.get("details").and_then(|details| details.as_str());
+            seen.local_reply =
+                details.filter(|details| seen.response.is_some() && *details != "via_upstream").map(str::to_owned);
+            for (index, name) in self.state_names.iter().enumerate() {
+                if let Some(value) = line.get(bootstrap::state_field(index)).and_then(|value| value.as_str()) {
+                    seen.filter_state.push((name.clone(), value.as_bytes().to_vec()));
+                }
+            }
+            seen
+        };
+        sent.into_iter().map(fill).collect()
+    }
+}
+
+/// The names of filter state that cases ask for, without the prefix.
+fn state_names(cases: &[&Case]) -> BTreeSet<String> {
+    let streams = cases.iter().flat_map(|case| &case.steps).flat_map(|step| match &step.action {
+        Action::Streams(streams) => streams.as_slice(),
+        Action::Advance(_) | Action::Tick | Action::Reconfigure { .. } | Action::Look => &[],
+    });
+    let names = streams.flat_map(|stream| &stream.expect.filter_state);
+    names.map(|(name, _)| name.strip_prefix("wasm.").unwrap_or(name).to_owned()).collect()
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        self.runtime.block_on(self.process.end());
+    }
+}
+
+impl Proxy for Envoy {
+    fn begin(&mut self) -> Metrics {
+        self.log_before = self.process.log().len();
+        self.callouts_before = self.servers.callouts().len();
+        self.metrics()
+    }
+
+    fn streams(&mut self, streams: &[Stream]) -> Result<Vec<StreamSeen>, String> {
+        let listen = self.process.listen;
+        let sends = streams.iter().map(|stream| client::send(listen, stream, &self.servers));
+        self.runtime.block_on(async {
+            let sent = futures_util::future::join_all(sends).await.into_iter().collect::<Result<_, _>>()?;
+            Ok(self.read_access_log(sent).await)
+        })
+    }
+
+    fn advance(&mut self, _time: Duration) -> Result<(), String> {
+        Err("Envoy's clock cannot be moved".to_owned())
+    }
+
+    fn tick(&mut self) -> Result<(), String> {
+        Err("Envoy's clock cannot be moved".to_owned())
+    }
+
+    fn reconfigure(&mut self, _configuration: &[u8]) -> Result<(), String> {
+        Err("Envoy's configuration stays as it is".to_owned())
+    }
+
+    fn host(&mut self, _wanted: &HostExpect) -> HostSeen {
+        HostSeen {
+            metrics: self.metrics(),
+            log: self.process.log().into_iter().skip(self.log_before).collect(),
+            callouts: self.servers.callouts().into_iter().skip(self.callouts_before).collect(),
+            unseen_clusters: self.unseen_clusters.clone(),
+            shared_data: None,
+            failed: self.process.failed(),
+        }
+    }
+
+    fn wait(&mut self, waited: &mut Duration, within: Duration) -> bool {
+        const STEP: Duration = Duration::from_millis(50);
+        if *waited >= within.max(PATIENCE) {
+            return false;
+        }
+        std::thread::sleep(STEP);
+        *waited += STEP;
+        true
+    }
+
+    fn trace(&mut self) -> String {
+        self.process.all_lines()
+    }
+}

@@ -1,0 +1,197 @@
+//! Envoy's configuration for a suite: one listener with the module, and nothing that adds to messages what can be left out.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use serde_json::{Map, Value, json};
+
+use super::servers::{STREAM_HEADER, Servers};
+use crate::FailurePolicy;
+use crate::suite::format::Setup;
+
+/// Where the access log is, below the folder.
+pub(super) const ACCESS_LOG: &str = "access.log";
+/// The listener's name.
+pub(super) const LISTENER: &str = "suite";
+/// The cluster to which streams go; one that a module names takes another name in no sensible suite.
+const UPSTREAM: &str = "host_harness_upstream";
+const FILTERS: &str = "type.googleapis.com/envoy.extensions.filters";
+
+/// Writes the bootstrap file, and the module where Envoy cannot read it as it is.
+pub(super) fn write(folder: &Path, setup: &Setup, servers: &Servers, state: &[String]) -> Result<PathBuf, String> {
+    let module = module(folder, setup)?;
+    let path = folder.join("envoy.json");
+    let text = bootstrap(folder, &module, setup, servers, state).to_string();
+    std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    Ok(path)
+}
+
+/// The field of the access log in which a filter state is.
+pub(super) fn state_field(index: usize) -> String {
+    format!("state{index}")
+}
+
+/// Envoy does not read the text form.
+fn module(folder: &Path, setup: &Setup) -> Result<PathBuf, String> {
+    let file = setup.module.as_deref().ok_or("there is no module")?;
+    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let bytes = std::fs::read(file).map_err(|error| told(&error))?;
+    if bytes.starts_with(b"\0asm") {
+        return std::path::absolute(file).map_err(|error| told(&error));
+    }
+    let bytes = wat::parse_bytes(&bytes).map_err(|error| told(&error))?;
+    let path = folder.join("module.wasm");
+    std::fs::write(&path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    Ok(path)
+}
+
+fn bootstrap(folder: &Path, module: &Path, setup: &Setup, servers: &Servers, state: &[String]) -> Value {
+    let mut clusters = vec![cluster(UPSTREAM, Some(servers.upstream))];
+    clusters.extend(servers.clusters.iter().map(|(name, address)| cluster(name, *address)));
+    let manager = json!({
+        "@type": format!("{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager"),
+        "stat_prefix": LISTENER,
+        "codec_type": "AUTO",
+        // Else it waits for a second before it closes a connection.
+        "delayed_close_timeout": "0s",
+        "http_protocol_options": { "enable_trailers": true },
+        "generate_request_id": false,
+        "skip_xff_append": true,
+        "server_header_transformation": "PASS_THROUGH",
+        "access_log": [access_log(folder, state)],
+        "route_config": {
+            "name": LISTENER,
+            "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [{
+                "match": { "prefix": "/" },
+                "route": { "cluster": UPSTREAM, "timeout": "0s" },
+            }] }],
+            "request_headers_to_add": [{
+                "header": { "key": STREAM_HEADER, "value": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%" },
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }],
+        },
+        "http_filters": [
+            { "name": "module", "typed_config": {
+                "@type": format!("{FILTERS}.http.wasm.v3.Wasm"),
+                "config": plugin(module, setup),
+            } },
+            { "name": "router", "typed_config": {
+                "@type": format!("{FILTERS}.http.router.v3.Router"),
+                "suppress_envoy_headers": true,
+            } },
+        ],
+    });
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    json!({
+        "node": { "id": "host-harness", "cluster": "host-harness" },
+        "admin": { "address": socket_address(loopback) },
+        "stats_flush_on_admin": true,
+        // Every observation of a module's histograms is below the last bound.
+        "stats_config": { "histogram_bucket_settings": [{ "match": { "prefix": "wasmcustom." }, "buckets": [1e20] }] },
+        "static_resources": {
+            "listeners": [{
+                "name": LISTENER,
+                "address": socket_address(loopback),
+                "filter_chains": [{ "filters": [{ "name": "manager", "typed_config": manager }] }],
+            }],
+            "clusters": clusters,
+        },
+    })
+}
+
+fn access_log(folder: &Path, state: &[String]) -> Value {
+    let mut fields = Map::new();
+    fields.insert("client".to_owned(), json!("%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%"));
+    fields.insert("details".to_owned(), json!("%RESPONSE_CODE_DETAILS%"));
+    for (index, name) in state.iter().enumerate() {
+        fields.insert(state_field(index), json!(format!("%FILTER_STATE(wasm.{name}:PLAIN)%")));
+    }
+    json!({
+        "name": "file",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": folder.join(ACCESS_LOG),
+            "log_format": { "json_format": fields },
+        },
+    })
+}
+
+fn plugin(module: &Path, setup: &Setup) -> Value {
+    let policy = match setup.failure_policy.unwrap_or_default() {
+        FailurePolicy::FailClosed => "FAIL_CLOSED",
+        FailurePolicy::FailOpen => "FAIL_OPEN",
+        FailurePolicy::FailReload { .. } => "FAIL_RELOAD",
+    };
+    let reload = match setup.failure_policy {
+        Some(FailurePolicy::FailReload { backoff }) => Some(
+            json!({ "backoff": { "base_interval": format!("{}.{:09}s", backoff.as_secs(), backoff.subsec_nanos()) } }),
+        ),
+        _ => None,
+    };
+    let capabilities: Map<String, Value> =
+        setup.capabilities.iter().flatten().map(|capability| (capability.clone(), json!({}))).collect();
+    let environment: Map<String, Value> =
+        setup.environment.iter().flatten().map(|(name, value)| (name.clone(), json!(value))).collect();
+    json!({
+        "name": plugin_name(setup),
+        "root_id": setup.root_id.clone().unwrap_or_default(),
+        "configuration": value(setup.configuration.as_deref()),
+        "failure_policy": policy,
+        "reload_config": reload,
+        "capability_restriction_config": { "allowed_capabilities": capabilities },
+        "vm_config": {
+            "vm_id": vm_id(setup),
+            "runtime": "envoy.wasm.runtime.v8",
+            "code": { "local": { "filename": module } },
+            "configuration": value(setup.vm_configuration.as_deref()),
+            "environment_variables": { "key_values": environment },
+        },
+    })
+}
+
+/// As the embedded host's, where nothing is said.
+pub(super) fn plugin_name(setup: &Setup) -> &str {
+    setup.name.as_deref().unwrap_or("plugin")
+}
+
+/// As the embedded host's, where nothing is said.
+pub(super) fn vm_id(setup: &Setup) -> &str {
+    setup.vm_id.as_deref().unwrap_or("vm")
+}
+
+/// Nothing at all where there are no bytes.
+fn value(bytes: Option<&[u8]>) -> Option<Value> {
+    let bytes = bytes.filter(|bytes| !bytes.is_empty())?;
+    let google = "type.googleapis.com/google.protobuf";
+    Some(match std::str::from_utf8(bytes) {
+        Ok(text) => json!({ "@type": format!("{google}.StringValue"), "value": text }),
+        Err(_) => {
+            let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+            json!({ "@type": format!("{google}.BytesValue"), "value": text })
+        }
+    })
+}
+
+fn cluster(name: &str, address: Option<SocketAddr>) -> Value {
+    let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    let endpoints: Vec<Value> = address
+        .map(|address| json!({ "lb_endpoints": [{ "endpoint": { "address": socket_address(address) } }] }))
+        .into_iter()
+        .collect();
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": { "cluster_name": name, "endpoints": endpoints },
+        "typed_extension_protocol_options": { options: {
+            "@type": format!("type.googleapis.com/{options}"),
+            // One stream a connection, so that a connection that is closed is one stream's.
+            "explicit_http_config": { "http2_protocol_options": { "max_concurrent_streams": 1 } },
+        } },
+    })
+}
+
+fn socket_address(address: SocketAddr) -> Value {
+    json!({ "socket_address": { "address": address.ip().to_string(), "port_value": address.port() } })
+}

@@ -1,0 +1,344 @@
+//! Requests on their way through the filter, alone or side by side.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::events::nanoseconds;
+use super::{Exchange, Host, Message, Reply, Request};
+use crate::{
+    BodyOutcome, FinishedStream, HeaderMap, HeadersOutcome, LocalReply, StreamEnd, StreamEvent, StreamFacts, StreamId,
+    Worker,
+};
+
+/// How long a stream that the module holds is waited for: Envoy's idle timeout of a stream.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// One stream on its way.
+struct Run {
+    worker: usize,
+    stream: StreamId,
+    start_ns: u64,
+    /// Whether the request is on its way, and not the response.
+    request: bool,
+    /// What is still to come in this direction.
+    parts: VecDeque<Part>,
+    /// What has arrived in this direction.
+    message: Message,
+    state: State,
+    reply: Option<Reply>,
+    takes: Duration,
+    end_alone: bool,
+    exchange: Exchange,
+    end: StreamEnd,
+}
+
+/// A part of a message; those that may be the last say whether they are.
+enum Part {
+    Headers(HeaderMap, bool),
+    Piece(Vec<u8>, bool),
+    Trailers(HeaderMap),
+}
+
+/// A part that the module has seen.
+#[derive(Clone, Copy)]
+enum Seen {
+    Headers,
+    LastPiece,
+    Trailers,
+}
+
+enum State {
+    Goes,
+    /// The module holds it; given up at this time.
+    Held(Seen, u64),
+    /// The upstream answers at this time.
+    Waits(u64),
+    Over,
+}
+
+/// Why a stream does not go on.
+enum Halt {
+    LocalReply(LocalReply),
+    Reset,
+    Stuck,
+}
+
+/// Takes each request through its worker. The results come in the order of the requests.
+pub(super) fn all(host: &mut Host, requests: Vec<(usize, Request)>) -> Vec<Exchange> {
+    let mut runs: Vec<Run> = requests.into_iter().map(|(worker, request)| Run::open(host, worker, request)).collect();
+    while !runs.iter().all(|run| matches!(run.state, State::Over)) {
+        let mut moved = false;
+        for place in 0..runs.len() {
+            if let Some(run) = runs.get_mut(place) {
+                moved |= run.step(host);
+            }
+            hear(host, &mut runs);
+        }
+        if !moved {
+            wait(host, &mut runs);
+        }
+    }
+    runs.into_iter().map(|run| run.exchange).collect()
+}
+
+/// Hands out what modules asked for outside the callback concerned.
+fn hear(host: &mut Host, runs: &mut [Run]) {
+    for number in 0..host.workers.len() {
+        for (id, event) in host.worker(number).take_events() {
+            if let Some(run) = runs.iter_mut().find(|run| run.worker == number && run.stream == id) {
+                run.hear(host, event);
+            }
+        }
+    }
+}
+
+/// No stream can go on: something happens that was due, or time passes.
+fn wait(host: &mut Host, runs: &mut [Run]) {
+    let until = runs.iter().filter_map(Run::until).min().unwrap_or(u64::MAX);
+    if runs.iter().any(|run| matches!(run.state, State::Waits(_))) {
+        if !host.run_next(until) {
+            host.shared.clock().advance_to(until);
+            for run in &mut *runs {
+                match run.state {
+                    State::Waits(due) if due <= until => run.respond(host),
+                    State::Held(_, due) if due <= until => run.halt(host, Halt::Stuck),
+                    _ => {}
+                }
+            }
+        }
+    } else if !(host.owes() && host.run_next(until))
+        && let Some(first) = runs.iter_mut().filter(|run| run.until().is_some()).min_by_key(|run| run.until())
+    {
+        first.halt(host, Halt::Stuck);
+    }
+    hear(host, runs);
+}
+
+impl Run {
+    fn open(host: &mut Host, worker: usize, request: Request) -> Self {
+        host.connections += 1;
+        let facts = StreamFacts { connection_id: host.connections, ..request.facts() };
+        let start_ns = host.now_ns();
+        let stream = host.worker(worker).open_stream(facts);
+        let Request { headers, body, trailers, reply, takes, code_details, flags, end_alone, .. } = request;
+        let request_size = body.iter().map(|piece| piece.len() as u64).sum();
+        Self {
+            worker,
+            stream,
+            start_ns,
+            request: true,
+            parts: parts(headers, body, trailers, end_alone),
+            message: Message::default(),
+            state: State::Goes,
+            reply,
+            takes,
+            end_alone,
+            exchange: Exchange::default(),
+            end: StreamEnd { details: code_details.to_owned(), flags, request_size, ..StreamEnd::default() },
+        }
+    }
+
+    fn until(&self) -> Option<u64> {
+        match self.state {
+            State::Held(_, until) | State::Waits(until) => Some(until),
+            State::Goes | State::Over => None,
+        }
+    }
+
+    /// Goes one callback further. Says whether it could.
+    fn step(&mut self, host: &mut Host) -> bool {
+        if !matches!(self.state, State::Goes) {
+            return false;
+        }
+        let stream = self.stream;
+        let worker = host.worker(self.worker);
+        match self.parts.pop_front() {
+            None => self.arrived(host),
+            Some(Part::Headers(map, end)) => {
+                let outcome = if self.request {
+                    worker.request_headers(stream, map, end)
+                } else {
+                    worker.response_headers(stream, map, end)
+                };
+                self.judge(host, Seen::Headers, outcome);
+            }
+            Some(Part::Trailers(map)) => {
+                let outcome = if self.request {
+                    worker.request_trailers(stream, map)
+                } else {
+                    worker.response_trailers(stream, map)
+                };
+                self.judge(host, Seen::Trailers, outcome);
+            }
+            Some(Part::Piece(piece, end)) => {
+                let outcome = if self.request {
+                    worker.request_body(stream, &piece, end)
+                } else {
+                    worker.response_body(stream, &piece, end)
+                };
+                match outcome {
+                    BodyOutcome::Forward(bytes) => self.message.body.extend(bytes),
+                    BodyOutcome::Hold if end => self.hold(host, Seen::LastPiece),
+                    BodyOutcome::Hold => {}
+                    BodyOutcome::LocalReply(reply) => self.halt(host, Halt::LocalReply(reply)),
+                    BodyOutcome::Close => self.halt(host, Halt::Reset),
+                }
+            }
+        }
+        true
+    }
+
+    fn judge(&mut self, host: &mut Host, seen: Seen, outcome: HeadersOutcome) {
+        match outcome {
+            HeadersOutcome::Continue => self.pass(host, seen),
+            HeadersOutcome::Pause => self.hold(host, seen),
+            HeadersOutcome::LocalReply(reply) => self.halt(host, Halt::LocalReply(reply)),
+            HeadersOutcome::Close => self.halt(host, Halt::Reset),
+        }
+    }
+
+    fn hold(&mut self, host: &Host, seen: Seen) {
+        self.state = State::Held(seen, host.now_ns().saturating_add(nanoseconds(IDLE)));
+    }
+
+    /// What the module has seen goes on.
+    fn pass(&mut self, host: &mut Host, seen: Seen) {
+        self.state = State::Goes;
+        let worker = host.worker(self.worker);
+        match seen {
+            Seen::Headers => {
+                let map = if self.request { worker.request_map(self.stream) } else { worker.response_map(self.stream) };
+                self.message.headers = map.clone();
+            }
+            Seen::LastPiece | Seen::Trailers => self.take_held(worker),
+        }
+    }
+
+    fn take_held(&mut self, worker: &mut Worker) {
+        let held = if self.request {
+            worker.take_held_request_body(self.stream)
+        } else {
+            worker.take_held_response_body(self.stream)
+        };
+        self.message.body.extend(held);
+    }
+
+    fn hear(&mut self, host: &mut Host, event: StreamEvent) {
+        match (event, &self.state) {
+            (_, State::Over) => {}
+            (StreamEvent::LocalReply(reply), _) => self.halt(host, Halt::LocalReply(reply)),
+            (StreamEvent::Close, _) => self.halt(host, Halt::Reset),
+            (StreamEvent::ContinueRequest, state) if self.request => self.resume(host, held(state)),
+            (StreamEvent::ContinueResponse, state) if !self.request => self.resume(host, held(state)),
+            (StreamEvent::ContinueRequest | StreamEvent::ContinueResponse, _) => {}
+        }
+    }
+
+    fn resume(&mut self, host: &mut Host, held: Option<Seen>) {
+        match held {
+            Some(seen) => self.pass(host, seen),
+            // Pieces were held and others are still to come.
+            None => self.take_held(host.worker(self.worker)),
+        }
+    }
+
+    /// A direction is through.
+    fn arrived(&mut self, host: &mut Host) {
+        let worker = host.worker(self.worker);
+        let map = if self.request {
+            worker.request_trailers_map(self.stream)
+        } else {
+            worker.response_trailers_map(self.stream)
+        };
+        self.message.trailers = (!map.is_empty()).then(|| map.clone());
+        if self.request {
+            self.keep_upstream();
+            self.state = State::Waits(host.now_ns().saturating_add(nanoseconds(self.takes)));
+        } else {
+            self.keep_response();
+            self.finish(host);
+        }
+    }
+
+    fn keep_upstream(&mut self) {
+        let message = std::mem::take(&mut self.message);
+        self.exchange.upstream = (!message.headers.is_empty()).then_some(message);
+    }
+
+    fn keep_response(&mut self) {
+        let message = std::mem::take(&mut self.message);
+        if !message.headers.is_empty() {
+            self.exchange.response = Some(message);
+        }
+    }
+
+    /// The upstream answers, or the client has left.
+    fn respond(&mut self, host: &mut Host) {
+        match self.reply.take() {
+            None => self.finish(host),
+            Some(Reply { headers, body, trailers }) => {
+                self.request = false;
+                self.parts = parts(headers, body, trailers, self.end_alone);
+                self.state = State::Goes;
+            }
+        }
+    }
+
+    fn halt(&mut self, host: &mut Host, halt: Halt) {
+        if self.request && self.exchange.upstream.is_none() {
+            self.keep_upstream();
+        } else {
+            self.keep_response();
+        }
+        match halt {
+            Halt::LocalReply(LocalReply { headers, body, details }) => {
+                self.end.details.clone_from(&details);
+                self.exchange.local_reply = Some(details);
+                self.exchange.response = Some(Message { headers, body, trailers: None });
+            }
+            Halt::Reset => {
+                // A response that had begun has its status in the log.
+                self.end.code = self.exchange.response.take().as_ref().and_then(Message::status);
+                if let Some(details) = host.worker(self.worker).reset_details(self.stream) {
+                    details.clone_into(&mut self.end.details);
+                }
+            }
+            Halt::Stuck => self.exchange.stuck = true,
+        }
+        self.finish(host);
+    }
+
+    fn finish(&mut self, host: &mut Host) {
+        self.state = State::Over;
+        let mut end = std::mem::take(&mut self.end);
+        end.code = end.code.or(self.exchange.status());
+        end.duration_ns = Some(host.now_ns().saturating_sub(self.start_ns));
+        end.response_size = self.exchange.response.as_ref().map_or(0, |response| response.body.len() as u64);
+        let FinishedStream { filter_state, cost, .. } = host.worker(self.worker).finish(self.stream, end);
+        self.exchange.filter_state = filter_state;
+        self.exchange.cost = cost;
+        host.settle();
+    }
+}
+
+fn held(state: &State) -> Option<Seen> {
+    match state {
+        State::Held(seen, _) => Some(*seen),
+        State::Goes | State::Waits(_) | State::Over => None,
+    }
+}
+
+/// A message part by part.
+fn parts(headers: HeaderMap, body: Vec<Vec<u8>>, trailers: Option<HeaderMap>, end_alone: bool) -> VecDeque<Part> {
+    let mut parts = VecDeque::from([Part::Headers(headers, body.is_empty() && trailers.is_none())]);
+    let last = body.len();
+    for (index, piece) in body.into_iter().enumerate() {
+        parts.push_back(Part::Piece(piece, index + 1 == last && trailers.is_none() && !end_alone));
+    }
+    match trailers {
+        Some(trailers) => parts.push_back(Part::Trailers(trailers)),
+        None if end_alone && last > 0 => parts.push_back(Part::Piece(Vec::new(), true)),
+        None => {}
+    }
+    parts
+}
