@@ -1,7 +1,6 @@
 //! How Envoy's gRPC client reads a response: what it tells of what comes.
 
 use std::borrow::Cow;
-use std::mem;
 
 use crate::hostcall::{grpc_status_of, percent_encoded};
 use crate::{GrpcEvent, GrpcReset, HeaderMap};
@@ -134,11 +133,10 @@ impl Response {
     /// Messages are told when all that came with them is well-formed.
     fn data(&mut self, bytes: &[u8]) -> Vec<Told> {
         self.held.extend_from_slice(bytes);
-        let held = mem::take(&mut self.held);
-        let mut rest = held.as_slice();
+        let mut taken = 0;
         let mut told = Vec::new();
         let mut compressed = false;
-        loop {
+        while let Some(rest) = self.held.get(taken..) {
             if rest.first().is_some_and(|flags| flags & !COMPRESSED != 0) {
                 return self.broken(status::INTERNAL);
             }
@@ -147,18 +145,17 @@ impl Response {
             if length > self.max_message {
                 return self.broken(status::RESOURCE_EXHAUSTED);
             }
-            let Some((message, after)) = after.split_at_checked(length) else { break };
-            rest = after;
+            let Some(message) = after.get(..length) else { break };
+            taken += PREFIX + length;
             // None can be read, but an empty one need not be.
             compressed |= *flags == COMPRESSED && length > 0;
             if !compressed {
                 told.push(Told::Message(message.to_vec()));
             }
         }
+        self.held.drain(..taken);
         if compressed {
             told.extend(self.broken(status::INTERNAL));
-        } else {
-            self.held = rest.to_vec();
         }
         told
     }
