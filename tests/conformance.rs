@@ -4,6 +4,7 @@ mod cases;
 mod client;
 mod differences;
 mod envoy;
+mod grpc;
 mod harness;
 mod http1;
 mod log;

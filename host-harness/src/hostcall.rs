@@ -7,6 +7,7 @@ mod buffers;
 mod callouts;
 mod foreign;
 mod general;
+mod grpc;
 mod headers;
 mod metrics;
 mod properties;
@@ -15,7 +16,7 @@ mod record;
 mod shared_data;
 mod wasi;
 
-pub(crate) use general::local_reply;
+pub(crate) use general::{grpc_status_of, local_reply, percent_encoded};
 pub(crate) use record::Record;
 use wasmtime::{Caller, Linker};
 
@@ -246,35 +247,6 @@ pub(crate) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     queues::link_all(linker)?;
     callouts::link_all(linker)?;
     foreign::link_all(linker)?;
-    wasi::link_all(linker)?;
-    unimplemented(linker)
-}
-
-/// Links the hostcalls that this host does not carry out: a module that calls one traps with its name.
-fn unimplemented(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    use wasmtime::{FuncType, ValType};
-
-    let engine = linker.engine().clone();
-    for (call, arguments) in [
-        (Hostcall::GrpcCall, 12),
-        (Hostcall::GrpcStream, 9),
-        (Hostcall::GrpcSend, 4),
-        (Hostcall::GrpcCancel, 1),
-        (Hostcall::GrpcClose, 1),
-    ] {
-        let signature = FuncType::new(&engine, std::iter::repeat_n(ValType::I32, arguments), [ValType::I32]);
-        linker.func_new("env", call.name(), signature, move |guest, arguments, results| {
-            let arguments: Vec<u64> =
-                arguments.iter().map(|value| value.i32().unwrap_or_default().cast_unsigned().into()).collect();
-            let code = enter(guest, call, &arguments, |_| {
-                let error = wasmtime::format_err!("hostcall {} is not implemented by this host", call.name());
-                Err(Fail::Trap(error))
-            })?;
-            if let Some(result) = results.first_mut() {
-                *result = wasmtime::Val::I32(code.cast_signed());
-            }
-            Ok(())
-        })?;
-    }
-    Ok(())
+    grpc::link_all(linker)?;
+    wasi::link_all(linker)
 }

@@ -40,8 +40,10 @@
 //!   capabilities can be restricted; modules of ABI 0.1.0, 0.2.0 and 0.2.1 get the hostcalls of their version.
 //! - Pausing, continuing, local replies and resets take effect. A local reply passes the module's own response callbacks first,
 //!   which are not waited for.
-//! - A module that imports what the host does not have is refused, with the list. Hostcalls for gRPC are there to link,
-//!   and trap with their name.
+//! - A gRPC callout is a call, of which the module hears one message or why there is none, or a stream, of which it hears
+//!   everything. A stream to a cluster without an endpoint is told of while the hostcall runs, and a service without a target,
+//!   at which Envoy ends, traps. Google's gRPC client and retries are not there.
+//! - A module that imports what the host does not have is refused, with the list.
 //! - No module can crash, hang or grow the host, as long as [`Limits`] says how much fuel or time a callback may take: every
 //!   pointer is checked, memory is bounded, and hostcalls count as work.
 //! - The same seed, clock and requests give the same result, cost included.
@@ -53,6 +55,7 @@ mod cost;
 pub mod exposition;
 mod fault;
 mod foreign;
+mod grpc;
 mod header_map;
 mod hostcall;
 mod inspect;
@@ -79,6 +82,7 @@ pub use clock::Clock;
 pub use cost::Cost;
 pub use fault::Fault;
 pub use foreign::ForeignFunctions;
+pub use grpc::{GrpcCallout, GrpcCommand, GrpcEvent, GrpcId, GrpcReset};
 pub use header_map::HeaderMap;
 pub use inspect::{Function, Inspection, Memory};
 pub use log::{LogEntry, LogLevel, LogSink};

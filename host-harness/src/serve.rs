@@ -15,6 +15,7 @@ mod counters;
 mod downstream;
 mod exchange;
 mod gate;
+mod grpc;
 mod options;
 mod pool;
 mod proxy;

@@ -4,12 +4,13 @@
 //! shared data and the log. Time stands still until it is moved, randomness comes from a seed, and nothing is global, so tests
 //! run side by side. When a test panics, the host prints the trace of what went between it and the module.
 //!
-//! Callouts go to clusters that answer by script ([`HostBuilder::cluster`]), in virtual time too. While the module holds a
+//! Callouts, also those over gRPC, go to clusters that answer by script ([`HostBuilder::cluster`]), in virtual time too. While the module holds a
 //! stream, an exchange lets time pass until the answers come that it waits for.
 
 mod builder;
 mod events;
 mod exchange;
+mod grpc;
 mod run;
 mod upstream;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub use builder::{HostBuilder, StartFailure};
 pub use exchange::{Exchange, Message, Reply, Request};
+pub use grpc::{GrpcReply, GrpcRequest};
 pub use upstream::{Answer, Upstream};
 
 use crate::abi::MetricType;
@@ -44,6 +46,8 @@ pub struct Host {
     owed: Vec<events::Owed>,
     /// All callouts so far.
     made: Vec<Callout>,
+    /// All gRPC callouts so far.
+    grpc: Vec<grpc::Exchange>,
 }
 
 impl Host {

@@ -146,6 +146,10 @@ fn signature(callback: &str, abi: Option<&str>) -> (usize, Option<u32>) {
         "_initialize" | "_start" => (0, None),
         "proxy_on_context_create" | "proxy_on_queue_ready" => (2, None),
         "proxy_on_http_call_response" => (5, None),
+        "proxy_on_grpc_receive_initial_metadata"
+        | "proxy_on_grpc_receive"
+        | "proxy_on_grpc_receive_trailing_metadata"
+        | "proxy_on_grpc_close" => (3, None),
         "proxy_on_vm_start" | "proxy_on_configure" => (2, Some(1)),
         "proxy_on_tick" | "proxy_on_log" | "proxy_on_delete" => (1, None),
         "proxy_on_done" => (1, Some(1)),

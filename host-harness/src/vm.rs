@@ -1,5 +1,6 @@
 //! One VM: an instance of the module, its callbacks, and what happens around each of them.
 
+pub(crate) mod grpc;
 pub(crate) mod memory;
 pub(crate) mod state;
 
@@ -10,6 +11,7 @@ use wasmtime::{Instance, Store, TypedFunc, WasmParams, WasmResults};
 use crate::module::DEADLINE_STEP;
 use crate::trace::{Entry, Event, Numbers};
 use crate::{AbiVersion, Module, PluginConfig, Role, Shared, StartError};
+use grpc::Failed;
 use state::HostState;
 
 /// An instance of a module.
@@ -42,6 +44,10 @@ pub(crate) struct Exports {
     pub(crate) response_body: Option<TypedFunc<(u32, u32, u32), u32>>,
     pub(crate) response_trailers: Option<TypedFunc<(u32, u32), u32>>,
     pub(crate) http_call_response: Option<TypedFunc<CallResponse, ()>>,
+    pub(crate) grpc_initial_metadata: Option<TypedFunc<(u32, u32, u32), ()>>,
+    pub(crate) grpc_receive: Option<TypedFunc<(u32, u32, u32), ()>>,
+    pub(crate) grpc_trailing_metadata: Option<TypedFunc<(u32, u32, u32), ()>>,
+    pub(crate) grpc_close: Option<TypedFunc<(u32, u32, u32), ()>>,
     pub(crate) queue_ready: Option<TypedFunc<(u32, u32), ()>>,
     pub(crate) done: Option<TypedFunc<u32, u32>>,
     pub(crate) log: Option<TypedFunc<u32, ()>>,
@@ -132,29 +138,76 @@ impl Vm {
         parameters: P,
         shown: &[u32],
     ) -> Option<R> {
+        meter(&mut self.store, self.fuel, self.deadline_steps);
+        let result = self.make(callback, context, pick, parameters, shown);
+        self.tell_of_failed_grpc();
+        result
+    }
+
+    /// Tells a root context of the end of its gRPC callout.
+    pub(crate) fn call_grpc_close(&mut self, failed: Failed) {
+        meter(&mut self.store, self.fuel, self.deadline_steps);
+        self.make_grpc_close(failed);
+        self.tell_of_failed_grpc();
+    }
+
+    /// Tells of gRPC callouts that failed at once, in what the callback has left of its fuel and time: a module that makes
+    /// another one each time shall not go on for ever.
+    fn tell_of_failed_grpc(&mut self) {
+        while let Some(failed) = self.state_mut().grpc.failed.pop_front() {
+            // Of what the callback was about, this is not there any more.
+            let state = self.state_mut();
+            state.grpc.message = None;
+            state.calls.response = None;
+            self.make_grpc_close(failed);
+        }
+    }
+
+    /// Only a module that has the callback finds the status changed.
+    fn make_grpc_close(&mut self, Failed { root, token, status, message }: Failed) {
+        if self.exports.grpc_close.is_none() {
+            return;
+        }
+        self.state_mut().calls.status = (status, message);
+        let parameters = (root, token, status);
+        self.make(
+            "proxy_on_grpc_close",
+            root,
+            |exports| &exports.grpc_close,
+            parameters,
+            &<[u32; 3]>::from(parameters),
+        );
+        // The code stays.
+        self.state_mut().calls.status.1.clear();
+    }
+
+    /// One callback, within the fuel and time that are left.
+    fn make<P: WasmParams, R: WasmResults + Shown>(
+        &mut self,
+        callback: &'static str,
+        context: u32,
+        pick: impl FnOnce(&Exports) -> &Option<TypedFunc<P, R>>,
+        parameters: P,
+        shown: &[u32],
+    ) -> Option<R> {
         if self.failure.is_some() {
             return None;
         }
         let function = pick(&self.exports).as_ref()?;
+        let before = self.fuel.map(|_| self.store.get_fuel().unwrap_or_default());
         let state = self.store.data_mut();
-        state.current = context;
-        state.effective = 0;
-        swap_cost(state, context);
-        state.cost.callbacks += 1;
+        let around = state.enter(context);
         if state.shared.trace.is_on() {
             let event = Event::Callback { name: callback, arguments: Numbers::new(shown) };
             state.shared.trace.push(Entry { role: state.role, context, event });
         }
-        meter(&mut self.store, self.fuel, self.deadline_steps);
         let result = function.call(&mut self.store, parameters);
         let left = self.fuel.map(|_| self.store.get_fuel().unwrap_or_default());
         let state = self.store.data_mut();
-        if let (Some(fuel), Some(left)) = (self.fuel, left) {
-            state.cost.fuel += fuel.saturating_sub(left);
+        if let (Some(before), Some(left)) = (before, left) {
+            state.cost.fuel += before.saturating_sub(left);
         }
-        swap_cost(state, context);
-        state.current = 0;
-        state.effective = 0;
+        state.leave(around);
         match result {
             Ok(result) => {
                 if state.shared.trace.is_on() {
@@ -195,6 +248,10 @@ impl Exports {
             response_body: function(instance, store, "proxy_on_response_body")?,
             response_trailers: function(instance, store, "proxy_on_response_trailers")?,
             http_call_response: function(instance, store, "proxy_on_http_call_response")?,
+            grpc_initial_metadata: function(instance, store, "proxy_on_grpc_receive_initial_metadata")?,
+            grpc_receive: function(instance, store, "proxy_on_grpc_receive")?,
+            grpc_trailing_metadata: function(instance, store, "proxy_on_grpc_receive_trailing_metadata")?,
+            grpc_close: function(instance, store, "proxy_on_grpc_close")?,
             queue_ready: function(instance, store, "proxy_on_queue_ready")?,
             done: function(instance, store, "proxy_on_done")?,
             log: function(instance, store, "proxy_on_log")?,
@@ -229,16 +286,6 @@ fn meter(store: &mut Store<HostState>, fuel: Option<u64>, deadline_steps: Option
     }
     if let Some(steps) = deadline_steps {
         store.set_epoch_deadline(steps);
-    }
-}
-
-/// Exchanges the running cost with that of a context: hostcalls count into the former.
-fn swap_cost(state: &mut HostState, context: u32) {
-    let HostState { streams, roots, cost, .. } = state;
-    if let Some(stream) = streams.get_mut(&context) {
-        std::mem::swap(cost, &mut stream.cost);
-    } else if let Some(root) = roots.iter_mut().find(|root| root.id == context) {
-        std::mem::swap(cost, &mut root.cost);
     }
 }
 

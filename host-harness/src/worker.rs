@@ -1,6 +1,7 @@
 //! One thread's VM and the streams that run through it.
 
 mod callouts;
+mod grpc;
 mod lifecycle;
 mod reload;
 mod streams;

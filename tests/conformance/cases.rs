@@ -38,12 +38,12 @@ pub(super) enum Kind {
 impl Case {
     /// Whether the client leaves before there is an answer.
     pub(super) fn leaves_early(&self) -> bool {
-        self.name == "callout-gone"
+        matches!(self.name.as_str(), "callout-gone" | "grpc-gone")
     }
 }
 
-/// Left out, since Envoy 1.40 ends with a segmentation fault.
-pub(super) const CRASHES: [&str; 12] = [
+/// Left out, since Envoy 1.40 ends: with a segmentation fault, or because a gRPC service names no target.
+pub(super) const CRASHES: [&str; 16] = [
     "callout-continue@1",
     "local-reply@log",
     "local-reply@done",
@@ -56,6 +56,10 @@ pub(super) const CRASHES: [&str; 12] = [
     "close@response_trailers,1",
     "close@log,0",
     "close@done,0",
+    "grpc-service@call,no-target",
+    "grpc-service@call,nothing",
+    "grpc-service@stream,no-target",
+    "grpc-service@stream,nothing",
 ];
 
 const REQUEST_PHASES: [&str; 3] = ["request_headers", "request_body", "request_trailers"];
@@ -67,6 +71,10 @@ pub(super) fn groups() -> Vec<Group> {
     let mut groups = vec![
         stream_group("callouts", callouts()),
         stream_group("callouts and streams", callouts_and_streams()),
+        stream_group("grpc calls", grpc_calls()),
+        stream_group("grpc streams", grpc_streams()),
+        stream_group("grpc arguments", grpc_arguments()),
+        stream_group("grpc and streams", grpc_and_streams()),
         stream_group("queues", queues()),
         stream_group("header maps and buffers", maps_and_buffers()),
         stream_group("properties, metrics, shared data", facts()),
@@ -168,6 +176,142 @@ fn callouts_and_streams() -> Vec<Case> {
         "callout-gone",
         "callout-and-tick",
     ]));
+    cases
+}
+
+/// How a gRPC server may answer.
+const ANSWERS: [&str; 41] = [
+    "echo",
+    "fail",
+    "fail-late",
+    "trailers-only",
+    "trailers-only-ok",
+    "headers-only",
+    "nothing",
+    "no-status",
+    "no-trailers",
+    "no-trailers-late",
+    "not-found",
+    "not-found-grpc",
+    "not-found-only",
+    "unavailable",
+    "teapot",
+    "grpc-status-early",
+    "html",
+    "status-99",
+    "status-16",
+    "status-17",
+    "status-text",
+    "status-empty",
+    "status-negative",
+    "status-twice",
+    "compressed",
+    "compressed-empty",
+    "flags",
+    "flags-late",
+    "partial",
+    "partial-end",
+    "split",
+    "both",
+    "three",
+    "empty",
+    "big",
+    "early",
+    "greets",
+    "reset",
+    "headers-reset",
+    "message-reset",
+    "slow",
+];
+/// Clusters whose servers do not.
+const UNABLE: [&str; 4] = ["grpc-refused", "grpc-silent", "grpc-closes", "grpc-nobody"];
+
+fn grpc_calls() -> Vec<Case> {
+    let mut cases: Vec<Case> = ANSWERS.map(|method| get(format!("grpc@grpc/{method}"))).into();
+    cases.extend(["never", "headers-never", "stalls"].map(|method| get(format!("grpc-timeout@{method},100"))));
+    cases.extend(UNABLE.map(|cluster| get(format!("grpc@{cluster}/echo"))));
+    cases.extend(gets(&["grpc@unknown/echo", "grpc-outside", "grpc@grpc/echo", "grpc-two", "callout@closes"]));
+    cases.extend(
+        ["echo/0", "echo/4294967295", "echo/99999999", "echo/100000000", "slow,10"]
+            .map(|timeout| get(format!("grpc-timeout@{}", timeout.replace('/', ",")))),
+    );
+    cases.extend(gets(&["grpc-chain@grpc/fail", "grpc-chain@grpc-nobody/echo", "grpc-chain@unknown/echo"]));
+    cases
+}
+
+fn grpc_streams() -> Vec<Case> {
+    let mut cases: Vec<Case> = ANSWERS.map(|method| get(format!("grpc-stream@grpc/{method}"))).into();
+    cases.extend(UNABLE.map(|cluster| get(format!("grpc-stream@{cluster}/echo"))));
+    cases.extend(gets(&["grpc-stream@unknown/echo", "grpc-inspect@echo", "grpc-outside", "grpc-inspect@fail"]));
+    let ends = ["close", "cancel", "end", "end-and-close", "send-after-close", "send-after-end"];
+    cases.extend(ends.map(|end| get(format!("grpc-chat@{end}"))));
+    cases
+}
+
+fn grpc_arguments() -> Vec<Case> {
+    let mut cases = gets(&["grpc-bad-arguments", "grpc-bad-tokens", "grpc-tokens"]);
+    let odd = [
+        "host",
+        "twice",
+        "binary",
+        "timeout",
+        "malformed",
+        "no-name",
+        "no-method",
+        "no-names",
+        "spaces",
+        "slashes",
+        "plain",
+        "empty",
+    ];
+    let services = [
+        "unknown-cluster",
+        "no-cluster",
+        "authority",
+        "metadata",
+        "metadata-format",
+        "metadata-percent",
+        "metadata-broken",
+        "metadata-pseudo",
+        "metadata-host",
+        "metadata-empty",
+        "metadata-odd-name",
+        "no-target",
+        "nothing",
+        "service-timeout",
+        "limit",
+        "limit-fits",
+        "skip-envoy-headers",
+        "twice",
+        "more-fields",
+        "group",
+    ];
+    for kind in ["call", "stream"] {
+        cases.extend(odd.map(|odd| get(format!("grpc-odd@{kind},{odd}"))));
+        cases.extend(services.map(|service| get(format!("grpc-service@{kind},{service}"))));
+    }
+    cases.extend(gets(&["grpc-odd@call,length", "grpc-odd@stream,length", "grpc-odd@call,nowhere"]));
+    cases
+}
+
+fn grpc_and_streams() -> Vec<Case> {
+    let mut cases = gets(&["grpc-local-reply@echo", "grpc-local-reply@fail", "grpc-gone"]);
+    cases.extend(in_phases("grpc-from", &[&REQUEST_PHASES, &RESPONSE_PHASES, &LATER]));
+    for phase in ["request_headers", "response_body", "log", "done", "delete", "tick"] {
+        cases.push(full(format!("grpc-from@{phase},grpc-nobody")));
+    }
+    let callbacks = ["grpc_receive_initial_metadata", "grpc_receive", "grpc_receive_trailing_metadata", "grpc_close"];
+    for what in ["send", "close", "cancel", "cancel+send", "close+cancel"] {
+        for phase in ["request_headers"].iter().chain(&callbacks) {
+            cases.push(beside(format!("grpc-act@quick,{phase},{what}")));
+        }
+        for phase in ["request_headers", "grpc_receive"] {
+            cases.push(beside(format!("grpc-act@call/echo,{phase},{what}")));
+        }
+    }
+    cases.push(beside("grpc-act@both,grpc_receive,cancel"));
+    // Long after the end.
+    cases.extend(["send", "close", "cancel"].map(|what| beside(format!("grpc-act@early,tick,{what}"))));
     cases
 }
 
@@ -284,6 +428,11 @@ fn gets(names: &[&str]) -> Vec<Case> {
 
 fn get(name: impl Into<String>) -> Case {
     Case { name: name.into(), path: "/short", kind: Kind::Get }
+}
+
+/// A request whose answer takes longer than what the probe does beside it.
+fn beside(name: impl Into<String>) -> Case {
+    Case { path: "/slow", ..get(name) }
 }
 
 fn post(name: impl Into<String>) -> Case {

@@ -81,7 +81,7 @@ pub(super) fn report(cases: usize, hunks: &[(String, Hunk)]) -> String {
     for mask in &MASKS {
         let _ = writeln!(text, "  {mask}");
     }
-    let _ = writeln!(text, "\nLeft out, since Envoy 1.40 ends with a segmentation fault:");
+    let _ = writeln!(text, "\nLeft out, since Envoy 1.40 ends (a segmentation fault, or a failed assertion):");
     for case in CRASHES {
         let _ = writeln!(text, "  {case}");
     }

@@ -161,6 +161,11 @@ fn cluster(name: &str, address: Option<SocketAddr>) -> Value {
         .map(|address| json!({ "lb_endpoints": [{ "endpoint": { "address": socket_address(address) } }] }))
         .into_iter()
         .collect();
+    let protocol = if name.starts_with("grpc") {
+        json!({ "http2_protocol_options": {} })
+    } else {
+        json!({ "http_protocol_options": { "enable_trailers": true } })
+    };
     json!({
         "name": name,
         "type": "STATIC",
@@ -168,7 +173,7 @@ fn cluster(name: &str, address: Option<SocketAddr>) -> Value {
         "load_assignment": { "cluster_name": name, "endpoints": endpoints },
         "typed_extension_protocol_options": { options: {
             "@type": format!("type.googleapis.com/{options}"),
-            "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } },
+            "explicit_http_config": protocol,
         } },
     })
 }

@@ -27,8 +27,10 @@ impl fmt::Display for Mask {
 pub(super) const MASKS: [Mask; 3] = [
     Mask {
         name: "the number of header lines",
-        why: "Envoy adds some of its own, and the host takes off those of the connection",
-        pattern: r"(?<=_headers\(stream, headers=)\d+|(?<=> on_http_call_response\(root, call \d, headers=)[1-9]\d*",
+        why: "Envoy adds some of its own, also where they stand for trailers, and the host takes off those of the connection",
+        pattern: r"(?x)(?<=_headers\(stream,\ headers=)\d+|(?<=>\ on_http_call_response\(root,\ call\ \d,\ headers=)[1-9]\d*
+            |(?<=>\ on_grpc_receive_initial_metadata\(root,\ call\ \d,\ headers=)[1-9]\d*
+            |(?<=>\ on_grpc_receive_trailing_metadata\(root,\ call\ \d,\ trailers=)(?:[7-9]|\d\d)",
         replacement: "N",
     },
     Mask {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::net::TcpSocket;
 
+use super::grpc::{self, Manner};
 use super::http1::{Message, Reader, Unlimited, chunked, quoted, shown};
 
 /// What a server does with a request.
@@ -27,7 +28,7 @@ const HANDLERS: [(&str, Handler); 6] = [
 /// Running servers. Their threads wait for connections until the process ends.
 #[derive(Debug)]
 pub(super) struct Upstreams {
-    /// Each cluster's address; `nobody` has none.
+    /// Each cluster's address; `nobody` and `grpc-nobody` have none.
     pub(super) clusters: Vec<(&'static str, Option<SocketAddr>)>,
     /// Where requests go.
     pub(super) backend: SocketAddr,
@@ -47,6 +48,14 @@ impl Upstreams {
         let refused = TcpSocket::new_v4().unwrap();
         refused.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         clusters.push(("refused", Some(refused.local_addr().unwrap())));
+        // Spoken to over HTTP/2.
+        clusters.extend([
+            ("grpc", Some(grpc::start(Manner::Answers))),
+            ("grpc-silent", Some(grpc::start(Manner::Silent))),
+            ("grpc-closes", Some(grpc::start(Manner::Closes))),
+            ("grpc-refused", Some(refused.local_addr().unwrap())),
+            ("grpc-nobody", None),
+        ]);
         let backend = clusters.iter().find(|(name, _)| *name == BACKEND).unwrap().1.unwrap();
         Self { clusters, backend, _refused: refused }
     }

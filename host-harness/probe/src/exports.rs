@@ -58,6 +58,29 @@ extern "C" fn proxy_on_http_call_response(context: u32, token: u32, headers: u32
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn proxy_on_grpc_receive_initial_metadata(context: u32, token: u32, headers: u32) {
+    let arguments = format_args!("headers={headers}");
+    Probe::lend((), |probe| probe.on_grpc(context, token, Phase::GrpcInitialMetadata, arguments));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_grpc_receive(context: u32, token: u32, size: u32) {
+    Probe::lend((), |probe| probe.on_grpc(context, token, Phase::GrpcMessage, format_args!("size={size}")));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_grpc_receive_trailing_metadata(context: u32, token: u32, trailers: u32) {
+    let arguments = format_args!("trailers={trailers}");
+    Probe::lend((), |probe| probe.on_grpc(context, token, Phase::GrpcTrailingMetadata, arguments));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_grpc_close(context: u32, token: u32, status: u32) {
+    let arguments = format_args!("status={}", status.cast_signed());
+    Probe::lend((), |probe| probe.on_grpc(context, token, Phase::GrpcClose, arguments));
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn proxy_on_request_headers(context: u32, headers: u32, end: u32) -> u32 {
     Probe::lend(0, |probe| probe.on_request_headers(context, headers, end))
 }

@@ -46,6 +46,34 @@ unsafe extern "C" {
         timeout: i32,
         token: u32,
     ) -> u32;
+    fn proxy_grpc_call(
+        service: u32,
+        service_len: u32,
+        name: u32,
+        name_len: u32,
+        method: u32,
+        method_len: u32,
+        metadata: u32,
+        metadata_len: u32,
+        message: u32,
+        message_len: u32,
+        timeout: u32,
+        token: u32,
+    ) -> u32;
+    fn proxy_grpc_stream(
+        service: u32,
+        service_len: u32,
+        name: u32,
+        name_len: u32,
+        method: u32,
+        method_len: u32,
+        metadata: u32,
+        metadata_len: u32,
+        token: u32,
+    ) -> u32;
+    fn proxy_grpc_send(token: u32, message: u32, message_len: u32, end: u32) -> u32;
+    fn proxy_grpc_cancel(token: u32) -> u32;
+    fn proxy_grpc_close(token: u32) -> u32;
     fn proxy_get_status(code: u32, data: u32, len: u32) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_done() -> u32;
@@ -395,6 +423,73 @@ pub(crate) fn http_call(callout: &Callout<'_>, to: Place) -> Counted<u32> {
             token,
         )
     })
+}
+
+/// Where a gRPC callout goes, and what it begins with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GrpcCallout<'a> {
+    /// The cluster: a protobuf message, or a name.
+    pub(crate) service: Arg<'a>,
+    /// The service's name.
+    pub(crate) name: Arg<'a>,
+    /// The method's name.
+    pub(crate) method: Arg<'a>,
+    /// The initial metadata, encoded.
+    pub(crate) metadata: Arg<'a>,
+}
+
+/// Makes a gRPC call; returns its token.
+pub(crate) fn grpc_call(callout: &GrpcCallout<'_>, message: Arg<'_>, timeout: u32, to: Place) -> Counted<u32> {
+    let GrpcCallout { service, name, method, metadata } = *callout;
+    count(to, |token| unsafe {
+        proxy_grpc_call(
+            service.at(),
+            service.len(),
+            name.at(),
+            name.len(),
+            method.at(),
+            method.len(),
+            metadata.at(),
+            metadata.len(),
+            message.at(),
+            message.len(),
+            timeout,
+            token,
+        )
+    })
+}
+
+/// Opens a gRPC stream; returns its token.
+pub(crate) fn grpc_stream(callout: &GrpcCallout<'_>, to: Place) -> Counted<u32> {
+    let GrpcCallout { service, name, method, metadata } = *callout;
+    count(to, |token| unsafe {
+        proxy_grpc_stream(
+            service.at(),
+            service.len(),
+            name.at(),
+            name.len(),
+            method.at(),
+            method.len(),
+            metadata.at(),
+            metadata.len(),
+            token,
+        )
+    })
+}
+
+/// Sends a message on a gRPC stream.
+pub(crate) fn grpc_send(token: u32, message: Arg<'_>, end: u32) -> Status {
+    Status(unsafe { proxy_grpc_send(token, message.at(), message.len(), end) })
+}
+
+/// Breaks a gRPC callout off.
+pub(crate) fn grpc_cancel(token: u32) -> Status {
+    Status(unsafe { proxy_grpc_cancel(token) })
+}
+
+/// Ends what is sent on a gRPC stream.
+pub(crate) fn grpc_close(token: u32) -> Status {
+    Status(unsafe { proxy_grpc_close(token) })
 }
 
 /// How the last gRPC call went.

@@ -18,6 +18,7 @@ mod buffers;
 mod callouts;
 mod exports;
 mod general;
+mod grpc;
 mod headers;
 mod host;
 mod local_reply;

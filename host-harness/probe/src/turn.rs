@@ -6,7 +6,8 @@ use std::fmt;
 
 use crate::host::{self, Arg, Place, Status, Written};
 use crate::{
-    buffers, callouts, general, headers, local_reply, metrics, properties, queues, report, shared_data, stream_control,
+    buffers, callouts, general, grpc, headers, local_reply, metrics, properties, queues, report, shared_data,
+    stream_control,
 };
 
 /// What a stream's callback returns.
@@ -27,6 +28,10 @@ pub(crate) enum Phase {
     Tick,
     QueueReady,
     CallResponse,
+    GrpcInitialMetadata,
+    GrpcMessage,
+    GrpcTrailingMetadata,
+    GrpcClose,
     RequestHeaders,
     RequestBody,
     RequestTrailers,
@@ -47,6 +52,10 @@ impl Phase {
             Self::Tick => "tick",
             Self::QueueReady => "queue_ready",
             Self::CallResponse => "http_call_response",
+            Self::GrpcInitialMetadata => "grpc_receive_initial_metadata",
+            Self::GrpcMessage => "grpc_receive",
+            Self::GrpcTrailingMetadata => "grpc_receive_trailing_metadata",
+            Self::GrpcClose => "grpc_close",
             Self::RequestHeaders => "request_headers",
             Self::RequestBody => "request_body",
             Self::RequestTrailers => "request_trailers",
@@ -193,6 +202,17 @@ impl Probe {
         self.run(Phase::CallResponse, origin, Cause { call: number, ..Cause::default() });
     }
 
+    /// Runs the case that made the gRPC callout. Its token stays known: hostcalls may name it for longer than it lives.
+    pub(crate) fn on_grpc(&mut self, context: u32, token: u32, phase: Phase, arguments: fmt::Arguments<'_>) {
+        let who = self.name_of(context);
+        let (number, origin) = match self.calls.get(&token) {
+            Some(call) => (call.number, call.origin.clone()),
+            None => (0, Origin { case: "grpc-unknown".to_owned(), stream: None }),
+        };
+        report::line(format_args!("> on_{}({who}, call {number}, {arguments})", phase.name()));
+        self.run(phase, origin, Cause { call: number, token, ..Cause::default() });
+    }
+
     /// Begins the case that the request names.
     pub(crate) fn on_request_headers(&mut self, context: u32, headers: u32, end: u32) -> Action {
         let named = host::get_header_map_value(0, Arg::from("x-case"), Place::Here);
@@ -232,6 +252,7 @@ impl Probe {
         let name = origin.case.split('@').next().unwrap_or_default();
         let tables = [
             callouts::CASES,
+            grpc::CASES,
             queues::CASES,
             headers::CASES,
             buffers::CASES,
@@ -277,6 +298,7 @@ fn configuration(buffer: u32) -> Vec<String> {
 struct Cause {
     queue: u32,
     call: u32,
+    token: u32,
 }
 
 /// One callback, as a case sees it.
@@ -317,6 +339,17 @@ impl<'a> Turn<'a> {
     /// The number of the callout that was answered.
     pub(crate) fn call(&self) -> u32 {
         self.cause.call
+    }
+
+    /// The token of the gRPC callout that the callback is about.
+    pub(crate) fn token(&self) -> u32 {
+        self.cause.token
+    }
+
+    /// The token of the case's callout of this number.
+    pub(crate) fn token_of(&self, number: u32) -> Option<u32> {
+        let is_it = |call: &Call| call.number == number && call.origin.case == self.origin.case;
+        self.probe.calls.iter().rev().find(|(_, call)| is_it(call)).map(|(token, _)| *token)
     }
 
     /// The queue that is ready.

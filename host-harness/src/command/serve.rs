@@ -22,7 +22,7 @@ pub(crate) struct Serve {
     /// Where requests go
     #[arg(long, value_name = "URL")]
     upstream: Endpoint,
-    /// Where the module's callouts to a cluster go; `NAME=` has no endpoint. May be given several times
+    /// Where the module's callouts to a cluster go, gRPC over HTTP/2; `NAME=` has no endpoint. May be given several times
     #[arg(long = "cluster", value_name = "NAME=URL", value_parser = cluster)]
     clusters: Vec<(String, Option<Endpoint>)>,
     /// Where clients connect

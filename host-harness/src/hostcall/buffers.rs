@@ -28,7 +28,8 @@ fn content(state: &HostState, buffer: BufferType) -> Result<Option<&[u8]>, Fail>
     Ok(match buffer {
         BufferType::HttpRequestBody => body(0),
         BufferType::HttpResponseBody => body(1),
-        BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcReceiveBuffer => None,
+        BufferType::DownstreamData | BufferType::UpstreamData => None,
+        BufferType::GrpcReceiveBuffer => state.grpc.message.as_deref(),
         BufferType::HttpCallResponseBody => {
             Some(state.calls.response.as_ref().map(|response| &response.body).ok_or(Status::NotFound)?)
         }
@@ -75,6 +76,18 @@ fn get_status(guest: &mut Guest<'_>, buffer: u32, length_to: u32, flags: u32) ->
     memory.write_u32(flags, 0)
 }
 
+/// A buffer, to change.
+fn writable(state: &mut HostState, buffer: BufferType) -> Option<&mut Vec<u8>> {
+    let index = match buffer {
+        BufferType::HttpRequestBody => 0,
+        BufferType::HttpResponseBody => 1,
+        BufferType::GrpcReceiveBuffer => return state.grpc.message.as_mut(),
+        _ => return None,
+    };
+    let body = state.stream_mut()?.bodies.get_mut(index)?;
+    body.current.then(|| body.shown_mut())
+}
+
 /// Prepends, appends or replaces; Envoy knows no way to put bytes into the middle.
 fn set_bytes(guest: &mut Guest<'_>, buffer: u32, start: u32, length: u32, value: u32, size: u32) -> Answer {
     let buffer = buffer_type(buffer)?;
@@ -82,17 +95,7 @@ fn set_bytes(guest: &mut Guest<'_>, buffer: u32, start: u32, length: u32, value:
     content(memory.state, buffer)?;
     let (bytes, state) = memory.read_with(value, size)?;
     let limit = state.shared.options.limits.body;
-    let index = match buffer {
-        BufferType::HttpRequestBody => 0,
-        BufferType::HttpResponseBody => 1,
-        _ => return Err(Status::BadArgument.into()),
-    };
-    let body = state
-        .stream_mut()
-        .and_then(|stream| stream.bodies.get_mut(index))
-        .filter(|body| body.current)
-        .ok_or(Status::BadArgument)?;
-    let content = body.shown_mut();
+    let content = writable(state, buffer).ok_or(Status::BadArgument)?;
     let (start, length) = (start as usize, length as usize);
     if start >= content.len() && start > 0 {
         // Envoy's own buffers have no bound here; a host that a module must not grow has.

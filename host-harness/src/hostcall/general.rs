@@ -229,7 +229,7 @@ pub(crate) fn grpc_status_of(status: u32) -> u32 {
 }
 
 /// gRPC's encoding of a message in a header.
-fn percent_encoded(message: &[u8]) -> String {
+pub(crate) fn percent_encoded(message: &[u8]) -> String {
     use std::fmt::Write as _;
     message.iter().fold(String::new(), |mut text, byte| {
         if (b' '..=b'~').contains(byte) && *byte != b'%' {
@@ -243,7 +243,7 @@ fn percent_encoded(message: &[u8]) -> String {
 
 /// The status of the last callout that failed. Its message is only there while the module is told of it.
 fn get_status(guest: &mut Guest<'_>, code: u32, message: u32, size: u32) -> Answer {
-    let (number, text) = guest.data().calls.status;
+    let (number, text) = guest.data().calls.status.clone();
     GuestMemory::of(guest)?.write_u32(code, number)?;
     give(guest, message, size, |_, bytes| {
         bytes.extend_from_slice(text.as_bytes());

@@ -16,14 +16,37 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::exchange::http_headers;
+use super::grpc::Grpc;
 use super::options::Endpoint;
-use crate::{Callout, CalloutId, CalloutOutcome, HeaderMap};
+use crate::{Callout, CalloutId, CalloutOutcome, GrpcEvent, GrpcId, HeaderMap, Worker};
 
 /// The most of a response's body that is kept, as in Envoy.
 const MAX_BODY: usize = 32 << 20;
 
 /// What came of callouts, for the thread's VM.
-pub(super) type Answers = mpsc::UnboundedReceiver<(CalloutId, CalloutOutcome)>;
+pub(super) type Answers = mpsc::Receiver<Answer>;
+
+/// So many wait for the VM; further ones wait where they come from.
+const ANSWERS: usize = 64;
+
+/// What came of a callout.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// A response, or what stands for it.
+    Http(CalloutId, CalloutOutcome),
+    /// A piece of a gRPC response.
+    Grpc(GrpcId, GrpcEvent),
+}
+
+impl Answer {
+    /// Tells the VM.
+    pub(super) fn tell(self, vm: &mut Worker) {
+        match self {
+            Self::Http(id, outcome) => vm.answer_callout(id, outcome),
+            Self::Grpc(id, event) => vm.grpc_event(id, event),
+        }
+    }
+}
 
 type Body = BoxBody<Bytes, Infallible>;
 
@@ -32,7 +55,8 @@ type Body = BoxBody<Bytes, Infallible>;
 pub(super) struct Callouts {
     clusters: Vec<(String, Option<Endpoint>)>,
     client: Client<HttpConnector, Body>,
-    answers: mpsc::UnboundedSender<(CalloutId, CalloutOutcome)>,
+    answers: mpsc::Sender<Answer>,
+    grpc: Grpc,
 }
 
 impl Callouts {
@@ -41,13 +65,22 @@ impl Callouts {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(connect_timeout));
-        let (answers, answered) = mpsc::unbounded_channel();
+        let (answers, answered) = mpsc::channel(ANSWERS);
+        let grpc = Grpc::new(clusters, connect_timeout, answers.clone());
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        (Self { clusters: clusters.to_vec(), client, answers }, answered)
+        (Self { clusters: clusters.to_vec(), client, answers, grpc }, answered)
     }
 
-    /// Sends them; does not wait.
-    pub(super) fn send(&self, callouts: Vec<Callout>) {
+    /// Does what the module asked for since the last call; does not wait.
+    pub(super) fn carry_out(&self, vm: &mut Worker) {
+        self.send(vm.take_callouts());
+        self.grpc.carry_out(vm.take_grpc_commands());
+        if vm.failed().is_some() {
+            self.grpc.cancel_all();
+        }
+    }
+
+    fn send(&self, callouts: Vec<Callout>) {
         for callout in callouts {
             let (id, timeout) = (callout.id, callout.timeout);
             let cluster = self.clusters.iter().find(|(name, _)| *name == callout.cluster);
@@ -60,7 +93,7 @@ impl Callouts {
                     None => CalloutOutcome::Reset,
                 };
                 // When nobody listens any more, the VM is gone.
-                drop(answers.send((id, outcome)));
+                drop(answers.send(Answer::Http(id, outcome)).await);
             });
         }
     }
@@ -115,7 +148,7 @@ async fn carry_out(
 }
 
 /// The outcome of a future, unless its time is over before.
-async fn within<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
+pub(super) async fn within<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
     match deadline {
         Some(deadline) => tokio::time::timeout_at(deadline, future).await.ok(),
         None => Some(future.await),

@@ -19,7 +19,7 @@ pub struct ServeOptions {
     pub admin: SocketAddr,
     /// Where requests go.
     pub upstream: Endpoint,
-    /// Where the module's callouts go, by the name of the cluster. One without an endpoint is known, and callouts to it fail
+    /// Where the module's callouts go, by the name of the cluster: HTTP ones over HTTP/1.1, gRPC ones over HTTP/2. One without an endpoint is known, and callouts to it fail
     /// at once.
     pub clusters: Vec<(String, Option<Endpoint>)>,
     /// Number of worker threads; at least 1. By default 2.

@@ -51,11 +51,11 @@ pub(super) struct Client {
 impl Proxy {
     /// Hands what the module asked for to the streams and clusters concerned. To be called after every callback.
     pub(super) fn route_events(&self) {
-        let (events, callouts) = {
+        let events = {
             let mut vm = self.vm.borrow_mut();
-            (vm.take_events(), vm.take_callouts())
+            self.callouts.carry_out(&mut vm);
+            vm.take_events()
         };
-        self.callouts.send(callouts);
         for (id, event) in events {
             let stream = self.streams.borrow().get(&id).and_then(Weak::upgrade);
             let Some(stream) = stream else { continue };

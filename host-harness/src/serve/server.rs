@@ -246,7 +246,7 @@ impl Common {
             };
             let vm = RefCell::new(vm);
             let (callouts, mut answers) = self.callouts();
-            let after = || callouts.send(vm.borrow_mut().take_callouts());
+            let after = || callouts.carry_out(&mut vm.borrow_mut());
             let admin = tokio::task::spawn_local(admin::serve(listener, pages, self.stop.workers_ended.clone()));
             if let Ok(handovers) = begun.await {
                 tokio::select! {
@@ -338,7 +338,7 @@ impl Common {
                 () = ready.notified() => {
                     vm.borrow_mut().run_ready_queues();
                 }
-                Some((callout, outcome)) = answers.recv() => vm.borrow_mut().answer_callout(callout, outcome),
+                Some(answer) = answers.recv() => answer.tell(&mut vm.borrow_mut()),
             }
             vm.borrow_mut().run_due_ticks();
         }
@@ -371,7 +371,7 @@ async fn end_roots(vm: &RefCell<Worker>, answers: &mut Answers, after: impl Fn()
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(5)) => {}
-            Some((callout, outcome)) = answers.recv() => vm.borrow_mut().answer_callout(callout, outcome),
+            Some(answer) = answers.recv() => answer.tell(&mut vm.borrow_mut()),
         }
         let mut vm = vm.borrow_mut();
         vm.run_ready_queues();

@@ -285,6 +285,7 @@ impl HostBuilder {
                 clusters: self.clusters,
                 owed: Vec::new(),
                 made: Vec::new(),
+                grpc: Vec::new(),
             })
         };
         start().map_err(|error| StartFailure { error, logs: shared.logs(), trace: shared.trace().text() })

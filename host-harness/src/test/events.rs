@@ -3,15 +3,23 @@
 use std::time::Duration;
 
 use super::Host;
-use crate::{Callout, CalloutId, CalloutOutcome, Role, Worker};
+use crate::{Callout, CalloutId, CalloutOutcome, GrpcEvent, GrpcId, Role, Worker};
 
-/// A callout that will be answered.
+/// Something that a module will be told.
 #[derive(Debug)]
 pub(super) struct Owed {
     due_ns: u64,
     role: Role,
-    id: CalloutId,
-    outcome: CalloutOutcome,
+    what: What,
+}
+
+/// What a module will be told.
+#[derive(Debug)]
+pub(super) enum What {
+    /// Of an HTTP callout.
+    Http(CalloutId, CalloutOutcome),
+    /// Of a gRPC callout.
+    Grpc(GrpcId, GrpcEvent),
 }
 
 /// What passes, at least, before a module hears of what it caused while it was told of something: one that asks again at every
@@ -26,22 +34,37 @@ impl Host {
     }
 
     /// Takes what the modules asked for, and lets the clusters decide. No answer comes before `at_least`.
-    fn collect(&mut self, at_least: Duration) {
-        let now = self.now_ns();
-        let Self { main, workers, clusters, owed, made, .. } = self;
-        let workers = workers.iter_mut().zip(0..).map(|(worker, number)| (Role::Worker(number), worker));
-        for (role, worker) in std::iter::once((Role::Main, main)).chain(workers) {
-            for callout in worker.take_callouts() {
-                let upstream = clusters.iter().find(|(name, _)| *name == callout.cluster).map(|(_, upstream)| upstream);
-                if let Some((takes, outcome)) = upstream.and_then(|upstream| upstream.answer(&callout)) {
-                    let due_ns = now.saturating_add(nanoseconds(takes.max(at_least)));
-                    // Of those due at one time, the first that was asked for comes first.
-                    let place = owed.partition_point(|other| other.due_ns <= due_ns);
-                    owed.insert(place, Owed { due_ns, role, id: callout.id, outcome });
+    pub(super) fn collect(&mut self, at_least: Duration) {
+        let roles: Vec<Role> =
+            std::iter::once(Role::Main).chain((0..).map(Role::Worker).take(self.workers.len())).collect();
+        for role in roles {
+            let Some(worker) = self.instance(role) else { continue };
+            let (callouts, commands) = (worker.take_callouts(), worker.take_grpc_commands());
+            for callout in callouts {
+                let upstream = self.clusters.iter().find(|(name, _)| *name == callout.cluster);
+                if let Some((takes, outcome)) = upstream.and_then(|(_, upstream)| upstream.answer(&callout)) {
+                    let due_ns = self.now_ns().saturating_add(nanoseconds(takes.max(at_least)));
+                    self.owe(due_ns, role, What::Http(callout.id, outcome));
                 }
-                made.push(callout);
+                self.made.push(callout);
             }
+            self.collect_grpc(role, commands, at_least);
         }
+        // What a module does not wait for any more holds nobody up.
+        let Self { main, workers, owed, .. } = self;
+        owed.retain(|owed| match (&owed.what, owed.role) {
+            (What::Grpc(id, _), Role::Worker(number)) => {
+                workers.get(number as usize).is_some_and(|worker| worker.awaits_grpc(*id))
+            }
+            (What::Grpc(id, _), _) => main.awaits_grpc(*id),
+            (What::Http(..), _) => true,
+        });
+    }
+
+    /// Of those due at one time, the first that was asked for comes first.
+    pub(super) fn owe(&mut self, due_ns: u64, role: Role, what: What) {
+        let place = self.owed.partition_point(|other| other.due_ns <= due_ns);
+        self.owed.insert(place, Owed { due_ns, role, what });
     }
 
     /// Runs what is due next, if that is not after `until_ns`, and moves time on to then. Says whether there was anything.
@@ -66,9 +89,12 @@ impl Host {
         }
         self.shared.clock().advance_to(due);
         if answer <= tick {
-            let Owed { role, id, outcome, .. } = self.owed.remove(0);
+            let Owed { role, what, .. } = self.owed.remove(0);
             if let Some(worker) = self.instance(role) {
-                worker.answer_callout(id, outcome);
+                match what {
+                    What::Http(id, outcome) => worker.answer_callout(id, outcome),
+                    What::Grpc(id, event) => worker.grpc_event(id, event),
+                }
             }
             self.collect(AT_LEAST);
         } else {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::{CalloutOutcome, Cost, HeaderMap, StreamFacts};
+use crate::{CalloutOutcome, Cost, GrpcEvent, HeaderMap, StreamFacts};
 
 /// A request for [`Host::exchange`](super::Host::exchange), and what the upstream does with it.
 #[derive(Debug, Clone)]
@@ -287,5 +287,21 @@ impl Reply {
     pub(super) fn into_outcome(self) -> CalloutOutcome {
         let Self { headers, body, trailers } = self;
         CalloutOutcome::Response { headers, body: body.concat(), trailers: trailers.unwrap_or_default() }
+    }
+}
+
+impl Reply {
+    /// The reply as a gRPC client gets it.
+    pub(super) fn into_grpc_events(self) -> Vec<GrpcEvent> {
+        let Self { headers, body, trailers } = self;
+        let end = body.is_empty() && trailers.is_none();
+        let mut events = vec![GrpcEvent::Headers { headers, end }];
+        events.extend(body.into_iter().map(|piece| GrpcEvent::Data(piece.into())));
+        match trailers {
+            Some(trailers) => events.push(GrpcEvent::Trailers(trailers)),
+            None if !end => events.push(GrpcEvent::End),
+            None => {}
+        }
+        events
     }
 }

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use wasmtime::{Memory, ResourceLimiter, TypedFunc};
 
+use super::grpc::Grpc;
 use crate::abi::{BufferType, MapType, MetricType, StreamType};
 use crate::hostcall::{Hostcall, NAMES};
 use crate::stats::Metric;
@@ -49,6 +50,7 @@ pub(crate) struct HostState {
     pub(crate) looked_into: Option<(u32, BufferType)>,
     /// Callouts: made, awaited, answered.
     pub(crate) calls: Calls,
+    pub(crate) grpc: Grpc,
     /// What hostcalls asked for that happens when the callback has returned.
     pub(crate) actions: Vec<(u32, Action)>,
     /// Cost of the running callback's context.
@@ -70,6 +72,13 @@ impl fmt::Debug for HostState {
     }
 }
 
+/// What hostcalls acted on before a callback.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Around {
+    current: u32,
+    effective: u32,
+}
+
 /// The callouts of a VM.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
@@ -84,7 +93,7 @@ pub(crate) struct Calls {
     /// The answer that the module is told of now.
     pub(crate) response: Option<CallResponse>,
     /// Code and message of the last failure.
-    pub(crate) status: (u32, &'static str),
+    pub(crate) status: (u32, String),
 }
 
 /// A callout that waits for its answer.
@@ -270,6 +279,7 @@ impl HostState {
             scratch: Vec::new(),
             looked_into: None,
             calls: Calls::default(),
+            grpc: Grpc::default(),
             actions: Vec::new(),
             cost: Cost::default(),
             work_left: u64::MAX,
@@ -329,7 +339,45 @@ impl HostState {
             MapType::HttpCallResponseTrailers => {
                 self.calls.response.as_ref().map(|response| &response.trailers).filter(|trailers| !trailers.is_empty())
             }
+            MapType::GrpcReceiveInitialMetadata => self.grpc.initial_metadata.as_ref(),
+            MapType::GrpcReceiveTrailingMetadata => self.grpc.trailing_metadata.as_ref(),
             map => self.stream()?.readable(map),
+        }
+    }
+
+    /// A context's callback begins: hostcalls act on it, and what they cost is its own. Returns what was before.
+    pub(crate) fn enter(&mut self, context: u32) -> Around {
+        let around = Around { current: self.current, effective: self.effective };
+        self.swap_cost(around.current);
+        self.current = context;
+        self.effective = 0;
+        self.swap_cost(context);
+        self.cost.callbacks += 1;
+        around
+    }
+
+    /// The callback has ended.
+    pub(crate) fn leave(&mut self, around: Around) {
+        self.swap_cost(self.current);
+        self.current = around.current;
+        self.effective = around.effective;
+        self.swap_cost(around.current);
+    }
+
+    /// Exchanges the running cost with that of a context: hostcalls count into the former.
+    fn swap_cost(&mut self, context: u32) {
+        let Self { streams, roots, cost, .. } = self;
+        if let Some(stream) = streams.get_mut(&context) {
+            std::mem::swap(cost, &mut stream.cost);
+        } else if let Some(root) = roots.iter_mut().find(|root| root.id == context) {
+            std::mem::swap(cost, &mut root.cost);
+        }
+    }
+
+    /// Writes something down, while the trace is on.
+    pub(crate) fn trace(&self, event: Event) {
+        if self.shared.trace.is_on() {
+            self.shared.trace.push(Entry { role: self.role, context: self.current, event });
         }
     }
 

@@ -39,7 +39,7 @@ impl Worker {
                 sizes
             }
             CalloutOutcome::Reset => {
-                calls.status = (Status::BrokenConnection.code(), "reset");
+                calls.status = (Status::BrokenConnection.code(), "reset".to_owned());
                 (0, 0, 0)
             }
         };
@@ -50,7 +50,7 @@ impl Worker {
         let calls = &mut self.vm.state_mut().calls;
         calls.response = None;
         // The code stays.
-        calls.status.1 = "";
+        calls.status.1.clear();
         self.settle(0);
     }
 

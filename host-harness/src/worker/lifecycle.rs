@@ -192,6 +192,7 @@ impl Worker {
             state.roots.retain(|root| root.id != id);
             // Envoy cancels what a root context still waits for.
             state.calls.pending.retain(|_, pending| pending.root != id);
+            state.grpc.cancel_all_of(id);
         }
     }
 }

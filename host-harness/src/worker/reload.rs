@@ -74,6 +74,7 @@ impl Worker {
         for callout in &mut new.calls.made {
             callout.id.generation = new.calls.generation;
         }
+        new.grpc.succeed(&old.grpc);
         for (id, mut stream) in old.streams.drain() {
             stream.failed = true;
             // The root context is gone.

@@ -3,6 +3,7 @@
 mod callouts;
 mod capabilities;
 mod foreign;
+mod grpc;
 mod lifecycle;
 mod old_abi;
 mod queues;

@@ -133,13 +133,6 @@ fn malloc_comes_before_the_abis_allocator() {
 }
 
 #[test]
-fn what_the_host_does_not_do_traps_by_name() {
-    let call = [N(0); 12];
-    let failure = survives(&Probe::default().on("proxy_on_request_headers", &[("proxy_grpc_call", &call)])).unwrap();
-    assert!(failure.contains("hostcall proxy_grpc_call is not implemented by this host"), "{failure}");
-}
-
-#[test]
 fn imports_that_are_not_there_are_named_at_load() {
     let probe = Probe::default().on("proxy_on_tick", &[("proxy_fly", &[N(1)]), ("other.thing", &[])]);
     let error = probe.host().start().unwrap_err().to_string();
