@@ -24,10 +24,13 @@
 //!
 //! # Two ways in
 //!
-//! - [`test::Host`] is a whole proxy in one thread, with virtual time: for tests. Give it requests, then ask what the upstream
-//!   and the client got, and for stats, logs, filter state, shared data and cost. A test that fails prints the trace.
+//! - [`test::Host`] is a whole proxy in one thread, with virtual time: for tests. Give it requests or TCP connections, then ask
+//!   what the upstream and the client got, and for stats, logs, filter state, shared data and cost. A test that fails prints the
+//!   trace.
 //! - [`Worker`] and [`Shared`] are the parts: one VM for each thread of a proxy, and what they share. [`serve`] builds a
-//!   reverse proxy of them.
+//!   reverse proxy and a TCP proxy of them.
+//!
+//! `examples/` has filters with their whole tests: headers, an auth service, metrics, TCP.
 //!
 //! # Rules
 //!
@@ -38,6 +41,9 @@
 //!   capabilities can be restricted; modules of ABI 0.1.0, 0.2.0 and 0.2.1 get the hostcalls of their version.
 //! - Pausing, continuing, local replies and resets take effect. A local reply passes the module's own response callbacks first,
 //!   which are not waited for.
+//! - A TCP connection ends otherwise than a stream: downstream close, done, log, delete. Data that the module holds is shown again
+//!   with what comes next; only the client's can be continued, and to close either side closes the client's connection. The
+//!   server's end is told with its last data, whoever closes afterwards.
 //! - A module that imports what the host does not have is refused, with the list. Hostcalls for gRPC are there to link,
 //!   and trap with their name.
 //! - No module can crash, hang or grow the host, as long as [`Limits`] says how much fuel or time a callback may take: every
@@ -47,6 +53,7 @@
 pub mod abi;
 mod callout;
 mod clock;
+mod connection;
 mod cost;
 pub mod exposition;
 mod fault;
@@ -74,6 +81,9 @@ mod worker;
 
 pub use callout::{Callout, CalloutId, CalloutOutcome, Cluster};
 pub use clock::Clock;
+pub use connection::{
+    ConnectionEvent, ConnectionFacts, ConnectionId, ConnectionOutcome, DataOutcome, FinishedConnection, Peer,
+};
 pub use cost::Cost;
 pub use fault::Fault;
 pub use foreign::ForeignFunctions;

@@ -41,6 +41,11 @@ pub(crate) struct Exports {
     pub(crate) response_headers_0_1_0: Option<TypedFunc<(u32, u32), u32>>,
     pub(crate) response_body: Option<TypedFunc<(u32, u32, u32), u32>>,
     pub(crate) response_trailers: Option<TypedFunc<(u32, u32), u32>>,
+    pub(crate) new_connection: Option<TypedFunc<u32, u32>>,
+    pub(crate) downstream_data: Option<TypedFunc<(u32, u32, u32), u32>>,
+    pub(crate) upstream_data: Option<TypedFunc<(u32, u32, u32), u32>>,
+    pub(crate) downstream_connection_close: Option<TypedFunc<(u32, u32), ()>>,
+    pub(crate) upstream_connection_close: Option<TypedFunc<(u32, u32), ()>>,
     pub(crate) http_call_response: Option<TypedFunc<CallResponse, ()>>,
     pub(crate) queue_ready: Option<TypedFunc<(u32, u32), ()>>,
     pub(crate) done: Option<TypedFunc<u32, u32>>,
@@ -194,6 +199,11 @@ impl Exports {
             response_headers_0_1_0: if old { function(instance, store, "proxy_on_response_headers")? } else { None },
             response_body: function(instance, store, "proxy_on_response_body")?,
             response_trailers: function(instance, store, "proxy_on_response_trailers")?,
+            new_connection: function(instance, store, "proxy_on_new_connection")?,
+            downstream_data: function(instance, store, "proxy_on_downstream_data")?,
+            upstream_data: function(instance, store, "proxy_on_upstream_data")?,
+            downstream_connection_close: function(instance, store, "proxy_on_downstream_connection_close")?,
+            upstream_connection_close: function(instance, store, "proxy_on_upstream_connection_close")?,
             http_call_response: function(instance, store, "proxy_on_http_call_response")?,
             queue_ready: function(instance, store, "proxy_on_queue_ready")?,
             done: function(instance, store, "proxy_on_done")?,
@@ -234,9 +244,11 @@ fn meter(store: &mut Store<HostState>, fuel: Option<u64>, deadline_steps: Option
 
 /// Exchanges the running cost with that of a context: hostcalls count into the former.
 fn swap_cost(state: &mut HostState, context: u32) {
-    let HostState { streams, roots, cost, .. } = state;
+    let HostState { streams, connections, roots, cost, .. } = state;
     if let Some(stream) = streams.get_mut(&context) {
         std::mem::swap(cost, &mut stream.cost);
+    } else if let Some(connection) = connections.get_mut(&context) {
+        std::mem::swap(cost, &mut connection.cost);
     } else if let Some(root) = roots.iter_mut().find(|root| root.id == context) {
         std::mem::swap(cost, &mut root.cost);
     }

@@ -25,10 +25,16 @@ fn content(state: &HostState, buffer: BufferType) -> Result<Option<&[u8]>, Fail>
         let body = state.stream().and_then(|stream| stream.bodies.get(index));
         body.filter(|body| body.current).map(|body| body.shown())
     };
+    let flow = |index: usize| {
+        let flow = state.connection().and_then(|connection| connection.flows.get(index));
+        flow.filter(|flow| flow.current).map(|flow| flow.bytes.as_slice())
+    };
     Ok(match buffer {
         BufferType::HttpRequestBody => body(0),
         BufferType::HttpResponseBody => body(1),
-        BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcReceiveBuffer => None,
+        BufferType::DownstreamData => flow(0),
+        BufferType::UpstreamData => flow(1),
+        BufferType::GrpcReceiveBuffer => None,
         BufferType::HttpCallResponseBody => {
             Some(state.calls.response.as_ref().map(|response| &response.body).ok_or(Status::NotFound)?)
         }
@@ -75,6 +81,21 @@ fn get_status(guest: &mut Guest<'_>, buffer: u32, length_to: u32, flags: u32) ->
     memory.write_u32(flags, 0)
 }
 
+/// A buffer of the context that hostcalls act on, to change.
+fn writable(state: &mut HostState, buffer: BufferType) -> Option<&mut Vec<u8>> {
+    match buffer {
+        BufferType::HttpRequestBody | BufferType::HttpResponseBody => {
+            let body = state.stream_mut()?.bodies.get_mut(usize::from(buffer == BufferType::HttpResponseBody))?;
+            body.current.then(|| body.shown_mut())
+        }
+        BufferType::DownstreamData | BufferType::UpstreamData => {
+            let flow = state.connection_mut()?.flows.get_mut(usize::from(buffer == BufferType::UpstreamData))?;
+            flow.current.then_some(&mut flow.bytes)
+        }
+        _ => None,
+    }
+}
+
 /// Prepends, appends or replaces; Envoy knows no way to put bytes into the middle.
 fn set_bytes(guest: &mut Guest<'_>, buffer: u32, start: u32, length: u32, value: u32, size: u32) -> Answer {
     let buffer = buffer_type(buffer)?;
@@ -82,17 +103,7 @@ fn set_bytes(guest: &mut Guest<'_>, buffer: u32, start: u32, length: u32, value:
     content(memory.state, buffer)?;
     let (bytes, state) = memory.read_with(value, size)?;
     let limit = state.shared.options.limits.body;
-    let index = match buffer {
-        BufferType::HttpRequestBody => 0,
-        BufferType::HttpResponseBody => 1,
-        _ => return Err(Status::BadArgument.into()),
-    };
-    let body = state
-        .stream_mut()
-        .and_then(|stream| stream.bodies.get_mut(index))
-        .filter(|body| body.current)
-        .ok_or(Status::BadArgument)?;
-    let content = body.shown_mut();
+    let content = writable(state, buffer).ok_or(Status::BadArgument)?;
     let (start, length) = (start as usize, length as usize);
     if start >= content.len() && start > 0 {
         // Envoy's own buffers have no bound here; a host that a module must not grow has.
