@@ -329,7 +329,8 @@ impl HostState {
         loop {
             let id = self.next_context;
             self.next_context = self.next_context.wrapping_add(1).max(1);
-            if !self.streams.contains_key(&id) && self.root(id).is_none() {
+            let taken = self.streams.contains_key(&id) || self.connections.contains_key(&id) || self.root(id).is_some();
+            if !taken {
                 return id;
             }
         }
