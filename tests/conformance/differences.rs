@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use fancy_regex::Regex;
 
 use super::cases::CRASHES;
+use super::tcp;
 use super::transcript::{Hunk, MASKS};
 
 /// Why hunks differ.
@@ -82,7 +83,7 @@ pub(super) fn report(cases: usize, hunks: &[(String, Hunk)]) -> String {
         let _ = writeln!(text, "  {mask}");
     }
     let _ = writeln!(text, "\nLeft out, since Envoy 1.40 ends with a segmentation fault:");
-    for case in CRASHES {
+    for case in CRASHES.iter().chain(&tcp::CRASHES) {
         let _ = writeln!(text, "  {case}");
     }
     let sections = sections(hunks);
