@@ -167,7 +167,13 @@ async fn bytes_go_both_ways_and_each_way_ends_by_itself() {
     assert_eq!(line["flags"], "-");
     assert_eq!(site.counter("cluster.upstream.upstream_cx_total"), 1);
     let page = exposition::prometheus(site.server.shared().stats(), &StatsConfig::default());
-    assert!(page.contains("downstream_cx_rx_bytes_total"), "{page}");
+    for line in [
+        r#"envoy_tcp_downstream_cx_rx_bytes_total{envoy_tcp_prefix="ingress"} 19"#,
+        r#"envoy_listener_downstream_cx_total{envoy_listener_address="ingress"} 1"#,
+        r#"envoy_cluster_upstream_cx_total{envoy_cluster_name="upstream"} 1"#,
+    ] {
+        assert!(page.lines().any(|known| known == line), "{line} is not in\n{page}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -252,7 +258,7 @@ async fn without_a_server_the_client_is_closed() {
     assert_eq!(rest(&mut socket).await, b"");
     site.ended(1).await;
     assert_eq!(site.counter("cluster.upstream.upstream_cx_connect_fail"), 1);
-    assert_eq!(site.lines()[0]["flags"], "UF");
+    assert_eq!(site.lines()[0]["flags"], "UF,URX");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -166,11 +166,11 @@ impl Drop for Connection {
         let proxy = &self.proxy;
         let finished = proxy.vm.borrow_mut().close_connection(self.id, self.closed_by.get());
         proxy.connections.borrow_mut().remove(&self.id);
-        proxy.counters.listener_active.add(-1);
-        proxy.counters.listener_destroy.inc();
         if let Some(log) = &proxy.log {
             log.append(&self.line(&finished));
         }
+        proxy.counters.listener_active.add(-1);
+        proxy.counters.listener_destroy.inc();
         proxy.route_events();
     }
 }

@@ -137,6 +137,9 @@ fn holding() -> Vec<Case> {
         cases.push(Case { client: Client::SendAndEnd, ..case(format!("connection-held@{phase},9")) });
         cases.push(Case { client: Client::Reset, ..case(format!("connection-held@{phase},9")) });
     }
+    for client in [Client::Talk, Client::SendAndEnd, Client::Close, Client::Reset] {
+        cases.push(Case { client, ..case("connection-held@new_connection,9") });
+    }
     // The server ends before a tick comes.
     cases.push(Case { client: Client::SendAndEnd, ..case("connection-held-and-written@downstream_data") });
     cases.push(Case { server: Server::AnswerAndClose, ..case("connection-held@upstream_data,9") });

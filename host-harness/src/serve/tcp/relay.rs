@@ -109,7 +109,7 @@ impl Relay {
             Err(_) => &proxy.counters.upstream_cx_connect_timeout,
         };
         failed.inc();
-        self.connection.flags.set(flags::CONNECTION_FAILURE);
+        self.connection.flags.set(flags::CONNECTION_FAILURE | flags::RETRY_LIMIT);
         None
     }
 
