@@ -105,6 +105,7 @@ pub enum BodyOutcome {
 ///
 /// A proxy has one on its main thread and one on each worker thread. Streams go through a worker's: open it, hand over
 /// headers, bodies and trailers as they come, and finish it. What the module did to them is in the answers and in the maps.
+/// TCP connections go through it likewise, with their data.
 #[derive(Debug)]
 pub struct Worker {
     shared: Arc<Shared>,

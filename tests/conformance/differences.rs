@@ -18,7 +18,7 @@ struct Reason {
 }
 
 /// The reasons that are known, the most particular first.
-const REASONS: [Reason; 10] = [
+const REASONS: [Reason; 9] = [
     Reason {
         why: "A request that HTTP does not allow (no method, no path) is sent by Envoy; the host's client refuses to.",
         sign: r#"(?s)\A- > on_http_call_response\(.*\n\+ .* get_status\(\) = Ok "reset"|\A- .*call_body.* "saw (GET )? "#,
@@ -59,10 +59,6 @@ const REASONS: [Reason; 10] = [
     Reason {
         why: "Envoy tells of an item in a queue after everything that one read brought; the host between two callbacks.",
         sign: r"\A[-+] > on_request_body\(stream, size=5, end=0\)\n[-+] > on_request_trailers\(stream, trailers=1\)\n\z",
-    },
-    Reason {
-        why: "Foreign functions of Envoy's own, which the host does not have.",
-        sign: r#"call_foreign_function\("compress""#,
     },
 ];
 

@@ -155,7 +155,9 @@ fn tcp_bootstrap_json(module: &Path, upstreams: &Upstreams, group: &tcp::Group, 
         ] },
     }));
     let mut plugin = plugin(module, group.plugin, "");
-    plugin["fail_open"] = json!(group.fail_open);
+    if group.fail_open {
+        plugin["failure_policy"] = json!("FAIL_OPEN");
+    }
     let filters = json!([
         { "name": "probe", "typed_config": {
             "@type": format!("{FILTERS}.network.wasm.v3.Wasm"),

@@ -103,6 +103,9 @@ fn writes(turn: &mut Turn<'_>) -> Action {
 
 /// The end of the VM in the chosen phase.
 fn trap(turn: &mut Turn<'_>) -> Action {
+    if turn.begins() && turn.choice() == Phase::Tick.name() {
+        turn.expect_tick();
+    }
     if turn.is_chosen() {
         std::arch::wasm32::unreachable();
     }

@@ -43,6 +43,9 @@ pub(crate) struct Serve {
     /// How long the upstream may take for a response
     #[arg(long, value_name = "SECONDS", default_value_t = 15)]
     timeout: u64,
+    /// How long a TCP connection may be without data
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    idle_timeout: u64,
     /// Name of the plugin, which also names its VM
     #[arg(long, value_name = "NAME", default_value = "plugin")]
     name: String,
@@ -112,6 +115,7 @@ pub(crate) fn read(arguments: Serve) -> anyhow::Result<ServeOptions> {
     options.workers = usize::from(arguments.workers);
     options.access_log = arguments.access_log;
     options.route_timeout = Duration::from_secs(arguments.timeout);
+    options.idle_timeout = Duration::from_secs(arguments.idle_timeout);
     options.log = LogSink::Tracing;
     Ok(options)
 }

@@ -157,7 +157,7 @@ impl fmt::Display for Endpoint {
 
 /// Why a text is not an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an upstream: {1}; write it as http://HOST:PORT")]
+#[error("`{0}` is not an upstream: {1}; write it as {scheme}://HOST:PORT", scheme = if .0.starts_with("tcp:") { "tcp" } else { "http" })]
 pub struct EndpointError(String, &'static str);
 
 impl FromStr for Endpoint {
@@ -229,6 +229,8 @@ mod tests {
         ] {
             let message = upstream(text).unwrap_err();
             assert!(message.starts_with(&format!("`{text}` is not an upstream: it")), "{message}");
+            let scheme = if text.starts_with("tcp") { "tcp" } else { "http" };
+            assert!(message.ends_with(&format!("; write it as {scheme}://HOST:PORT")), "{message}");
         }
     }
 

@@ -247,6 +247,7 @@ impl Connection<'_> {
     fn run(&mut self) {
         let until = self.host.now_ns().saturating_add(nanoseconds(IDLE));
         loop {
+            self.host.settle();
             self.take_events();
             if self.closed.is_some() {
                 return;
@@ -254,10 +255,9 @@ impl Connection<'_> {
             let moved = self.connected && (self.read_client() | self.read_server());
             let waits = self.closed.is_none() && (self.held || !self.connected);
             if !(moved || waits && self.host.owes() && self.host.run_next(until)) {
-                break;
+                return;
             }
         }
-        self.host.settle();
     }
 
     fn take_events(&mut self) {

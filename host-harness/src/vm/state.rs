@@ -14,8 +14,8 @@ use crate::hostcall::{Hostcall, NAMES};
 use crate::stats::Metric;
 use crate::trace::{Entry, Event};
 use crate::{
-    AbiVersion, Callout, ConnectionFacts, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared, StreamEnd,
-    StreamFacts,
+    AbiVersion, Callout, ConnectionFacts, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared,
+    StreamEnd, StreamFacts,
 };
 
 /// Everything that hostcalls reach.

@@ -74,13 +74,19 @@ fn group(name: &'static str, mut cases: Vec<Case>) -> Group {
 
 /// A trap, and what becomes of the next connection.
 fn trap(name: &'static str, phase: &str, fail_open: bool) -> Group {
-    // What is closed at once is closed before or after something was sent: the client does not try.
-    let client = if fail_open { client::Script::Talk } else { client::Script::Listen };
-    Group { fail_open, ..group(name, vec![case(format!("connection-trap@{phase}")), Case { client, ..case("") }]) }
+    let trapped = case(format!("connection-trap@{phase}"));
+    let trapped = if phase == PHASES[0] { closed_at_once(trapped) } else { trapped };
+    let next = if fail_open { case("") } else { closed_at_once(case("")) };
+    Group { fail_open, ..group(name, vec![trapped, next]) }
 }
 
 fn case(name: impl Into<String>) -> Case {
     Case { name: name.into(), client: client::Script::default(), server: server::Script::default() }
+}
+
+/// Before or after something was sent: so that it makes no difference, the client does not try.
+fn closed_at_once(case: Case) -> Case {
+    Case { client: client::Script::Listen, ..case }
 }
 
 fn lifecycle() -> Vec<Case> {
@@ -151,11 +157,16 @@ fn holding() -> Vec<Case> {
 fn control(name: &str, kinds: &[u32]) -> Vec<Case> {
     let mut cases = Vec::new();
     for phase in PHASES.iter().chain(&LATER) {
-        cases.extend(kinds.iter().map(|kind| case(format!("{name}@{phase},{kind}"))));
+        for kind in kinds {
+            let case = case(format!("{name}@{phase},{kind}"));
+            let closes = name == "close" && *phase == PHASES[0] && matches!(kind, 2 | 3);
+            cases.push(if closes { closed_at_once(case) } else { case });
+        }
     }
     cases.extend([4, u32::MAX].map(|kind| case(format!("{name}@downstream_data,{kind}"))));
     if name == "close" {
-        cases.extend(PHASES[..3].iter().map(|phase| case(format!("connection-close-and-continue@{phase}"))));
+        cases.push(closed_at_once(case("connection-close-and-continue@new_connection")));
+        cases.extend(PHASES[1..3].iter().map(|phase| case(format!("connection-close-and-continue@{phase}"))));
         let client = client::Script::SendAndEnd;
         cases.extend(
             ["downstream_data", "upstream_data"].map(|phase| Case { client, ..case(format!("close@{phase},2")) }),

@@ -150,7 +150,10 @@ impl Sides {
         match (closed_by, &mut self.server) {
             (Peer::Remote, Some(server)) => server.drain().await,
             (Peer::Remote, None) => {}
-            (Peer::Local | Peer::Unknown, _) => self.client.drain().await,
+            (Peer::Local | Peer::Unknown, server) => {
+                *server = None;
+                self.client.drain().await;
+            }
         }
     }
 }
