@@ -8,6 +8,7 @@ mod grpc;
 mod harness;
 mod http1;
 mod log;
+mod tcp;
 mod transcript;
 mod upstreams;
 
@@ -53,9 +54,23 @@ fn the_host_differs_from_envoy_as_written_down() {
         host.stop();
         transcripts
     };
+    let tcp_groups = tcp::groups();
+    let tcp_in_envoy = |group: &tcp::Group| {
+        let server = tcp::Server::start(group);
+        let mut envoy = Envoy::start_tcp(&binary, &path, &upstreams, group, server.address);
+        let log = envoy.log.clone();
+        tcp::run(group, &server, envoy.listen, &log, |case| assert!(envoy.runs(), "Envoy ended in {case}"))
+    };
+    let tcp_in_host = |group: &tcp::Group| {
+        let server = tcp::Server::start(group);
+        let host = Harness::start_tcp(runtime.handle(), &module, &upstreams, group, server.address);
+        let transcripts = tcp::run(group, &server, host.listen, &host.log, |_| ());
+        host.stop();
+        transcripts
+    };
     let (envoy, host) = std::thread::scope(|scope| {
-        let envoy = scope.spawn(|| run_all(&groups, in_envoy));
-        let host = scope.spawn(|| run_all(&groups, in_host));
+        let envoy = scope.spawn(|| [run_all(&groups, in_envoy), run_all(&tcp_groups, tcp_in_envoy)].concat());
+        let host = scope.spawn(|| [run_all(&groups, in_host), run_all(&tcp_groups, tcp_in_host)].concat());
         (envoy.join().unwrap(), host.join().unwrap())
     });
 
@@ -79,7 +94,7 @@ fn probe_path() -> PathBuf {
 }
 
 /// Runs all groups, several at a time. The transcripts come in the groups' order.
-fn run_all(groups: &[Group], run: impl Fn(&Group) -> Vec<Transcript> + Sync) -> Vec<Transcript> {
+fn run_all<G: Sync>(groups: &[G], run: impl Fn(&G) -> Vec<Transcript> + Sync) -> Vec<Transcript> {
     let next = AtomicUsize::new(0);
     let results: Vec<_> = groups.iter().map(|_| Mutex::new(Vec::new())).collect();
     std::thread::scope(|scope| {
@@ -105,16 +120,18 @@ fn run(group: &Group, proxy: SocketAddr, log: &Log, mut check: impl FnMut(&str))
     let first = lines.iter().position(|(_, line)| line.contains("on_request_headers(")).unwrap();
     let worker = lines[first].0.clone();
     lines.truncate(first);
-    let of_worker = |lines: Vec<(String, String)>| {
-        lines.into_iter().filter(|(thread, _)| *thread == worker).map(|(_, line)| line).collect::<Vec<_>>()
-    };
-    let mut transcripts = vec![Transcript { case: format!("({})", group.name), lines: of_worker(lines) }];
+    let mut transcripts = vec![Transcript { case: format!("({})", group.name), lines: of_worker(&worker, lines) }];
     for case in &group.cases {
         let answer = client::send(proxy, case);
-        let mut lines = of_worker(log.take());
+        let mut lines = of_worker(&worker, log.take());
         lines.push(format!("client: {answer}"));
         check(&case.name);
         transcripts.push(Transcript { case: case.name.clone(), lines });
     }
     transcripts
+}
+
+/// Only the lines of this thread.
+fn of_worker(worker: &str, lines: Vec<(String, String)>) -> Vec<String> {
+    lines.into_iter().filter(|(thread, _)| thread == worker).map(|(_, line)| line).collect()
 }

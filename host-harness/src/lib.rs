@@ -24,10 +24,13 @@
 //!
 //! # Two ways in
 //!
-//! - [`test::Host`] is a whole proxy in one thread, with virtual time: for tests. Give it requests, then ask what the upstream
-//!   and the client got, and for stats, logs, filter state, shared data and cost. A test that fails prints the trace.
+//! - [`test::Host`] is a whole proxy in one thread, with virtual time: for tests. Give it requests or TCP connections, then ask
+//!   what the upstream and the client got, and for stats, logs, filter state, shared data and cost. A test that fails prints the
+//!   trace.
 //! - [`Worker`] and [`Shared`] are the parts: one VM for each thread of a proxy, and what they share. [`serve`] builds a
-//!   reverse proxy of them.
+//!   reverse proxy and a TCP proxy of them.
+//!
+//! `examples/` has filters with their whole tests: headers, an auth service, metrics, TCP.
 //!
 //! Coming from proxy-wasm-test-framework or proxytest: `MIGRATING.md`.
 //!
@@ -43,6 +46,9 @@
 //! - A gRPC callout is a call, of which the module hears one message or why there is none, or a stream, of which it hears
 //!   everything. A stream to a cluster without an endpoint is told of while the hostcall runs, and a service without a target,
 //!   at which Envoy ends, traps. Google's gRPC client and retries are not there.
+//! - A TCP connection ends otherwise than a stream: downstream close, done, log, delete. Data that the module holds is shown again
+//!   with what comes next; only the client's can be continued, and to close either side closes the client's connection. The
+//!   server's end is told with its last data, whoever closes afterwards.
 //! - A module that imports what the host does not have is refused, with the list.
 //! - No module can crash, hang or grow the host, as long as [`Limits`] says how much fuel or time a callback may take: every
 //!   pointer is checked, memory is bounded, and hostcalls count as work.
@@ -51,6 +57,7 @@
 pub mod abi;
 mod callout;
 mod clock;
+mod connection;
 mod cost;
 pub mod exposition;
 mod fault;
@@ -79,6 +86,9 @@ mod worker;
 
 pub use callout::{Callout, CalloutId, CalloutOutcome, Cluster};
 pub use clock::Clock;
+pub use connection::{
+    ConnectionEvent, ConnectionFacts, ConnectionId, ConnectionOutcome, DataOutcome, FinishedConnection, Peer,
+};
 pub use cost::Cost;
 pub use fault::Fault;
 pub use foreign::ForeignFunctions;

@@ -20,7 +20,7 @@ pub struct PluginConfig {
     /// Capabilities that the module has: hostcalls, WASI functions and `proxy_on_…` callbacks by name. None of them named is
     /// no restriction, as in Envoy's `capability_restriction_config`.
     pub allowed_capabilities: Vec<String>,
-    /// What streams get after the module failed.
+    /// What streams and connections get after the module failed.
     pub failure_policy: FailurePolicy,
 }
 
@@ -32,7 +32,8 @@ impl PluginConfig {
     }
 }
 
-/// What streams get after the module trapped. The stream in which it trapped gets 503 in any case.
+/// What streams get after the module trapped. The stream in which it trapped gets 503 in any case; a TCP connection is closed
+/// where a stream gets 503.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum FailurePolicy {
     /// Later streams get 503, as Envoy does when nothing is said.

@@ -4,6 +4,8 @@
 //! that each have a single-threaded event loop and a VM of their own. It is meant for a first day, for tests and for
 //! looking at a filter without Envoy; it has one route, to one upstream.
 //!
+//! With [`Protocol::Tcp`] it is a TCP proxy, and the module a network filter between its connections.
+//!
 //! Every stream is counted once in `http.<stat_prefix>.…` and ends in exactly one log phase of the module, also when
 //! the request was too broken to be shown to it. What is refused before the module sees it, and with which status, is
 //! what Envoy 1.40 does, except that requests which hyper cannot parse always get 400, 414 or 431.
@@ -24,7 +26,9 @@ mod request_body;
 mod response_body;
 mod server;
 mod stream;
+mod tcp;
+mod traffic;
 mod tunnel;
 
-pub use options::{Endpoint, EndpointError, ServeOptions};
+pub use options::{Endpoint, EndpointError, Protocol, ServeOptions, Upstream};
 pub use server::{RunningServer, ServeError, start};

@@ -39,7 +39,8 @@ pub struct Limits {
     pub fuel_per_callback: Option<u64>,
     /// Wall-clock time for one callback, in steps of 10 ms; none is not bounded.
     pub deadline: Option<std::time::Duration>,
-    /// Bytes of a body that the host keeps while the module holds it.
+    /// Bytes of a body that the host keeps while the module holds it; and of one direction of a TCP connection, which is read no more
+    /// then.
     pub body: usize,
 }
 

@@ -8,6 +8,7 @@
 //! stream, an exchange lets time pass until the answers come that it waits for.
 
 mod builder;
+mod connection;
 mod events;
 mod exchange;
 mod grpc;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::{HostBuilder, StartFailure};
+pub use connection::{Closed, Connection};
 pub use exchange::{Exchange, Message, Reply, Request};
 pub use grpc::{GrpcReply, GrpcRequest};
 pub use upstream::{Answer, Upstream};

@@ -144,7 +144,11 @@ fn signature(callback: &str, abi: Option<&str>) -> (usize, Option<u32>) {
             (2, Some(0))
         }
         "_initialize" | "_start" => (0, None),
-        "proxy_on_context_create" | "proxy_on_queue_ready" => (2, None),
+        "proxy_on_context_create"
+        | "proxy_on_queue_ready"
+        | "proxy_on_downstream_connection_close"
+        | "proxy_on_upstream_connection_close" => (2, None),
+        "proxy_on_new_connection" => (1, Some(0)),
         "proxy_on_http_call_response" => (5, None),
         "proxy_on_grpc_receive_initial_metadata"
         | "proxy_on_grpc_receive"

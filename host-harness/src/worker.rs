@@ -1,6 +1,7 @@
 //! One thread's VM and the streams that run through it.
 
 mod callouts;
+mod connections;
 mod grpc;
 mod lifecycle;
 mod reload;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use crate::module::ModuleError;
 use crate::vm::Vm;
 use crate::vm::state::{Action, Root};
-use crate::{FailurePolicy, HeaderMap, LocalReply, Shared, StreamEvent, StreamId};
+use crate::{ConnectionEvent, ConnectionId, FailurePolicy, HeaderMap, LocalReply, Shared, StreamEvent, StreamId};
 
 /// Which of a proxy's threads a VM belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,6 +106,7 @@ pub enum BodyOutcome {
 ///
 /// A proxy has one on its main thread and one on each worker thread. Streams go through a worker's: open it, hand over
 /// headers, bodies and trailers as they come, and finish it. What the module did to them is in the answers and in the maps.
+/// TCP connections go through it likewise, with their data.
 #[derive(Debug)]
 pub struct Worker {
     shared: Arc<Shared>,
@@ -114,13 +116,15 @@ pub struct Worker {
     policy: FailurePolicy,
     reload: reload::Reload,
     events: Vec<(StreamId, StreamEvent)>,
+    connection_events: Vec<(ConnectionId, ConnectionEvent)>,
 }
 
-/// What hostcalls asked for a stream.
+/// What hostcalls asked for a stream or a connection.
 #[derive(Debug, Default)]
 struct Asked {
     continue_request: bool,
     continue_response: bool,
+    continue_downstream: bool,
     close: bool,
     reply: Option<Box<LocalReply>>,
 }
@@ -224,9 +228,15 @@ impl Worker {
         while !self.vm.state().actions.is_empty() {
             let actions = std::mem::take(&mut self.vm.state_mut().actions);
             for (id, action) in actions {
+                if let Some(connection) = self.connection_mut(id) {
+                    connection.asked = [false; 2];
+                }
                 match action {
                     Action::Done => self.delete_root(id),
                     Action::Continue(crate::abi::StreamType::Request) if id == own => mine.continue_request = true,
+                    Action::Continue(crate::abi::StreamType::Downstream) if id == own => {
+                        mine.continue_downstream = true
+                    }
                     Action::Continue(_) if id == own => mine.continue_response = true,
                     Action::Close if id == own => mine.close = true,
                     Action::LocalReply(reply) if id == own => mine.reply = mine.reply.or(Some(reply)),
@@ -237,8 +247,11 @@ impl Worker {
         mine
     }
 
-    /// Acts on a stream from another context's callback.
+    /// Acts on a stream or a connection from another context's callback.
     fn act_on_other(&mut self, id: u32, action: Action) {
+        if self.connection_mut(id).is_some() {
+            return self.act_on_connection(id, &action);
+        }
         let Some(stream) = self.vm.state_mut().streams.get_mut(&id) else {
             return;
         };

@@ -37,6 +37,10 @@ fn a_wrong_call_ends_with_2() {
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("`127.0.0.1:80` is not an upstream"), "{text}");
 
+    let (code, text) = run(&["serve", "--module", MODULE, "--upstream", "tcp://127.0.0.1"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("it has no port; write it as tcp://HOST:PORT"), "{text}");
+
     let mut arguments = vec!["serve", "--module", "/nowhere.wasm"];
     arguments.extend(HERE);
     let (code, text) = run(&arguments);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use fancy_regex::Regex;
 
 use super::cases::CRASHES;
+use super::tcp;
 use super::transcript::{Hunk, MASKS};
 
 /// Why hunks differ.
@@ -17,7 +18,7 @@ struct Reason {
 }
 
 /// The reasons that are known, the most particular first.
-const REASONS: [Reason; 10] = [
+const REASONS: [Reason; 9] = [
     Reason {
         why: "A request that HTTP does not allow (no method, no path) is sent by Envoy; the host's client refuses to.",
         sign: r#"(?s)\A- > on_http_call_response\(.*\n\+ .* get_status\(\) = Ok "reset"|\A- .*call_body.* "saw (GET )? "#,
@@ -59,10 +60,6 @@ const REASONS: [Reason; 10] = [
         why: "Envoy tells of an item in a queue after everything that one read brought; the host between two callbacks.",
         sign: r"\A[-+] > on_request_body\(stream, size=5, end=0\)\n[-+] > on_request_trailers\(stream, trailers=1\)\n\z",
     },
-    Reason {
-        why: "Foreign functions of Envoy's own, which the host does not have.",
-        sign: r#"call_foreign_function\("compress""#,
-    },
 ];
 
 /// Of hunks without a known reason.
@@ -82,7 +79,7 @@ pub(super) fn report(cases: usize, hunks: &[(String, Hunk)]) -> String {
         let _ = writeln!(text, "  {mask}");
     }
     let _ = writeln!(text, "\nLeft out, since Envoy 1.40 ends (a segmentation fault, or a failed assertion):");
-    for case in CRASHES {
+    for case in CRASHES.iter().chain(&tcp::CRASHES) {
         let _ = writeln!(text, "  {case}");
     }
     let sections = sections(hunks);

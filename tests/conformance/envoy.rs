@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::cases::Group;
 use super::http1;
 use super::log::Log;
+use super::tcp;
 use super::upstreams::{BACKEND, Upstreams};
 
 /// Envoy as a child process.
@@ -26,11 +27,27 @@ pub(super) struct Envoy {
 }
 
 impl Envoy {
-    /// Starts it with one worker, and waits until it listens.
+    /// Starts it with the probe as an HTTP filter.
     pub(super) fn start(binary: &Path, module: &Path, upstreams: &Upstreams, group: &Group) -> Self {
+        Self::run(binary, group.name, &bootstrap_json(module, upstreams, group))
+    }
+
+    /// Starts it with the probe as a network filter.
+    pub(super) fn start_tcp(
+        binary: &Path,
+        module: &Path,
+        upstreams: &Upstreams,
+        group: &tcp::Group,
+        server: SocketAddr,
+    ) -> Self {
+        Self::run(binary, group.name, &tcp_bootstrap_json(module, upstreams, group, server))
+    }
+
+    /// Starts it with one worker, and waits until it listens.
+    fn run(binary: &Path, name: &str, configuration: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let bootstrap = folder.path().join("envoy.json");
-        std::fs::write(&bootstrap, bootstrap_json(module, upstreams, group).to_string()).unwrap();
+        std::fs::write(&bootstrap, configuration.to_string()).unwrap();
         let admin = folder.path().join("admin");
         let mut process = Command::new(binary)
             .arg("-c")
@@ -58,8 +75,7 @@ impl Envoy {
             let ended = process.try_wait().unwrap();
             assert!(
                 ended.is_none() && Instant::now() < deadline,
-                "Envoy does not listen for {:?} ({ended:?}): {:#?}",
-                group.name,
+                "Envoy does not listen for {name:?} ({ended:?}): {:#?}",
                 others.lock().unwrap()
             );
             std::thread::sleep(Duration::from_millis(50));
@@ -120,11 +136,43 @@ fn bootstrap_json(module: &Path, upstreams: &Upstreams, group: &Group) -> Value 
         "http_filters": [
             { "name": "probe", "typed_config": {
                 "@type": format!("{FILTERS}.http.wasm.v3.Wasm"),
-                "config": plugin(module, group),
+                "config": plugin(module, group.plugin, group.vm),
             } },
             { "name": "router", "typed_config": { "@type": format!("{FILTERS}.http.router.v3.Router") } },
         ],
     });
+    bootstrap(&json!([{ "name": "manager", "typed_config": manager }]), &clusters)
+}
+
+fn tcp_bootstrap_json(module: &Path, upstreams: &Upstreams, group: &tcp::Group, server: SocketAddr) -> Value {
+    let mut clusters: Vec<Value> = upstreams.clusters.iter().map(|(name, address)| cluster(name, *address)).collect();
+    clusters.push(json!({
+        "name": "server",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": { "cluster_name": "server", "endpoints": [
+            { "lb_endpoints": [{ "endpoint": { "address": socket_address(server) } }] },
+        ] },
+    }));
+    let mut plugin = plugin(module, group.plugin, "");
+    if group.fail_open {
+        plugin["failure_policy"] = json!("FAIL_OPEN");
+    }
+    let filters = json!([
+        { "name": "probe", "typed_config": {
+            "@type": format!("{FILTERS}.network.wasm.v3.Wasm"),
+            "config": plugin,
+        } },
+        { "name": "tcp_proxy", "typed_config": {
+            "@type": format!("{FILTERS}.network.tcp_proxy.v3.TcpProxy"),
+            "stat_prefix": "probe",
+            "cluster": "server",
+        } },
+    ]);
+    bootstrap(&filters, &clusters)
+}
+
+fn bootstrap(filters: &Value, clusters: &[Value]) -> Value {
     json!({
         "node": { "id": "probe-node", "cluster": "probe-cluster" },
         "admin": { "address": socket_address(loopback()) },
@@ -132,7 +180,7 @@ fn bootstrap_json(module: &Path, upstreams: &Upstreams, group: &Group) -> Value 
             "listeners": [{
                 "name": "probe",
                 "address": socket_address(loopback()),
-                "filter_chains": [{ "filters": [{ "name": "manager", "typed_config": manager }] }],
+                "filter_chains": [{ "filters": filters }],
             }],
             "clusters": clusters,
         },
@@ -141,16 +189,16 @@ fn bootstrap_json(module: &Path, upstreams: &Upstreams, group: &Group) -> Value 
 
 const FILTERS: &str = "type.googleapis.com/envoy.extensions.filters";
 
-fn plugin(module: &Path, group: &Group) -> Value {
+fn plugin(module: &Path, plugin: &str, vm: &str) -> Value {
     json!({
         "name": "probe",
         "root_id": "probe-root",
-        "configuration": string_value(group.plugin),
+        "configuration": string_value(plugin),
         "vm_config": {
             "vm_id": "probe-vm",
             "runtime": "envoy.wasm.runtime.v8",
             "code": { "local": { "filename": module } },
-            "configuration": string_value(group.vm),
+            "configuration": string_value(vm),
         },
     })
 }

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use host_harness::serve::{RunningServer, ServeOptions};
-use host_harness::{LogSink, Module, PluginConfig, Role};
+use host_harness::serve::{Protocol, RunningServer, ServeOptions};
+use host_harness::{FailurePolicy, LogSink, Module, PluginConfig, Role};
 use tokio::runtime::Handle;
 
 use super::cases::Group;
 use super::log::Log;
+use super::tcp;
 use super::upstreams::Upstreams;
 
 /// The host's server in this process.
@@ -24,18 +25,33 @@ pub(super) struct Harness {
 }
 
 impl Harness {
-    /// Starts it with one worker.
+    /// Starts it with the probe as an HTTP filter.
     pub(super) fn start(runtime: &Handle, module: &Module, upstreams: &Upstreams, group: &Group) -> Self {
-        let plugin = PluginConfig {
-            name: "probe".into(),
-            root_id: "probe-root".into(),
-            vm_id: "probe-vm".into(),
-            configuration: group.plugin.into(),
-            vm_configuration: group.vm.into(),
-            ..PluginConfig::default()
-        };
+        let mut plugin = plugin(group.plugin);
+        plugin.vm_configuration = group.vm.into();
+        Self::run(runtime, upstreams, ServeOptions::new(module.clone(), plugin, upstreams.backend.into()))
+    }
+
+    /// Starts it with the probe as a network filter.
+    pub(super) fn start_tcp(
+        runtime: &Handle,
+        module: &Module,
+        upstreams: &Upstreams,
+        group: &tcp::Group,
+        server: SocketAddr,
+    ) -> Self {
+        let mut plugin = plugin(group.plugin);
+        if group.fail_open {
+            plugin.failure_policy = FailurePolicy::FailOpen;
+        }
+        let mut options = ServeOptions::new(module.clone(), plugin, server.into());
+        options.protocol = Protocol::Tcp;
+        Self::run(runtime, upstreams, options)
+    }
+
+    /// Starts it with one worker.
+    fn run(runtime: &Handle, upstreams: &Upstreams, mut options: ServeOptions) -> Self {
         let log = Arc::new(Log::new());
-        let mut options = ServeOptions::new(module.clone(), plugin, upstreams.backend.into());
         options.clusters =
             upstreams.clusters.iter().map(|(name, address)| ((*name).to_owned(), address.map(Into::into))).collect();
         options.workers = 1;
@@ -45,7 +61,8 @@ impl Harness {
         options.stat_prefix = "probe".into();
         let lines = log.clone();
         options.log = LogSink::Function(Arc::new(move |entry| {
-            if let Role::Worker(_) = entry.role {
+            // What the host itself says of a trap is not the probe's.
+            if matches!(entry.role, Role::Worker(_)) && !entry.message.starts_with("proxy_on_") {
                 // As in Envoy's log, where a line is a line.
                 lines.push("worker", entry.message.split('\n').next().unwrap_or_default());
             }
@@ -57,5 +74,15 @@ impl Harness {
     /// Ends it.
     pub(super) fn stop(self) {
         self.runtime.block_on(self.server.shutdown());
+    }
+}
+
+fn plugin(configuration: &str) -> PluginConfig {
+    PluginConfig {
+        name: "probe".into(),
+        root_id: "probe-root".into(),
+        vm_id: "probe-vm".into(),
+        configuration: configuration.into(),
+        ..PluginConfig::default()
     }
 }

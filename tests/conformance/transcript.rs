@@ -50,7 +50,7 @@ pub(super) const MASKS: [Mask; 3] = [
 ];
 
 /// What one case said, line by line.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Transcript {
     /// The case.
     pub(super) case: String,

@@ -71,7 +71,7 @@ pub(crate) fn set<'a>(turn: &Turn<'_>, buffer: u32, start: u32, replaced: u32, d
 }
 
 fn ask_for_tick(turn: &mut Turn<'_>) {
-    if turn.phase == Phase::RequestHeaders {
+    if turn.begins() {
         turn.expect_tick();
     }
 }
@@ -103,6 +103,8 @@ fn own(turn: &Turn<'_>) -> Option<u32> {
     match turn.phase {
         Phase::RequestBody => Some(0),
         Phase::ResponseBody => Some(1),
+        Phase::DownstreamData => Some(2),
+        Phase::UpstreamData => Some(3),
         _ => None,
     }
 }
@@ -144,10 +146,10 @@ fn held(turn: &mut Turn<'_>) -> Action {
 
 /// Buffers that do not exist, and addresses outside the memory.
 fn bad_arguments(turn: &mut Turn<'_>) -> Action {
-    if turn.phase != Phase::RequestBody || turn.visit() > 1 {
+    if own(turn).is_none() || turn.phase == Phase::ResponseBody || turn.visit() > 1 {
         return CONTINUE;
     }
-    for buffer in [0, 1, 4, 6, 7, 8, 9, 100, u32::MAX] {
+    for buffer in [0, 1, 2, 3, 4, 6, 7, 8, 9, 100, u32::MAX] {
         get_to(turn, buffer, 0, 5, Place::Nowhere);
         get_to(turn, buffer, 0, 0, Place::Nowhere);
         status_to(turn, buffer, Place::Nowhere);

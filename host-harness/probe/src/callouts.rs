@@ -470,7 +470,7 @@ fn pausing_the_body(turn: &mut Turn<'_>) -> Action {
 
 /// A callout in the chosen phase, for which nobody waits.
 fn from_chosen_phase(turn: &mut Turn<'_>) -> Action {
-    if turn.phase == Phase::RequestHeaders && turn.choice() == Phase::Tick.name() {
+    if turn.begins() && turn.choice() == Phase::Tick.name() {
         turn.expect_tick();
     }
     if turn.is_chosen() && turn.visit() == 1 {

@@ -113,6 +113,31 @@ extern "C" fn proxy_on_response_trailers(context: u32, trailers: u32) -> u32 {
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn proxy_on_new_connection(context: u32) -> u32 {
+    Probe::lend(0, |probe| probe.on_new_connection(context))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_downstream_data(context: u32, size: u32, end: u32) -> u32 {
+    Probe::lend(0, |probe| probe.on_downstream_data(context, size, end))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_upstream_data(context: u32, size: u32, end: u32) -> u32 {
+    Probe::lend(0, |probe| probe.on_stream(context, Phase::UpstreamData, format_args!("size={size}, end={end}")))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_downstream_connection_close(context: u32, peer: u32) {
+    Probe::lend(0, |probe| probe.on_stream(context, Phase::DownstreamClose, format_args!("peer={peer}")));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_upstream_connection_close(context: u32, peer: u32) {
+    Probe::lend((), |probe| probe.on_upstream_close(context, peer));
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn proxy_on_log(context: u32) {
     Probe::lend(0, |probe| probe.on_stream(context, Phase::Log, format_args!("")));
 }

@@ -24,7 +24,7 @@ pub(crate) fn get_status(turn: &Turn<'_>) {
 
 /// Turns to other contexts and back.
 fn contexts(turn: &mut Turn<'_>) -> Action {
-    if turn.phase == Phase::RequestHeaders {
+    if turn.begins() {
         turn.expect_tick();
     }
     for (unknown, name) in [(u32::MAX, "max"), (0x00ff_ffff, "unknown")] {
@@ -44,7 +44,7 @@ fn contexts(turn: &mut Turn<'_>) -> Action {
 
 /// `done` where nobody waits for it.
 fn done_everywhere(turn: &mut Turn<'_>) -> Action {
-    if turn.phase == Phase::RequestHeaders {
+    if turn.begins() {
         turn.expect_tick();
     }
     turn.say(format_args!("done()"), host::done());
@@ -54,7 +54,7 @@ fn done_everywhere(turn: &mut Turn<'_>) -> Action {
 /// The status of no call.
 fn status_everywhere(turn: &mut Turn<'_>) -> Action {
     get_status(turn);
-    if turn.phase == Phase::RequestHeaders {
+    if turn.begins() {
         let (message, code) = host::get_status(Place::Nowhere);
         turn.say(format_args!("get_status(to=<bad pointer>)"), format_args!("{message}, code {}", Maybe(code)));
     }
@@ -86,7 +86,7 @@ fn call(turn: &Turn<'_>, name: Arg<'_>, argument: Arg<'_>, to: Place) {
 
 /// Foreign functions, known and not.
 fn foreign(turn: &mut Turn<'_>) -> Action {
-    if turn.phase == Phase::RequestHeaders {
+    if turn.begins() {
         turn.expect_tick();
     }
     let none = Arg::from("");

@@ -111,7 +111,7 @@ pub(crate) fn write(turn: &Turn<'_>, map: u32) {
 
 /// Runs at the first tick too, which it asks for.
 fn ask_for_tick(turn: &mut Turn<'_>) {
-    if turn.phase == Phase::RequestHeaders {
+    if turn.begins() {
         turn.expect_tick();
     }
 }

@@ -2,8 +2,10 @@
 //! arguments, and logs what the host answers. Run it in two hosts and compare the logs line by line.
 //!
 //! - The request header `x-case` names the case, `NAME` or `NAME@CHOICE`; without it the probe is silent.
+//! - A TCP connection has the case that the one before it named, which begins with `case NAME`.
 //! - The plugin's configuration is a list of words: `configure:CASE` runs a case in `on_configure`, `tick:CASE` in the
-//!   first tick after it, and `queue:NAME` registers a queue. The VM's configuration may say `vm_start:CASE`.
+//!   first tick after it, `queue:NAME` registers a queue, and `connection:CASE` names the first connection's case. The
+//!   VM's configuration may say `vm_start:CASE`.
 //! - Every line begins with `probe| `. Nothing that differs from run to run is printed: contexts are `root` and
 //!   `stream`, callouts are numbered within their case, queues are named, and some headers are left out
 //!   (`report::MASKED`).
@@ -16,6 +18,7 @@
 
 mod buffers;
 mod callouts;
+mod connections;
 mod exports;
 mod general;
 mod grpc;

@@ -38,7 +38,7 @@ fn details(turn: &Turn<'_>) {
 
 /// A reply in the chosen phase.
 fn in_chosen_phase(turn: &mut Turn<'_>) -> Action {
-    if turn.phase == Phase::RequestHeaders && turn.choice() == Phase::Tick.name() {
+    if turn.begins() && turn.choice() == Phase::Tick.name() {
         turn.expect_tick();
     }
     if turn.is_chosen() && turn.visit() == 1 {

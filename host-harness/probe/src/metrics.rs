@@ -108,7 +108,7 @@ fn bad_arguments(turn: &mut Turn<'_>) -> Action {
 
 /// A metric used in the chosen phase.
 fn from_chosen_phase(turn: &mut Turn<'_>) -> Action {
-    if turn.phase == Phase::RequestHeaders && turn.choice() == Phase::Tick.name() {
+    if turn.begins() && turn.choice() == Phase::Tick.name() {
         turn.expect_tick();
     }
     if turn.is_chosen()

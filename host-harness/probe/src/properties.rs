@@ -58,7 +58,16 @@ const FIXED: &[&str] = &[
 ];
 
 /// Properties whose values differ, but not their lengths.
-const FIXED_LENGTH: &[&str] = &["request.time", "request.duration", "source.port", "connection.id", "request.id"];
+const FIXED_LENGTH: &[&str] = &[
+    "request.time",
+    "request.duration",
+    "request.id",
+    "source.port",
+    "destination.port",
+    "upstream.port",
+    "connection.id",
+    "connection_id",
+];
 
 /// Properties of which only the presence is the same in every run.
 const PRESENT: &[&str] = &[
@@ -99,7 +108,7 @@ fn set_raw<'a, 'b>(turn: &Turn<'_>, path: impl Into<Arg<'a>>, value: impl Into<A
 }
 
 fn ask_for_tick(turn: &mut Turn<'_>) {
-    if turn.phase == Phase::RequestHeaders {
+    if turn.begins() {
         turn.expect_tick();
     }
 }

@@ -327,7 +327,7 @@ fn reply_from_ready(turn: &mut Turn<'_>) -> Action {
 /// Two items from the chosen phase. Those of `configure` and `vm_start` are left in the queue: all of the host's VMs share
 /// it and put theirs into it at the same time.
 fn from_chosen_phase(turn: &mut Turn<'_>) -> Action {
-    if turn.phase == Phase::RequestHeaders && turn.choice() == Phase::Tick.name() {
+    if turn.begins() && turn.choice() == Phase::Tick.name() {
         turn.expect_tick();
     }
     if turn.is_chosen() && turn.visit() == 1 {

@@ -28,7 +28,7 @@ pub(crate) fn close(turn: &Turn<'_>, kind: u32) {
 fn in_chosen_phase(turn: &mut Turn<'_>, act: fn(&Turn<'_>, u32)) -> Action {
     let choice = turn.choice();
     let (phase, kind) = choice.split_once(',').unwrap_or((&choice, "0"));
-    if turn.phase == Phase::RequestHeaders && phase == Phase::Tick.name() {
+    if turn.begins() && phase == Phase::Tick.name() {
         turn.expect_tick();
     }
     if turn.phase.name() == phase && turn.visit() == 1 {
@@ -56,10 +56,15 @@ fn action(turn: &mut Turn<'_>) -> Action {
     match turn.phase {
         Phase::Tick => {
             turn.enter_stream();
-            resume(turn, u32::from(phase.starts_with("response")));
+            let kind = match phase {
+                "new_connection" | "downstream_data" => 2,
+                "upstream_data" => 3,
+                phase => u32::from(phase.starts_with("response")),
+            };
+            resume(turn, kind);
             return CONTINUE;
         }
-        Phase::RequestHeaders => turn.expect_tick(),
+        _ if turn.begins() => turn.expect_tick(),
         _ => {}
     }
     if turn.phase.name() == phase && turn.visit() == 1 { number.parse().unwrap_or_default() } else { CONTINUE }

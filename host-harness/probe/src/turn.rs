@@ -6,8 +6,8 @@ use std::fmt;
 
 use crate::host::{self, Arg, Place, Status, Written};
 use crate::{
-    buffers, callouts, general, grpc, headers, local_reply, metrics, properties, queues, report, shared_data,
-    stream_control,
+    buffers, callouts, connections, general, grpc, headers, local_reply, metrics, properties, queues, report,
+    shared_data, stream_control,
 };
 
 /// What a stream's callback returns.
@@ -38,6 +38,11 @@ pub(crate) enum Phase {
     ResponseHeaders,
     ResponseBody,
     ResponseTrailers,
+    NewConnection,
+    DownstreamData,
+    UpstreamData,
+    DownstreamClose,
+    UpstreamClose,
     Log,
     Done,
     Delete,
@@ -62,6 +67,11 @@ impl Phase {
             Self::ResponseHeaders => "response_headers",
             Self::ResponseBody => "response_body",
             Self::ResponseTrailers => "response_trailers",
+            Self::NewConnection => "new_connection",
+            Self::DownstreamData => "downstream_data",
+            Self::UpstreamData => "upstream_data",
+            Self::DownstreamClose => "downstream_connection_close",
+            Self::UpstreamClose => "upstream_connection_close",
             Self::Log => "log",
             Self::Done => "done",
             Self::Delete => "delete",
@@ -97,6 +107,8 @@ struct Queue {
 pub(crate) struct Probe {
     root: u32,
     streams: BTreeMap<u32, String>,
+    /// The case of the next connection, if one was named for it.
+    next_connection: Option<String>,
     calls: BTreeMap<u32, Call>,
     /// How many callouts the running case has made.
     calls_made: u32,
@@ -161,6 +173,7 @@ impl Probe {
                     self.run(Phase::Configure, origin, Cause::default());
                 }
                 "queue" => queues::register(&mut Turn::new(self, Phase::Configure, origin, Cause::default()), case),
+                "connection" => self.next_connection = Some(case.to_owned()),
                 "tick" => {
                     self.on_tick.push(origin);
                     host::set_tick_period(100);
@@ -223,9 +236,35 @@ impl Probe {
         self.on_stream(context, Phase::RequestHeaders, format_args!("headers={headers}, end={end}"))
     }
 
+    /// Begins the case that an earlier connection named for this one.
+    pub(crate) fn on_new_connection(&mut self, context: u32) -> Action {
+        self.begin();
+        self.streams.insert(context, self.next_connection.take().unwrap_or_default());
+        self.on_stream(context, Phase::NewConnection, format_args!(""))
+    }
+
+    /// Runs a connection's case; without one, data may name the next connection's.
+    pub(crate) fn on_downstream_data(&mut self, context: u32, size: u32, end: u32) -> Action {
+        if self.streams.get(&context).is_some_and(String::is_empty)
+            && let Written::Bytes(bytes) = host::get_buffer_bytes(2, 0, size, Place::Here).written
+            && let Some(case) = bytes.strip_prefix(b"case ")
+        {
+            self.next_connection = Some(String::from_utf8_lossy(case).into_owned());
+        }
+        self.on_stream(context, Phase::DownstreamData, format_args!("size={size}, end={end}"))
+    }
+
+    /// Runs a connection's case; a connection that is gone should not come here.
+    pub(crate) fn on_upstream_close(&mut self, context: u32, peer: u32) {
+        if !self.streams.contains_key(&context) {
+            report::line(format_args!("> on_upstream_connection_close(a connection that is gone, peer={peer})"));
+        }
+        self.on_stream(context, Phase::UpstreamClose, format_args!("peer={peer}"));
+    }
+
     /// Runs a stream's case.
     pub(crate) fn on_stream(&mut self, context: u32, phase: Phase, arguments: fmt::Arguments<'_>) -> Action {
-        let Some(case) = self.streams.get(&context).cloned() else { return CONTINUE };
+        let Some(case) = self.streams.get(&context).filter(|case| !case.is_empty()).cloned() else { return CONTINUE };
         let comma = if arguments.as_str() == Some("") { "" } else { ", " };
         report::line(format_args!("> on_{}(stream{comma}{arguments})", phase.name()));
         let action = self.run(phase, Origin { case, stream: Some(context) }, Cause::default());
@@ -259,6 +298,7 @@ impl Probe {
             properties::CASES,
             metrics::CASES,
             shared_data::CASES,
+            connections::CASES,
             local_reply::CASES,
             stream_control::CASES,
             general::CASES,
@@ -319,6 +359,11 @@ impl<'a> Turn<'a> {
     /// Reports a hostcall and its answer.
     pub(crate) fn say(&self, call: fmt::Arguments<'_>, answer: impl fmt::Display) {
         report::line(format_args!("{} {call} = {answer}", self.phase.name()));
+    }
+
+    /// Whether this is the first callback of a stream or a connection.
+    pub(crate) fn begins(&self) -> bool {
+        matches!(self.phase, Phase::RequestHeaders | Phase::NewConnection)
     }
 
     /// What follows the `@` in the case's name.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use host_harness::serve::{self, Endpoint, EndpointError, ServeOptions};
+use host_harness::serve::{self, Endpoint, EndpointError, Protocol, ServeOptions, Upstream};
 use host_harness::stats_config::StatsConfig;
 use host_harness::{FailurePolicy, LogSink, Module, PluginConfig};
 
@@ -19,9 +19,9 @@ pub(crate) struct Serve {
     /// What the module gets as its plugin configuration, byte for byte
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where requests go
+    /// Where requests go, as http://HOST:PORT; with tcp://HOST:PORT the module is a network filter between TCP connections
     #[arg(long, value_name = "URL")]
-    upstream: Endpoint,
+    upstream: Upstream,
     /// Where the module's callouts to a cluster go, gRPC over HTTP/2; `NAME=` has no endpoint. May be given several times
     #[arg(long = "cluster", value_name = "NAME=URL", value_parser = cluster)]
     clusters: Vec<(String, Option<Endpoint>)>,
@@ -37,12 +37,15 @@ pub(crate) struct Serve {
     /// An Envoy bootstrap file whose `stats_config` says how stats are named and shown
     #[arg(long, value_name = "FILE")]
     stats_config: Option<PathBuf>,
-    /// Append a JSON line for each request to this file; /dev/stdout works
+    /// Append a JSON line for each request or connection to this file; /dev/stdout works
     #[arg(long, value_name = "FILE")]
     access_log: Option<PathBuf>,
     /// How long the upstream may take for a response
     #[arg(long, value_name = "SECONDS", default_value_t = 15)]
     timeout: u64,
+    /// How long a TCP connection may be without data
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    idle_timeout: u64,
     /// Name of the plugin, which also names its VM
     #[arg(long, value_name = "NAME", default_value = "plugin")]
     name: String,
@@ -50,7 +53,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ID", default_value = "")]
     root_id: String,
     /// What requests get after the module has failed: 503, the upstream's answer without the module, or 503 until a fresh VM
-    /// takes over
+    /// takes over; TCP connections are closed where a request gets 503
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = OnFailure::Closed)]
     on_failure: OnFailure,
     /// The shortest time from a VM's start to a fresh one in its place
@@ -99,7 +102,8 @@ pub(crate) fn read(arguments: Serve) -> anyhow::Result<ServeOptions> {
         },
         ..PluginConfig::default()
     };
-    let mut options = ServeOptions::new(module, plugin, arguments.upstream);
+    let mut options = ServeOptions::new(module, plugin, arguments.upstream.endpoint);
+    options.protocol = arguments.upstream.protocol;
     if let Some(path) = &arguments.stats_config {
         let text = String::from_utf8(bytes(path)?).with_context(|| format!("{} is not UTF-8", path.display()))?;
         options.stats_config =
@@ -111,6 +115,7 @@ pub(crate) fn read(arguments: Serve) -> anyhow::Result<ServeOptions> {
     options.workers = usize::from(arguments.workers);
     options.access_log = arguments.access_log;
     options.route_timeout = Duration::from_secs(arguments.timeout);
+    options.idle_timeout = Duration::from_secs(arguments.idle_timeout);
     options.log = LogSink::Tracing;
     Ok(options)
 }
@@ -119,9 +124,13 @@ pub(crate) fn read(arguments: Serve) -> anyhow::Result<ServeOptions> {
 pub(crate) fn run(options: ServeOptions) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let upstream = options.upstream.to_string();
+        let (upstream, protocol) = (options.upstream.to_string(), options.protocol);
         let server = serve::start(options).await?;
-        tracing::info!("listening on http://{}, upstream {upstream}", server.listen);
+        let scheme = match protocol {
+            Protocol::Http => "http",
+            Protocol::Tcp => "tcp",
+        };
+        tracing::info!("listening on {scheme}://{}, upstream {upstream}", server.listen);
         tracing::info!("admin on http://{}: /stats /stats/prometheus /metrics /ready /healthz", server.admin);
         interrupted().await?;
         tracing::info!("draining; interrupt again to end at once");

@@ -25,10 +25,15 @@ fn content(state: &HostState, buffer: BufferType) -> Result<Option<&[u8]>, Fail>
         let body = state.stream().and_then(|stream| stream.bodies.get(index));
         body.filter(|body| body.current).map(|body| body.shown())
     };
+    let flow = |index: usize| {
+        let flow = state.connection().and_then(|connection| connection.flows.get(index));
+        flow.filter(|flow| flow.current).map(|flow| flow.bytes.as_slice())
+    };
     Ok(match buffer {
         BufferType::HttpRequestBody => body(0),
         BufferType::HttpResponseBody => body(1),
-        BufferType::DownstreamData | BufferType::UpstreamData => None,
+        BufferType::DownstreamData => flow(0),
+        BufferType::UpstreamData => flow(1),
         BufferType::GrpcReceiveBuffer => state.grpc.message.as_deref(),
         BufferType::HttpCallResponseBody => {
             Some(state.calls.response.as_ref().map(|response| &response.body).ok_or(Status::NotFound)?)
@@ -76,16 +81,20 @@ fn get_status(guest: &mut Guest<'_>, buffer: u32, length_to: u32, flags: u32) ->
     memory.write_u32(flags, 0)
 }
 
-/// A buffer, to change.
+/// A buffer of the context that hostcalls act on, to change.
 fn writable(state: &mut HostState, buffer: BufferType) -> Option<&mut Vec<u8>> {
-    let index = match buffer {
-        BufferType::HttpRequestBody => 0,
-        BufferType::HttpResponseBody => 1,
-        BufferType::GrpcReceiveBuffer => return state.grpc.message.as_mut(),
-        _ => return None,
-    };
-    let body = state.stream_mut()?.bodies.get_mut(index)?;
-    body.current.then(|| body.shown_mut())
+    match buffer {
+        BufferType::HttpRequestBody | BufferType::HttpResponseBody => {
+            let body = state.stream_mut()?.bodies.get_mut(usize::from(buffer == BufferType::HttpResponseBody))?;
+            body.current.then(|| body.shown_mut())
+        }
+        BufferType::DownstreamData | BufferType::UpstreamData => {
+            let flow = state.connection_mut()?.flows.get_mut(usize::from(buffer == BufferType::UpstreamData))?;
+            flow.current.then_some(&mut flow.bytes)
+        }
+        BufferType::GrpcReceiveBuffer => state.grpc.message.as_mut(),
+        _ => None,
+    }
 }
 
 /// Prepends, appends or replaces; Envoy knows no way to put bytes into the middle.

@@ -126,6 +126,11 @@ fn continue_stream(guest: &mut Guest<'_>, stream: u32) -> Answer {
         }
         stream.bodies[0].current = false;
         state.actions.push((id, Action::Continue(direction)));
+    } else if direction == StreamType::Downstream
+        && let Some(connection) = state.connection_mut()
+        && !std::mem::replace(&mut connection.asked[0], true)
+    {
+        state.actions.push((id, Action::Continue(direction)));
     }
     Ok(())
 }
@@ -134,8 +139,14 @@ fn close_stream(guest: &mut Guest<'_>, stream: u32) -> Answer {
     let direction = StreamType::from_code(stream).ok_or(Status::BadArgument)?;
     let state = guest.data_mut();
     let id = state.context();
-    // The two sides of a TCP connection are none of an HTTP stream's.
-    if state.streams.contains_key(&id) && matches!(direction, StreamType::Request | StreamType::Response) {
+    let of_stream = matches!(direction, StreamType::Request | StreamType::Response);
+    if of_stream && state.streams.contains_key(&id) {
+        state.actions.push((id, Action::Close));
+    } else if !of_stream
+        && let Some(connection) = state.connection_mut()
+        && !std::mem::replace(&mut connection.asked[1], true)
+    {
+        // Whichever side is named, Envoy closes the client's.
         state.actions.push((id, Action::Close));
     }
     Ok(())

@@ -4,6 +4,8 @@
 //! `request.…` or `response.…` property sees follows the header maps: none of the request's in the response's callbacks, both
 //! in the log phase.
 
+mod connections;
+
 use std::net::SocketAddr;
 
 use wasmtime::Linker;
@@ -40,18 +42,18 @@ const MAX_FILTER_STATE: usize = 16 << 20;
 fn set(guest: &mut Guest<'_>, path: u32, path_size: u32, value: u32, size: u32) -> Answer {
     let mut memory = GuestMemory::of(guest)?;
     let (path, value, state) = memory.read_two((path, path_size), (value, size))?;
-    let stream = state.stream_mut().ok_or(Status::NotFound)?;
-    let taken: usize = stream.filter_state.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let filter_state = state.filter_state_mut().ok_or(Status::NotFound)?;
+    let taken: usize = filter_state.iter().map(|(name, value)| name.len() + value.len()).sum();
     if taken + path.len() + value.len() > MAX_FILTER_STATE {
         return Err(Status::InternalFailure.into());
     }
     let same = |name: &str| name.strip_prefix("wasm.").is_some_and(|name| name.as_bytes() == path);
-    if let Some((_, old)) = stream.filter_state.iter_mut().find(|(name, _)| same(name)) {
+    if let Some((_, old)) = filter_state.iter_mut().find(|(name, _)| same(name)) {
         old.clear();
         old.extend_from_slice(value);
     } else {
         let name = format!("wasm.{}", String::from_utf8_lossy(path));
-        stream.filter_state.push((name, value.to_vec()));
+        filter_state.push((name, value.to_vec()));
     }
     Ok(())
 }
@@ -61,12 +63,12 @@ fn lookup(state: &HostState, path: &[u8], out: &mut Vec<u8>) -> Answer {
     if path.is_empty() {
         return Err(Status::SerializationFailure.into());
     }
-    let stream = state.stream();
+    let (stream, connection) = (state.stream(), state.connection());
+    let of_stream = stream.map(|stream| &stream.facts.properties);
+    let given = of_stream.or_else(|| connection.map(|connection| &connection.facts.properties));
     // A closing zero byte is allowed.
     let trimmed = path.strip_suffix(b"\0").unwrap_or(path);
-    if let Some((_, value)) =
-        stream.and_then(|stream| stream.facts.properties.iter().find(|(known, _)| known.as_bytes() == trimmed))
-    {
+    if let Some((_, value)) = given.and_then(|given| given.iter().find(|(known, _)| known.as_bytes() == trimmed)) {
         out.extend_from_slice(value);
         return Ok(());
     }
@@ -87,6 +89,14 @@ fn lookup(state: &HostState, path: &[u8], out: &mut Vec<u8>) -> Answer {
     if let Some(name) = name {
         return if field.is_none() { bytes(out, name) } else { Err(Status::NotFound.into()) };
     }
+    if let Some(connection) = connection {
+        // Of a header there is none.
+        return if rest.is_none() {
+            connections::lookup(connection, top, field, out)
+        } else {
+            Err(Status::NotFound.into())
+        };
+    }
     let stream = stream.ok_or(Status::NotFound)?;
     let Some(field) = field else {
         return match top {
@@ -95,7 +105,7 @@ fn lookup(state: &HostState, path: &[u8], out: &mut Vec<u8>) -> Answer {
             b"connection_id" => number(out, stream.facts.connection_id),
             // No filter sets dynamic metadata here: an empty message.
             b"metadata" => Ok(()),
-            name => filter_state(stream, name, out),
+            name => filter_state(&stream.filter_state, name, out),
         };
     };
     match top {
@@ -112,7 +122,7 @@ fn lookup(state: &HostState, path: &[u8], out: &mut Vec<u8>) -> Answer {
         b"upstream" => address(stream.end.as_ref().and_then(|end| end.upstream), field, out),
         b"filter_state" => {
             let name = field.strip_prefix(b"wasm.").ok_or(Status::NotFound)?;
-            filter_state(stream, name, out)
+            filter_state(&stream.filter_state, name, out)
         }
         _ => Err(Status::NotFound.into()),
     }
@@ -127,9 +137,9 @@ fn number(out: &mut Vec<u8>, value: u64) -> Answer {
     bytes(out, &value.to_le_bytes())
 }
 
-fn filter_state(stream: &Stream, name: &[u8], out: &mut Vec<u8>) -> Answer {
+fn filter_state(state: &[(String, Vec<u8>)], name: &[u8], out: &mut Vec<u8>) -> Answer {
     let same = |known: &str| known.strip_prefix("wasm.").is_some_and(|known| known.as_bytes() == name);
-    let (_, value) = stream.filter_state.iter().find(|(known, _)| same(known)).ok_or(Status::NotFound)?;
+    let (_, value) = state.iter().find(|(known, _)| same(known)).ok_or(Status::NotFound)?;
     bytes(out, value)
 }
 

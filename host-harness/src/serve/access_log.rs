@@ -35,9 +35,14 @@ impl AccessLog {
         Ok(Self(Arc::new(Mutex::new(file))))
     }
 
-    /// Appends a line. A full disk must not stop traffic: what cannot be written is lost.
+    /// Appends a stream's line.
     pub(super) fn write(&self, line: &Line<'_>) {
-        let mut text = line.to_json().to_string();
+        self.append(&line.to_json());
+    }
+
+    /// Appends a line. A full disk must not stop traffic: what cannot be written is lost.
+    pub(super) fn append(&self, line: &Value) {
+        let mut text = line.to_string();
         text.push('\n');
         let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(text.as_bytes());
     }
@@ -50,11 +55,7 @@ impl Line<'_> {
         let end = self.end;
         let mut line = Map::new();
         line.insert(String::from("timestamp"), json!(timestamp(self.start_ns)));
-        // `wasm.<namespace>.<key>` of any filter is the field `<key>`.
-        for (name, value) in &self.finished.filter_state {
-            let key = name.rsplit('.').next().unwrap_or(name);
-            line.insert(String::from(key), text(Some(value)));
-        }
+        add_filter_state(&mut line, &self.finished.filter_state);
         let path = headers.get(":path").map(|path| path.split(|byte| *byte == b'?').next().unwrap_or(path));
         let fields = [
             ("method", header(":method")),
@@ -82,13 +83,21 @@ impl Line<'_> {
     }
 }
 
+/// `wasm.<namespace>.<key>` of any filter is the field `<key>`.
+pub(super) fn add_filter_state(line: &mut Map<String, Value>, filter_state: &[(String, Vec<u8>)]) {
+    for (name, value) in filter_state {
+        let key = name.rsplit('.').next().unwrap_or(name);
+        line.insert(String::from(key), text(Some(value)));
+    }
+}
+
 /// Text of a header; bytes that are not UTF-8 are replaced, as JSON has no way to carry them.
 fn text(value: Option<&[u8]>) -> Value {
     value.map_or(Value::Null, |value| Value::String(String::from_utf8_lossy(value).into_owned()))
 }
 
 /// `2026-01-31T23:59:59.999Z` of nanoseconds since the Unix epoch.
-fn timestamp(unix_ns: u64) -> String {
+pub(super) fn timestamp(unix_ns: u64) -> String {
     let ms = unix_ns / 1_000_000;
     let (seconds, ms) = (ms / 1000, ms % 1000);
     let (days, second_of_day) = (seconds / 86_400, seconds % 86_400);

@@ -19,10 +19,11 @@ use super::access_log::AccessLog;
 use super::admin::{self, Health, Pages};
 use super::callouts::{Answers, Callouts};
 use super::counters::Counters;
-use super::downstream;
-use super::options::ServeOptions;
+use super::options::{Protocol, ServeOptions};
 use super::pool::Pool;
 use super::proxy::{Client, Proxy};
+use super::tcp::{TcpCounters, TcpProxy};
+use super::traffic::Traffic;
 use crate::{Cluster, Role, Shared, SharedOptions, StartError, Worker};
 
 /// Connections that wait to be accepted.
@@ -275,18 +276,7 @@ impl Common {
                 Err(error) => return drop(ready.send(Err(error.into()))),
             };
             let (callouts, mut answers) = self.callouts();
-            let proxy = Rc::new(Proxy {
-                vm: RefCell::new(vm),
-                counters: Counters::new(self.shared.stats(), &self.options.stat_prefix),
-                log,
-                pool: Pool::new(self.options.upstream.clone(), self.options.connect_timeout),
-                callouts,
-                options: Arc::clone(&self.options),
-                streams: RefCell::default(),
-                tasks: TaskTracker::new(),
-                drain: self.stop.drain.clone(),
-                kill: self.stop.kill.child_token(),
-            });
+            let traffic = self.traffic(vm, callouts, log);
             let _ = ready.send(Ok(()));
             let serve = async {
                 // Connections have numbers of their own on each worker: the worker is in the upper half.
@@ -296,23 +286,53 @@ impl Common {
                     let Ok(socket) = TcpStream::from_std(socket) else { continue };
                     let _ = socket.set_nodelay(true);
                     let client = Client { id, peer, local: socket.local_addr().ok(), open: Cell::new(0) };
-                    proxy.tasks.spawn_local(downstream::serve(Rc::clone(&proxy), socket, client));
+                    traffic.serve(socket, client);
                 }
                 // The main thread accepts no more.
-                proxy.tasks.close();
-                let drained = tokio::time::timeout(self.options.drain_timeout, proxy.tasks.wait());
+                traffic.tasks().close();
+                let drained = tokio::time::timeout(self.options.drain_timeout, traffic.tasks().wait());
                 if drained.await.is_err() {
-                    proxy.kill.cancel();
-                    proxy.tasks.wait().await;
+                    traffic.kill().cancel();
+                    traffic.tasks().wait().await;
                 }
             };
             tokio::select! {
                 () = serve => {}
-                () = self.run_roots(role, &proxy.vm, &mut answers, || proxy.route_events()) => {}
+                () = self.run_roots(role, traffic.vm(), &mut answers, || traffic.route_events()) => {}
             }
-            proxy.pool.close();
-            end_roots(&proxy.vm, &mut answers, || proxy.route_events()).await;
+            traffic.close();
+            end_roots(traffic.vm(), &mut answers, || traffic.route_events()).await;
         });
+    }
+
+    /// What a worker does with connections.
+    fn traffic(&self, vm: Worker, callouts: Callouts, log: Option<AccessLog>) -> Traffic {
+        let options = &self.options;
+        let kill = self.stop.kill.child_token();
+        match options.protocol {
+            Protocol::Http => Traffic::Http(Rc::new(Proxy {
+                vm: RefCell::new(vm),
+                counters: Counters::new(self.shared.stats(), &options.stat_prefix),
+                log,
+                pool: Pool::new(options.upstream.clone(), options.connect_timeout),
+                callouts,
+                options: Arc::clone(options),
+                streams: RefCell::default(),
+                tasks: TaskTracker::new(),
+                drain: self.stop.drain.clone(),
+                kill,
+            })),
+            Protocol::Tcp => Traffic::Tcp(Rc::new(TcpProxy {
+                vm: RefCell::new(vm),
+                counters: TcpCounters::new(self.shared.stats(), &options.stat_prefix),
+                log,
+                callouts,
+                options: Arc::clone(options),
+                connections: RefCell::default(),
+                tasks: TaskTracker::new(),
+                kill,
+            })),
+        }
     }
 
     /// For one thread.

@@ -26,18 +26,21 @@ pub(super) mod flags {
     pub(in crate::serve) const NO_ROUTE: u64 = 0x100;
     /// The client closed the connection.
     pub(in crate::serve) const DOWNSTREAM_TERMINATION: u64 = 0x4000;
+    /// No further try to connect.
+    pub(in crate::serve) const RETRY_LIMIT: u64 = 0x8000;
     /// The client did not speak HTTP.
     pub(in crate::serve) const DOWNSTREAM_PROTOCOL_ERROR: u64 = 1 << 18;
     /// The upstream did not speak HTTP.
     pub(in crate::serve) const UPSTREAM_PROTOCOL_ERROR: u64 = 1 << 23;
 
-    const NAMES: [(u64, &str); 8] = [
+    const NAMES: [(u64, &str); 9] = [
         (LOCAL_RESET, "LR"),
         (UPSTREAM_TIMEOUT, "UT"),
         (CONNECTION_FAILURE, "UF"),
         (CONNECTION_TERMINATION, "UC"),
         (NO_ROUTE, "NR"),
         (DOWNSTREAM_TERMINATION, "DC"),
+        (RETRY_LIMIT, "URX"),
         (DOWNSTREAM_PROTOCOL_ERROR, "DPE"),
         (UPSTREAM_PROTOCOL_ERROR, "UPE"),
     ];

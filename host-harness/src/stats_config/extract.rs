@@ -44,6 +44,9 @@ pub(super) fn defaults() -> Vec<Extractor> {
         ("envoy.rbac_prefix", ["$", "rbac", "**"].as_slice()),
         ("envoy.cluster_name", ["cluster", "$", "**"].as_slice()),
         ("envoy.http_conn_manager_prefix", ["http", "$", "**"].as_slice()),
+        ("envoy.tcp_prefix", ["tcp", "$", "**"].as_slice()),
+        // Its listener's `stat_prefix` stands for the address, as there may be one.
+        ("envoy.listener_address", ["listener", "$", "**"].as_slice()),
     ] {
         let first = segments.first().filter(|first| **first != "$").map(|first| String::from(*first));
         extractors.push(Extractor { tag: String::from(tag), first_segment: first, rule: Rule::Segments(segments) });

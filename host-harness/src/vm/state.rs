@@ -15,8 +15,8 @@ use crate::hostcall::{Hostcall, NAMES};
 use crate::stats::Metric;
 use crate::trace::{Entry, Event};
 use crate::{
-    AbiVersion, Callout, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared, StreamEnd,
-    StreamFacts,
+    AbiVersion, Callout, ConnectionFacts, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared,
+    StreamEnd, StreamFacts,
 };
 
 /// Everything that hostcalls reach.
@@ -38,6 +38,7 @@ pub(crate) struct HostState {
     pub(crate) configuring: Option<u32>,
     pub(crate) roots: Vec<Root>,
     pub(crate) streams: HashMap<u32, Box<Stream>, BuildHasherDefault<IdHasher>>,
+    pub(crate) connections: HashMap<u32, Box<Connection>, BuildHasherDefault<IdHasher>>,
     next_context: u32,
     /// The context whose callback runs.
     pub(crate) current: u32,
@@ -129,7 +130,7 @@ pub(crate) struct Root {
     pub(crate) id: u32,
     pub(crate) plugin: Arc<PluginConfig>,
     pub(crate) tick: Option<Tick>,
-    /// Open streams that belong to it.
+    /// Open streams and connections that belong to it.
     pub(crate) streams: usize,
     pub(crate) life: Life,
     pub(crate) cost: Cost,
@@ -228,6 +229,39 @@ impl Body {
     }
 }
 
+/// One TCP connection.
+#[derive(Debug, Default)]
+pub(crate) struct Connection {
+    pub(crate) root: u32,
+    pub(crate) facts: ConnectionFacts,
+    /// The module has been told of it.
+    pub(crate) created: bool,
+    /// The VM had failed when the connection was opened, and the plugin fails open.
+    pub(crate) bypass: bool,
+    /// The VM failed, and another took its place.
+    pub(crate) failed: bool,
+    /// What the client sent, and what the server sent.
+    pub(crate) flows: [Flow; 2],
+    /// Bytes that came from the client, and that went to it.
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    /// The server's end came with data in whose callback the module closed the connection: it is told of the end last.
+    pub(crate) end_untold: bool,
+    /// It has been asked to go on with the client's data, to close; once is enough.
+    pub(crate) asked: [bool; 2],
+    pub(crate) filter_state: Vec<(String, Vec<u8>)>,
+    pub(crate) cost: Cost,
+}
+
+/// One direction of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    /// What has come and has not gone on.
+    pub(crate) bytes: Vec<u8>,
+    /// The module may read and write that now.
+    pub(crate) current: bool,
+}
+
 /// Metrics that the module has defined. Ids are a running number for each kind, four apart, with the kind in the low bits.
 #[derive(Debug, Default)]
 pub(crate) struct MetricIds([Vec<Metric>; 3]);
@@ -271,6 +305,7 @@ impl HostState {
             configuring: None,
             roots: Vec::new(),
             streams: HashMap::default(),
+            connections: HashMap::default(),
             next_context: 1,
             current: 0,
             effective: 0,
@@ -304,15 +339,18 @@ impl HostState {
         loop {
             let id = self.next_context;
             self.next_context = self.next_context.wrapping_add(1).max(1);
-            if !self.streams.contains_key(&id) && self.root(id).is_none() {
+            let taken = self.streams.contains_key(&id) || self.connections.contains_key(&id) || self.root(id).is_some();
+            if !taken {
                 return id;
             }
         }
     }
 
-    /// Whether a context has this id. A stream for which the VM failed has none any more.
+    /// Whether a context has this id. A stream or connection for which the VM failed has none any more.
     pub(crate) fn exists(&self, id: u32) -> bool {
-        self.streams.get(&id).is_some_and(|stream| !stream.failed) || self.root(id).is_some()
+        let stream = self.streams.get(&id).is_some_and(|stream| !stream.failed);
+        let connection = self.connections.get(&id).is_some_and(|connection| !connection.failed);
+        stream || connection || self.root(id).is_some()
     }
 
     /// The context that hostcalls act on: the effective one, while it is there.
@@ -329,6 +367,25 @@ impl HostState {
     pub(crate) fn stream_mut(&mut self) -> Option<&mut Stream> {
         let id = self.context();
         self.streams.get_mut(&id).map(Box::as_mut)
+    }
+
+    /// The connection that hostcalls act on; none for other contexts.
+    pub(crate) fn connection(&self) -> Option<&Connection> {
+        self.connections.get(&self.context()).map(Box::as_ref)
+    }
+
+    /// The same, to change.
+    pub(crate) fn connection_mut(&mut self) -> Option<&mut Connection> {
+        let id = self.context();
+        self.connections.get_mut(&id).map(Box::as_mut)
+    }
+
+    /// What the module has set as properties of the context that hostcalls act on; a root context has none.
+    pub(crate) fn filter_state_mut(&mut self) -> Option<&mut Vec<(String, Vec<u8>)>> {
+        let id = self.context();
+        let Self { streams, connections, .. } = self;
+        let of_stream = streams.get_mut(&id).map(|stream| &mut stream.filter_state);
+        of_stream.or_else(|| connections.get_mut(&id).map(|connection| &mut connection.filter_state))
     }
 
     /// A map for reading: of the stream that hostcalls act on, or of the callout that is being answered.
@@ -366,9 +423,11 @@ impl HostState {
 
     /// Exchanges the running cost with that of a context: hostcalls count into the former.
     fn swap_cost(&mut self, context: u32) {
-        let Self { streams, roots, cost, .. } = self;
+        let Self { streams, connections, roots, cost, .. } = self;
         if let Some(stream) = streams.get_mut(&context) {
             std::mem::swap(cost, &mut stream.cost);
+        } else if let Some(connection) = connections.get_mut(&context) {
+            std::mem::swap(cost, &mut connection.cost);
         } else if let Some(root) = roots.iter_mut().find(|root| root.id == context) {
             std::mem::swap(cost, &mut root.cost);
         }
@@ -391,7 +450,8 @@ impl HostState {
 
     /// The root context of the context that hostcalls act on.
     pub(crate) fn root_id(&self) -> u32 {
-        self.stream().map_or_else(|| self.context(), |stream| stream.root)
+        let root = self.stream().map(|stream| stream.root);
+        root.or_else(|| Some(self.connection()?.root)).unwrap_or_else(|| self.context())
     }
 
     /// The plugin of the context that hostcalls act on.

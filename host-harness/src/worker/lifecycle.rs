@@ -24,6 +24,7 @@ impl Worker {
             policy: plugin.failure_policy,
             reload: Reload::new(module, &plugin, shared),
             events: Vec::new(),
+            connection_events: Vec::new(),
         };
         worker.root = worker.start_root(&plugin).map_err(|(_, error)| error)?;
         Ok(worker)

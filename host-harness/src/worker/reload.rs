@@ -36,7 +36,7 @@ impl Reload {
 }
 
 impl Worker {
-    /// Before a stream is opened: puts a fresh VM in place of one that has failed, if the back-off has passed.
+    /// Before a stream or a connection is opened: puts a fresh VM in place of one that has failed, if the back-off has passed.
     pub(super) fn reload_if_due(&mut self) {
         let FailurePolicy::FailReload { backoff } = self.policy else { return };
         if self.vm.failure().is_none() {
@@ -64,7 +64,7 @@ impl Worker {
         }
     }
 
-    /// Takes over the VM of a worker that has just started. Streams that the failed VM left open end without the module.
+    /// Takes over the VM of a worker that has just started. Streams and connections that the failed VM left open end without the module.
     fn replace_vm(&mut self, fresh: Self) {
         let mut failed = std::mem::replace(&mut self.vm, fresh.vm);
         self.root = fresh.root;
@@ -80,6 +80,11 @@ impl Worker {
             // The root context is gone.
             stream.root = 0;
             new.streams.insert(id, stream);
+        }
+        for (id, mut connection) in old.connections.drain() {
+            connection.failed = true;
+            connection.root = 0;
+            new.connections.insert(id, connection);
         }
     }
 }

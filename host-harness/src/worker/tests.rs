@@ -2,6 +2,7 @@
 
 mod callouts;
 mod capabilities;
+mod connections;
 mod foreign;
 mod grpc;
 mod lifecycle;
