@@ -22,11 +22,12 @@
 //! # Ok::<(), host_harness::test::StartFailure>(())
 //! ```
 //!
-//! # Two ways in
+//! # Three ways in
 //!
 //! - [`test::Host`] is a whole proxy in one thread, with virtual time: for tests. Give it requests or TCP connections, then ask
 //!   what the upstream and the client got, and for stats, logs, filter state, shared data and cost. A test that fails prints the
 //!   trace.
+//! - [`suite`] runs tests that are data: YAML files of cases, for this host and for a real Envoy, which `SUITES.md` describes.
 //! - [`Worker`] and [`Shared`] are the parts: one VM for each thread of a proxy, and what they share. [`serve`] builds a
 //!   reverse proxy and a TCP proxy of them.
 //!

@@ -210,7 +210,7 @@ impl Proxy for Envoy {
             callouts: self.servers.callouts().into_iter().skip(self.callouts_before).collect(),
             unseen_clusters: self.unseen_clusters.clone(),
             shared_data: None,
-            failed: self.process.failed(),
+            failed: self.process.failed().or_else(|| (!self.answers).then(|| "Envoy does not answer".to_owned())),
         }
     }
 
