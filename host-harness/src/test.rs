@@ -72,18 +72,17 @@ impl Host {
     ///
     /// When there is no worker of this number.
     pub fn exchange_on(&mut self, worker: usize, request: Request) -> Exchange {
-        run::all(self, vec![(worker, request)]).pop().unwrap_or_default()
+        run::one(self, worker, request)
     }
 
     /// Takes requests through the filter side by side; workers take turns. Each stream goes one callback further in its turn,
     /// and time passes only while all wait. The results come in the order of the requests.
     pub fn exchanges(&mut self, requests: impl IntoIterator<Item = Request>) -> Vec<Exchange> {
-        let count = self.workers.len().max(1);
-        let first = self.next;
-        let requests: Vec<_> =
-            requests.into_iter().enumerate().map(|(index, request)| ((first + index) % count, request)).collect();
+        let requests: Vec<Request> = requests.into_iter().collect();
+        let (first, count) = (self.next, self.workers.len().max(1));
         self.next = (first + requests.len()) % count;
-        run::all(self, requests)
+        let turns = (first..).map(|number| number % count);
+        run::all(self, turns.zip(requests))
     }
 
     /// A stream of which the filter learns only at its end: the proxy refused it before the filters.

@@ -1,6 +1,5 @@
 //! Requests on their way through the filter, alone or side by side.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::events::nanoseconds;
@@ -21,7 +20,7 @@ struct Run {
     /// Whether the request is on its way, and not the response.
     request: bool,
     /// What is still to come in this direction.
-    parts: VecDeque<Part>,
+    parts: Parts,
     /// What has arrived in this direction.
     message: Message,
     state: State,
@@ -63,22 +62,34 @@ enum Halt {
     Stuck,
 }
 
+/// Takes a request through a worker.
+pub(super) fn one(host: &mut Host, worker: usize, request: Request) -> Exchange {
+    let mut run = [Run::open(host, worker, request)];
+    drive(host, &mut run);
+    let [run] = run;
+    run.exchange
+}
+
 /// Takes each request through its worker. The results come in the order of the requests.
-pub(super) fn all(host: &mut Host, requests: Vec<(usize, Request)>) -> Vec<Exchange> {
-    let mut runs: Vec<Run> = requests.into_iter().map(|(worker, request)| Run::open(host, worker, request)).collect();
+pub(super) fn all(host: &mut Host, requests: impl Iterator<Item = (usize, Request)>) -> Vec<Exchange> {
+    let mut runs: Vec<Run> = requests.map(|(worker, request)| Run::open(host, worker, request)).collect();
+    drive(host, &mut runs);
+    runs.into_iter().map(|run| run.exchange).collect()
+}
+
+fn drive(host: &mut Host, runs: &mut [Run]) {
     while !runs.iter().all(|run| matches!(run.state, State::Over)) {
         let mut moved = false;
         for place in 0..runs.len() {
             if let Some(run) = runs.get_mut(place) {
                 moved |= run.step(host);
             }
-            hear(host, &mut runs);
+            hear(host, runs);
         }
         if !moved {
-            wait(host, &mut runs);
+            wait(host, runs);
         }
     }
-    runs.into_iter().map(|run| run.exchange).collect()
 }
 
 /// Hands out what modules asked for outside the callback concerned.
@@ -127,7 +138,7 @@ impl Run {
             stream,
             start_ns,
             request: true,
-            parts: parts(headers, body, trailers, end_alone),
+            parts: Parts::new(headers, body, trailers, end_alone),
             message: Message::default(),
             state: State::Goes,
             reply,
@@ -152,7 +163,7 @@ impl Run {
         }
         let stream = self.stream;
         let worker = host.worker(self.worker);
-        match self.parts.pop_front() {
+        match self.parts.next() {
             None => self.arrived(host),
             Some(Part::Headers(map, end)) => {
                 let outcome = if self.request {
@@ -278,7 +289,7 @@ impl Run {
             None => self.finish(host),
             Some(Reply { headers, body, trailers }) => {
                 self.request = false;
-                self.parts = parts(headers, body, trailers, self.end_alone);
+                self.parts = Parts::new(headers, body, trailers, self.end_alone);
                 self.state = State::Goes;
             }
         }
@@ -329,16 +340,34 @@ fn held(state: &State) -> Option<Seen> {
 }
 
 /// A message part by part.
-fn parts(headers: HeaderMap, body: Vec<Vec<u8>>, trailers: Option<HeaderMap>, end_alone: bool) -> VecDeque<Part> {
-    let mut parts = VecDeque::from([Part::Headers(headers, body.is_empty() && trailers.is_none())]);
-    let last = body.len();
-    for (index, piece) in body.into_iter().enumerate() {
-        parts.push_back(Part::Piece(piece, index + 1 == last && trailers.is_none() && !end_alone));
+struct Parts {
+    headers: Option<HeaderMap>,
+    pieces: std::vec::IntoIter<Vec<u8>>,
+    trailers: Option<HeaderMap>,
+    /// Whether the end is still to come by itself.
+    end_alone: bool,
+}
+
+impl Parts {
+    fn new(headers: HeaderMap, body: Vec<Vec<u8>>, trailers: Option<HeaderMap>, end_alone: bool) -> Self {
+        let end_alone = end_alone && !body.is_empty() && trailers.is_none();
+        Self { headers: Some(headers), pieces: body.into_iter(), trailers, end_alone }
     }
-    match trailers {
-        Some(trailers) => parts.push_back(Part::Trailers(trailers)),
-        None if end_alone && last > 0 => parts.push_back(Part::Piece(Vec::new(), true)),
-        None => {}
+}
+
+impl Iterator for Parts {
+    type Item = Part;
+
+    fn next(&mut self) -> Option<Part> {
+        if let Some(headers) = self.headers.take() {
+            return Some(Part::Headers(headers, self.pieces.len() == 0 && self.trailers.is_none()));
+        }
+        if let Some(piece) = self.pieces.next() {
+            return Some(Part::Piece(piece, self.pieces.len() == 0 && self.trailers.is_none() && !self.end_alone));
+        }
+        if std::mem::take(&mut self.end_alone) {
+            return Some(Part::Piece(Vec::new(), true));
+        }
+        self.trailers.take().map(Part::Trailers)
     }
-    parts
 }

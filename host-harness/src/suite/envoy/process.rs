@@ -39,8 +39,8 @@ struct Line {
 
 /// How long a start may take.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
-/// The most lines that are kept.
-const MOST_LINES: usize = 65_536;
+/// The most of the log that is kept.
+const MOST_BYTES: usize = 64 << 20;
 /// The longest line that is kept; Envoy has no bound.
 const MOST_LINE: usize = 1 << 20;
 
@@ -160,19 +160,35 @@ fn prefixes(setup: &Setup) -> [String; 2] {
 }
 
 async fn read(stderr: ChildStderr, prefixes: [String; 2], lines: Arc<Mutex<Vec<Line>>>) {
-    let mut stderr = BufReader::new(stderr).split(b'\n');
-    while let Ok(Some(mut bytes)) = stderr.next_segment().await {
-        bytes.truncate(MOST_LINE);
-        let text = unescaped(&bytes);
-        let (level, text) = text.split_once('|').unwrap_or(("", text.as_str()));
-        let message = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix.as_str()));
-        let line =
-            Line { level: level_of(level), of_module: message.is_some(), text: message.unwrap_or(text).to_owned() };
-        let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() < MOST_LINES {
-            lines.push(line);
+    let mut stderr = BufReader::new(stderr);
+    let (mut line, mut kept) = (Vec::new(), 0);
+    loop {
+        // An error is the end, too.
+        let piece = stderr.fill_buf().await.unwrap_or_default();
+        if piece.is_empty() {
+            return;
+        }
+        let end = piece.iter().position(|byte| *byte == b'\n');
+        let text = piece.get(..end.unwrap_or(piece.len())).unwrap_or_default();
+        line.extend_from_slice(text.get(..MOST_LINE.saturating_sub(line.len())).unwrap_or(text));
+        let used = text.len() + usize::from(end.is_some());
+        stderr.consume(used);
+        if end.is_some() {
+            kept += line.len() + size_of::<Line>();
+            if kept <= MOST_BYTES {
+                let line = read_line(&line, &prefixes);
+                lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+            line.clear();
         }
     }
+}
+
+fn read_line(bytes: &[u8], prefixes: &[String; 2]) -> Line {
+    let text = unescaped(bytes);
+    let (level, text) = text.split_once('|').unwrap_or(("", text.as_str()));
+    let message = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix.as_str()));
+    Line { level: level_of(level), of_module: message.is_some(), text: message.unwrap_or(text).to_owned() }
 }
 
 fn level_of(name: &str) -> LogLevel {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub(super) struct Servers {
 struct Book {
     streams: Mutex<HashMap<SocketAddr, Entry>>,
     callouts: Mutex<Vec<CalloutSeen>>,
+    /// Bytes in the bodies of callouts.
+    callout_bytes: AtomicUsize,
     /// Told when the upstream has got something.
     arrived: Notify,
 }
@@ -61,8 +64,9 @@ struct Entry {
     got: Option<Message>,
 }
 
-/// The most callouts that are kept.
+/// The most callouts that are kept, and the most bytes in their bodies.
 const MOST_CALLOUTS: usize = 65_536;
+const MOST_CALLOUT_BYTES: usize = 256 << 20;
 
 type Answer = Result<Response<Pieces>, String>;
 
@@ -212,9 +216,10 @@ async fn callout(request: Request<Incoming>, book: &Book, script: &(String, Vec<
     let (mut message, _) = head(&request);
     read_body(request.into_body(), &mut message).await;
     let (after, answer) = answer(rules, &message);
+    let bytes = book.callout_bytes.fetch_add(message.body.len(), Ordering::Relaxed);
     {
         let mut callouts = book.callouts.lock().unwrap_or_else(PoisonError::into_inner);
-        if callouts.len() < MOST_CALLOUTS {
+        if callouts.len() < MOST_CALLOUTS && bytes < MOST_CALLOUT_BYTES {
             callouts.push(CalloutSeen { cluster: cluster.clone(), message });
         }
     }
