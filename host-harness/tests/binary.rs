@@ -275,6 +275,9 @@ fn test_ends_with_2_where_a_suite_cannot_be_read() {
          /suite.yaml: cases[1].name: missing; add a name\n\
          /suite.yaml: cases[1].request: found 5; use a method and a path, like `GET /`, or a mapping\n"
     );
+    let (code, out, err) = test("cases: [{name: one}]", &["--filter", "two"]);
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert_eq!(err, "host-harness: no case has a name that matches `two`\n");
     let (code, out, err) = test("cases: [{name: one}]", &["--against", "envoy", "--envoy", "/nowhere"]);
     assert_eq!((code, out.as_str()), (Some(2), ""));
     assert_eq!(err, "host-harness: there is no Envoy at /nowhere\n");

@@ -57,6 +57,10 @@ pub(crate) fn run(arguments: &Test) -> anyhow::Result<bool> {
         }
     }
     anyhow::ensure!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+    if let Some(filter) = &arguments.filter {
+        let is_there = suites.iter().flat_map(Suite::cases).any(|name| filter.is_match(name).unwrap_or(false));
+        anyhow::ensure!(is_there, "no case has a name that matches `{}`", filter.as_str());
+    }
     let against = match arguments.against {
         Proxy::Harness => Against::Harness,
         Proxy::Envoy => Against::Envoy(suite::find_envoy(arguments.envoy.as_deref()).map_err(anyhow::Error::msg)?),

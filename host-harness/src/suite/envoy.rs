@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use super::check::{HostSeen, Metrics, StreamSeen};
 use super::format::{Action, Case, Cluster, HostExpect, Setup, Stream};
 use super::runner::{Proxy, Refusal};
+use bootstrap::Filter;
 use process::Process;
 use servers::Servers;
 
@@ -23,6 +24,9 @@ use servers::Servers;
 #[derive(Debug)]
 pub(super) struct Envoy {
     process: Process,
+    filter: Filter,
+    /// How many configurations the filter was given after its first.
+    updates: u64,
     servers: Servers,
     unseen_clusters: Vec<String>,
     /// Names of filter state, in the order of the access log's fields.
@@ -37,6 +41,8 @@ pub(super) struct Envoy {
 
 /// How long what happened may take until it is to be seen.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long Envoy may take until it has taken a configuration.
+const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 /// How long the line of a stream may take to come to the access log.
 const LOGGED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -49,8 +55,7 @@ pub(super) fn cannot(case: &Case) -> Option<String> {
         let (field, why) = match &step.action {
             Action::Advance(_) => ("advance", "Envoy's clock cannot be moved"),
             Action::Tick => ("tick", "Envoy's clock cannot be moved"),
-            Action::Reconfigure { .. } => ("reconfigure", "Envoy's configuration stays as it is"),
-            Action::Look => return None,
+            Action::Reconfigure { .. } | Action::Look => return None,
             Action::Streams(streams) => return streams.iter().find_map(cannot_send),
         };
         Some(format!("{}.{field}: {why}", step.path))
@@ -107,12 +112,17 @@ impl Envoy {
             .map_err(|error| fail(format!("no servers around Envoy: {error}")))?;
         let state_names: Vec<String> = state_names(cases).into_iter().collect();
         let folder = tempfile::tempdir().map_err(|error| fail(format!("no folder for Envoy: {error}")))?;
-        let config = bootstrap::write(folder.path(), setup, &servers, &state_names).map_err(fail)?;
+        let steps = cases.iter().flat_map(|case| &case.steps);
+        let is_replaced = steps.into_iter().any(|step| matches!(step.action, Action::Reconfigure { .. }));
+        let filter = Filter::new(folder.path(), setup, is_replaced).map_err(fail)?;
+        let config = bootstrap::write(folder.path(), &filter, &servers, &state_names).map_err(fail)?;
         let process = runtime.block_on(Process::start(binary, folder, &config, setup))?;
         let unseen_clusters =
             clusters.into_iter().filter(|(_, cluster)| !matches!(cluster, Cluster::Rules(_))).map(|(name, _)| name);
         Ok(Self {
             process,
+            filter,
+            updates: 0,
             servers,
             unseen_clusters: unseen_clusters.collect(),
             state_names,
@@ -199,8 +209,37 @@ impl Proxy for Envoy {
         Err("Envoy's clock cannot be moved".to_owned())
     }
 
-    fn reconfigure(&mut self, _configuration: &[u8]) -> Result<(), String> {
-        Err("Envoy's configuration stays as it is".to_owned())
+    fn reconfigure(&mut self, configuration: &[u8]) -> Result<(), String> {
+        let lines_before = self.process.log().len();
+        self.filter.configure(configuration);
+        self.updates += 1;
+        let taken = self.runtime.block_on(async {
+            let had = admin::updates(self.process.admin).await.ok_or("Envoy does not answer")?;
+            bootstrap::update(self.process.folder(), &self.filter.typed_config(), self.updates)?;
+            let until = Instant::now() + TAKEN_WITHIN;
+            while Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let (taken, refused) = admin::updates(self.process.admin).await.ok_or("Envoy does not answer")?;
+                if refused > had.1 {
+                    return Ok(false);
+                }
+                if taken > had.0 {
+                    // Workers hear of it a little later.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    return Ok(true);
+                }
+            }
+            Err(format!("Envoy neither took nor refused it within {} s", TAKEN_WITHIN.as_secs()))
+        });
+        match taken {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let log = self.process.log();
+                let lines: Vec<&str> = log.iter().skip(lines_before).map(|(_, line)| line.as_str()).collect();
+                Err(format!("Envoy refused it:\n{}", lines.join("\n")))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn host(&mut self, _wanted: &HostExpect) -> HostSeen {

@@ -107,7 +107,7 @@ fn suite(node: &Node<'_>, path: &Path, module: Option<&Path>) -> Option<Suite> {
     modules(node, &mut cases, module);
     for (index, case) in cases.iter().enumerate() {
         if cases.iter().take(index).any(|other| other.name == case.name) {
-            node.at(&format!("cases[{index}].name"))
+            node.at(&format!("{}.name", case.path))
                 .mistake(format!("found {} a second time; give each case a name of its own", node::quoted(&case.name)));
         }
     }

@@ -48,6 +48,18 @@ pub(super) async fn metrics(admin: SocketAddr) -> Option<Metrics> {
     Some(parse(&serde_json::from_slice(&page).ok()?))
 }
 
+/// How many configurations of the filter Envoy has taken, and how many it has refused.
+pub(super) async fn updates(admin: SocketAddr) -> Option<(u64, u64)> {
+    let page = get(admin, "/stats?filter=extension_config_discovery").await?;
+    let page = String::from_utf8(page).ok()?;
+    let sum = |names: &[&str]| {
+        let lines = page.lines().filter_map(|line| line.split_once(": "));
+        let wanted = lines.filter(|(name, _)| names.iter().any(|wanted| name.ends_with(wanted)));
+        wanted.filter_map(|(_, value)| value.parse::<u64>().ok()).sum()
+    };
+    Some((sum(&[".config_reload"]), sum(&[".config_fail", ".update_rejected"])))
+}
+
 fn parse(page: &Value) -> Metrics {
     let mut metrics = Metrics::new();
     let mut add = |stat: &Value, metric| {

@@ -18,11 +18,43 @@ pub(super) const LISTENER: &str = "suite";
 const UPSTREAM: &str = "host_harness_upstream";
 const FILTERS: &str = "type.googleapis.com/envoy.extensions.filters";
 
-/// Writes the bootstrap file, and the module where Envoy cannot read it as it is.
-pub(super) fn write(folder: &Path, setup: &Setup, servers: &Servers, state: &[String]) -> Result<PathBuf, String> {
-    let module = module(folder, setup)?;
+/// The name of the filter, and of the statistics about its updates.
+const FILTER: &str = "module";
+/// Where the filter's configuration is, below the folder, when it is to be replaced.
+const UPDATES: &str = "filter.json";
+
+/// Writes the filter's configuration where Envoy looks for new ones.
+pub(super) fn update(folder: &Path, filter: &Value, version: u64) -> Result<(), String> {
+    let mut resource = json!({
+        "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+        "name": FILTER,
+    });
+    if let Some(fields) = resource.as_object_mut() {
+        fields.insert("typed_config".to_owned(), filter.clone());
+    }
+    let text = json!({ "version_info": version.to_string(), "resources": [resource] }).to_string();
+    let (path, new) = (folder.join(UPDATES), folder.join("new.json"));
+    // Envoy looks when a file is renamed.
+    std::fs::write(&new, text)
+        .and_then(|()| std::fs::rename(&new, &path))
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+/// Writes the bootstrap file.
+pub(super) fn write(folder: &Path, filter: &Filter, servers: &Servers, state: &[String]) -> Result<PathBuf, String> {
     let path = folder.join("envoy.json");
-    let text = bootstrap(folder, &module, setup, servers, state).to_string();
+    let typed = filter.typed_config();
+    if filter.is_replaced {
+        update(folder, &typed, 0)?;
+    }
+    let config = if filter.is_replaced {
+        let source = json!({ "resource_api_version": "V3", "path_config_source": { "path": folder.join(UPDATES) } });
+        let discovery = json!({ "config_source": source, "type_urls": [typed.get("@type")] });
+        json!({ "name": FILTER, "config_discovery": discovery })
+    } else {
+        json!({ "name": FILTER, "typed_config": typed })
+    };
+    let text = bootstrap(folder, &config, servers, state).to_string();
     std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     Ok(path)
 }
@@ -30,6 +62,32 @@ pub(super) fn write(folder: &Path, setup: &Setup, servers: &Servers, state: &[St
 /// The field of the access log in which a filter state is.
 pub(super) fn state_field(index: usize) -> String {
     format!("state{index}")
+}
+
+/// The filter in Envoy.
+#[derive(Debug)]
+pub(super) struct Filter {
+    setup: Setup,
+    /// The module where Envoy reads it.
+    module: PathBuf,
+    /// Whether its configuration is replaced while it runs.
+    is_replaced: bool,
+}
+
+impl Filter {
+    /// Writes the module to the folder where Envoy cannot read it as it is.
+    pub(super) fn new(folder: &Path, setup: &Setup, is_replaced: bool) -> Result<Self, String> {
+        Ok(Self { setup: setup.clone(), module: module(folder, setup)?, is_replaced })
+    }
+
+    /// Gives it another configuration.
+    pub(super) fn configure(&mut self, configuration: &[u8]) {
+        self.setup.configuration = Some(configuration.to_vec());
+    }
+
+    pub(super) fn typed_config(&self) -> Value {
+        json!({ "@type": format!("{FILTERS}.http.wasm.v3.Wasm"), "config": plugin(&self.module, &self.setup) })
+    }
 }
 
 /// Envoy does not read the text form.
@@ -46,7 +104,7 @@ fn module(folder: &Path, setup: &Setup) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-fn bootstrap(folder: &Path, module: &Path, setup: &Setup, servers: &Servers, state: &[String]) -> Value {
+fn bootstrap(folder: &Path, filter: &Value, servers: &Servers, state: &[String]) -> Value {
     let mut clusters = vec![cluster(UPSTREAM, Some(servers.upstream))];
     clusters.extend(servers.clusters.iter().map(|(name, address)| cluster(name, *address)));
     let manager = json!({
@@ -72,10 +130,7 @@ fn bootstrap(folder: &Path, module: &Path, setup: &Setup, servers: &Servers, sta
             }],
         },
         "http_filters": [
-            { "name": "module", "typed_config": {
-                "@type": format!("{FILTERS}.http.wasm.v3.Wasm"),
-                "config": plugin(module, setup),
-            } },
+            filter,
             { "name": "router", "typed_config": {
                 "@type": format!("{FILTERS}.http.router.v3.Router"),
                 "suppress_envoy_headers": true,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -113,14 +113,15 @@ impl Process {
 
     /// The access log's lines, by the client's address.
     pub(super) fn access_log(&self) -> HashMap<SocketAddr, Value> {
-        let bytes = std::fs::read(self.path(bootstrap::ACCESS_LOG)).unwrap_or_default();
+        let bytes = std::fs::read(self.folder().join(bootstrap::ACCESS_LOG)).unwrap_or_default();
         let lines = bytes.split(|byte| *byte == b'\n');
         let values = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
         values.filter_map(|value| Some((value.get("client")?.as_str()?.parse().ok()?, value))).collect()
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+    /// The folder of its files.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 }
 

@@ -52,11 +52,7 @@ pub(super) fn read(node: &Node<'_>, suite: &Setup, shared: bool) -> Option<Case>
         let action = Action::Streams(vec![stream]);
         steps.push(Step { path: path.clone(), action, expect: HostExpect::default() });
     } else {
-        for name in ["reply", "client_leaves"] {
-            if let Some(node) = fields.get(name) {
-                node.mistake("found without `request`; add it");
-            }
-        }
+        without_request(&fields);
         if let Some(node) = fields.get("expect") {
             expect = expect::host(&node);
         }
@@ -97,6 +93,7 @@ fn step(node: &Node<'_>, protocol: Protocol) -> Option<Step> {
         let (stream, expect) = stream(&fields, node, protocol, true)?;
         return Some(Step { path, action: Action::Streams(vec![stream]), expect });
     }
+    without_request(&fields);
     let expect = fields.get("expect").map(|node| expect::host(&node));
     let action = if let Some(node) = fields.get("streams") {
         Action::Streams(streams(&node, protocol))
@@ -121,6 +118,13 @@ fn step(node: &Node<'_>, protocol: Protocol) -> Option<Step> {
         return None;
     };
     Some(Step { path, action, expect: expect.unwrap_or_default() })
+}
+
+/// What is of a stream has no meaning where there is none.
+fn without_request(fields: &Fields<'_>) {
+    for node in ["reply", "client_leaves"].iter().filter_map(|name| fields.get(name)) {
+        node.mistake("found without `request`; add it");
+    }
 }
 
 fn streams(node: &Node<'_>, protocol: Protocol) -> Vec<Stream> {

@@ -226,6 +226,9 @@ fn callouts(node: &Node<'_>) -> Option<CalloutsExpect> {
     if !node.is_mapping() && !node.is_list() {
         return node.refuse("`none`, a callout, or a list of callouts");
     }
+    if node.list_is_empty() {
+        return node.refuse("`none` where there must be no callout");
+    }
     let callout = |node: &Node<'_>| {
         let fields = node.fields(&[&CALLOUT_FIELDS, &UPSTREAM_FIELDS])?;
         Some(CalloutExpect {

@@ -91,6 +91,10 @@ impl<'a> Node<'a> {
         self.value.is_sequence()
     }
 
+    pub(super) fn list_is_empty(&self) -> bool {
+        self.value.as_sequence().is_some_and(Vec::is_empty)
+    }
+
     /// The text, if it is one.
     pub(super) fn as_text(&self) -> Option<&'a str> {
         self.value.as_str()

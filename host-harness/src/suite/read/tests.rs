@@ -120,6 +120,8 @@ fn wrong_values_are_refused() {
             "faults: [{hostcall: proxy_lug}]",
             "cases[0].faults[0].hostcall: found `proxy_lug`; use a hostcall's name, like `proxy_log`",
         ),
+        ("steps: [{tick: true, reply: 200}]", "cases[0].steps[0].reply: found without `request`; add it"),
+        ("expect: {callouts: []}", "cases[0].expect.callouts: found a list; use `none` where there must be no callout"),
         (
             "steps: [{}]",
             "cases[0].steps[0]: nothing is done; use `request`, `streams`, `advance`, `tick`, `reconfigure` or `expect`",
