@@ -22,12 +22,13 @@
 //! # Ok::<(), host_harness::test::StartFailure>(())
 //! ```
 //!
-//! # Three ways in
+//! # Four ways in
 //!
 //! - [`test::Host`] is a whole proxy in one thread, with virtual time: for tests. Give it requests or TCP connections, then ask
 //!   what the upstream and the client got, and for stats, logs, filter state, shared data and cost. A test that fails prints the
 //!   trace.
 //! - [`suite`] runs tests that are data: YAML files of cases, for this host and for a real Envoy, which `SUITES.md` describes.
+//! - [`replay`] sends recorded traffic through a module: HAR files and access logs, at the times of the recording.
 //! - [`Worker`] and [`Shared`] are the parts: one VM for each thread of a proxy, and what they share. [`serve`] builds a
 //!   reverse proxy and a TCP proxy of them.
 //!
