@@ -282,3 +282,17 @@ fn test_ends_with_2_where_a_suite_cannot_be_read() {
     assert_eq!((code, out.as_str()), (Some(2), ""));
     assert_eq!(err, "host-harness: there is no Envoy at /nowhere\n");
 }
+
+#[test]
+fn an_envoy_that_is_not_there_is_told() {
+    let suite = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/counting.yaml");
+    for (variable, wanted) in [
+        ("", "there is no `envoy` in the path; name it by `--envoy` or the variable ENVOY_BIN"),
+        ("/nowhere/envoy", "there is no Envoy at /nowhere/envoy"),
+    ] {
+        let mut command = command(&["test", suite, "--against", "envoy"]);
+        let Output { status, stderr, .. } = command.env("ENVOY_BIN", variable).env("PATH", "").output().unwrap();
+        let text = String::from_utf8(stderr).unwrap();
+        assert_eq!((status.code(), text.contains(wanted)), (Some(2), true), "{text}");
+    }
+}

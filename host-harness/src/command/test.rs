@@ -33,7 +33,7 @@ pub(crate) struct Test {
     /// The proxy that the cases run in
     #[arg(long, value_name = "PROXY", default_value = "harness")]
     against: Proxy,
-    /// Envoy's executable; without it the variable ENVOY, or `envoy` in the path
+    /// Envoy's executable; without it the variable ENVOY_BIN, or `envoy` in the path
     #[arg(long, value_name = "PATH")]
     envoy: Option<PathBuf>,
     /// How many cases run at a time; as many as there are processors when 0

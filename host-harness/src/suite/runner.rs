@@ -310,13 +310,15 @@ fn refused(case: &Case, refusal: &Refusal, findings: &mut Findings) {
     }
 }
 
-/// Where Envoy is: by the name given, by the environment's `ENVOY`, or in the path.
+/// Where Envoy is: by the name given, by the environment's `ENVOY_BIN`, or in the path.
 ///
 /// # Errors
 ///
 /// When there is none.
 pub fn find_envoy(named: Option<&Path>) -> Result<PathBuf, String> {
-    let named = named.map(Path::to_owned).or_else(|| std::env::var_os("ENVOY").map(PathBuf::from));
+    let named = named
+        .map(Path::to_owned)
+        .or_else(|| std::env::var_os("ENVOY_BIN").filter(|path| !path.is_empty()).map(PathBuf::from));
     if let Some(path) = named {
         return if path.is_file() { Ok(path) } else { Err(format!("there is no Envoy at {}", path.display())) };
     }
@@ -324,5 +326,5 @@ pub fn find_envoy(named: Option<&Path>) -> Result<PathBuf, String> {
     std::env::split_paths(&folders)
         .map(|folder| folder.join("envoy"))
         .find(|path| path.is_file())
-        .ok_or_else(|| "there is no `envoy` in the path; name it by `--envoy` or the variable ENVOY".to_owned())
+        .ok_or_else(|| "there is no `envoy` in the path; name it by `--envoy` or the variable ENVOY_BIN".to_owned())
 }
