@@ -129,6 +129,15 @@ struct Asked {
     reply: Option<Box<LocalReply>>,
 }
 
+/// A stream or a connection that begins.
+struct NewContext {
+    id: u32,
+    root: u32,
+    /// The VM has failed, and the plugin fails open.
+    bypass: bool,
+    now_ns: u64,
+}
+
 impl Worker {
     /// Request headers as they are now.
     #[must_use]
@@ -220,6 +229,19 @@ impl Worker {
     #[must_use]
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Begins a stream or a connection. A fresh VM takes over first, if one is due.
+    fn new_context(&mut self) -> NewContext {
+        self.reload_if_due();
+        let bypass = self.vm.failure().is_some() && self.policy == FailurePolicy::FailOpen;
+        let root = self.root;
+        let state = self.vm.state_mut();
+        let id = state.new_context_id();
+        if let Some(root) = state.root_mut(root) {
+            root.streams += 1;
+        }
+        NewContext { id, root, bypass, now_ns: self.shared.clock().now_ns() }
     }
 
     /// Carries out what hostcalls asked for: what concerns `own` is returned, everything else happens here.

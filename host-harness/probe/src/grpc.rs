@@ -124,6 +124,17 @@ fn is_answer(turn: &Turn<'_>) -> bool {
     )
 }
 
+/// Looks at an answer, and lets the stream go on after the last one.
+fn hear(turn: &mut Turn<'_>) -> Action {
+    if is_answer(turn) {
+        inspect(turn);
+        if is_last(turn) {
+            resume(turn);
+        }
+    }
+    CONTINUE
+}
+
 /// Whether the callback is the last one of its callout, going by the kind of it.
 fn is_last(turn: &Turn<'_>) -> bool {
     turn.phase == Phase::GrpcClose || (turn.phase == Phase::GrpcMessage && turn.token() & 3 == 1)
@@ -144,13 +155,7 @@ fn call(turn: &mut Turn<'_>) -> Action {
         let (cluster, method) = chosen(turn);
         return wait_if(open(turn, &cluster, &method, &[("x-mine", "1")], Some("hello")));
     }
-    if is_answer(turn) {
-        inspect(turn);
-        if is_last(turn) {
-            resume(turn);
-        }
-    }
-    CONTINUE
+    hear(turn)
 }
 
 /// One stream of one message for which the request waits.
@@ -323,13 +328,7 @@ fn odd_arguments(turn: &mut Turn<'_>) -> Action {
         }
         return wait_if(made);
     }
-    if is_answer(turn) {
-        inspect(turn);
-        if is_last(turn) {
-            resume(turn);
-        }
-    }
-    CONTINUE
+    hear(turn)
 }
 
 /// A message that names more than a cluster, or another one: the case chose which.
@@ -381,13 +380,7 @@ fn odd_service(turn: &mut Turn<'_>) -> Action {
         }
         return wait_if(made);
     }
-    if is_answer(turn) {
-        inspect(turn);
-        if is_last(turn) {
-            resume(turn);
-        }
-    }
-    CONTINUE
+    hear(turn)
 }
 
 /// How far apart the numbers of callouts are.
@@ -427,13 +420,7 @@ fn with_timeout(turn: &mut Turn<'_>) -> Action {
         let message = Some((Arg::from("hello"), timeout));
         return wait_if(open_raw(turn, &callout, message, Place::Here, format_args!("{choice}")));
     }
-    if is_answer(turn) {
-        inspect(turn);
-        if is_last(turn) {
-            resume(turn);
-        }
-    }
-    CONTINUE
+    hear(turn)
 }
 
 /// Several messages each way, one for each that comes; then the end as the case chose.

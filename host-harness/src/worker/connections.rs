@@ -2,13 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::Worker;
+use super::{NewContext, Worker};
 use crate::abi::StreamType;
 use crate::vm::state::{Action, Connection};
-use crate::{
-    ConnectionEvent, ConnectionFacts, ConnectionId, ConnectionOutcome, DataOutcome, FailurePolicy, FinishedConnection,
-    Peer,
-};
+use crate::{ConnectionEvent, ConnectionFacts, ConnectionId, ConnectionOutcome, DataOutcome, FinishedConnection, Peer};
 
 /// One way through the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,18 +19,12 @@ enum Direction {
 impl Worker {
     /// Opens a connection. The module hears of it with [`Self::new_connection`].
     pub fn open_connection(&mut self, mut facts: ConnectionFacts) -> ConnectionId {
-        self.reload_if_due();
-        let bypass = self.vm.failure().is_some() && self.policy == FailurePolicy::FailOpen;
+        let NewContext { id, root, bypass, now_ns } = self.new_context();
         if facts.start_ns == 0 {
-            facts.start_ns = self.shared.clock().now_ns();
+            facts.start_ns = now_ns;
         }
-        let root = self.root;
-        let state = self.vm.state_mut();
-        let id = state.new_context_id();
-        state.connections.insert(id, Box::new(Connection { root, facts, bypass, ..Connection::default() }));
-        if let Some(root) = state.root_mut(root) {
-            root.streams += 1;
-        }
+        let connection = Connection { root, facts, bypass, ..Connection::default() };
+        self.vm.state_mut().connections.insert(id, Box::new(connection));
         ConnectionId(id)
     }
 

@@ -1,11 +1,11 @@
 //! HTTP streams: the order of callbacks, and what their answers and hostcalls do to the stream.
 
-use super::{Asked, BodyOutcome, HeadersOutcome, Worker};
+use super::{Asked, BodyOutcome, HeadersOutcome, NewContext, Worker};
 use crate::abi::MapType;
 use crate::hostcall::local_reply;
 use crate::vm::Exports;
 use crate::vm::state::{Body, Stream};
-use crate::{FailurePolicy, FinishedStream, HeaderMap, LocalReply, StreamEnd, StreamFacts, StreamId};
+use crate::{FinishedStream, HeaderMap, LocalReply, StreamEnd, StreamFacts, StreamId};
 
 /// Details of the 503 that stands for a failed VM.
 const FAILED: &str = "wasm_fail_stream";
@@ -34,18 +34,11 @@ struct HeadersCallback {
 impl Worker {
     /// Opens a stream. The module hears of it with the first callback.
     pub fn open_stream(&mut self, mut facts: StreamFacts) -> StreamId {
-        self.reload_if_due();
-        let bypass = self.vm.failure().is_some() && self.policy == FailurePolicy::FailOpen;
+        let NewContext { id, root, bypass, now_ns } = self.new_context();
         if facts.start_ns == 0 {
-            facts.start_ns = self.shared.clock().now_ns();
+            facts.start_ns = now_ns;
         }
-        let root = self.root;
-        let state = self.vm.state_mut();
-        let id = state.new_context_id();
-        state.streams.insert(id, Box::new(Stream { root, facts, bypass, ..Stream::default() }));
-        if let Some(root) = state.root_mut(root) {
-            root.streams += 1;
-        }
+        self.vm.state_mut().streams.insert(id, Box::new(Stream { root, facts, bypass, ..Stream::default() }));
         StreamId(id)
     }
 
