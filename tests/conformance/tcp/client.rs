@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_millis(800);
 const TICK_WITHIN: Duration = Duration::from_millis(400);
 
 /// Linux's `MSG_MORE`: what is sent waits for what follows, here for the end, so that both arrive at once.
-const MORE: i32 = 0x8000;
+pub(super) const MORE: i32 = 0x8000;
 
 /// Names the case of the next connection, on one of its own.
 pub(crate) fn name_case(proxy: SocketAddr, server: &Server, case: &str) {

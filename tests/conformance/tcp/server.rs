@@ -10,6 +10,7 @@ use socket2::SockRef;
 use tokio::net::TcpSocket;
 
 use super::cases::Group;
+use super::client::MORE;
 use crate::conformance::http1::quoted;
 
 /// What the server does with a connection.
@@ -146,7 +147,8 @@ fn serve(mut socket: TcpStream, script: Script, told: &Mutex<Told>) {
         }
     };
     if script == Script::AnswerAtEnd && end == "ended" {
-        let _ = socket.write_all(b"answer");
+        // With the end in one segment, else it is a matter of chance whether the proxy reads both at once.
+        let _ = SockRef::from(&socket).send_with_flags(b"answer", MORE);
     }
     drop(socket);
     told.lock().unwrap().end = Some(end);
