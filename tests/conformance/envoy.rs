@@ -22,6 +22,8 @@ pub(super) struct Envoy {
     pub(super) listen: SocketAddr,
     /// What the probe wrote.
     pub(super) log: Arc<Log>,
+    /// The rest of Envoy's own log.
+    others: Arc<Mutex<Vec<String>>>,
     process: Child,
     _folder: tempfile::TempDir,
 }
@@ -80,12 +82,14 @@ impl Envoy {
             );
             std::thread::sleep(Duration::from_millis(50));
         };
-        Self { listen, log, process, _folder: folder }
+        Self { listen, log, others, process, _folder: folder }
     }
 
-    /// Whether it still runs.
-    pub(super) fn runs(&mut self) -> bool {
-        self.process.try_wait().unwrap().is_none()
+    /// Panics with Envoy's last words if it does not run any more.
+    pub(super) fn assert_runs(&mut self, case: &str) {
+        if let Some(status) = self.process.try_wait().unwrap() {
+            panic!("Envoy ended in {case} ({status}): {:#?}", self.others.lock().unwrap());
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Instructions instead of time: the same Envoys, one after the other, under Valgrind's Callgrind, which counts every instruction that a process
 //! executes, JIT-compiled ones too.
 //!
-//! Time says what an operator pays, and needs many rounds on a quiet machine to tell two filters apart. Instructions say nothing of caches, but two
-//! runs differ by a few hundredths of the smallest difference that matters, and so does a machine with neighbours.
+//! Time says what an operator pays, and needs many rounds on a quiet machine to tell two filters apart. Of instructions, two runs differ by a few
+//! hundredths of the smallest difference that matters, and so does a machine with neighbours. What they leave out of time is mostly memory: Callgrind
+//! counts beside them what a first-level cache would not have held, one for code and one for data, each as large and as associative as this processor's.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -23,11 +24,32 @@ const COUNTED: u32 = 2_000;
 /// The fewest that are counted: a filter's ticks go on meanwhile, and each request has its share of them.
 const LEAST_COUNTED: u32 = 300;
 
-/// Instructions for each request of one variant, in the order of the workloads.
+/// What a request takes of the processor.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Count {
+    pub(crate) instructions: f64,
+    /// Reads of code that the first-level cache did not have.
+    pub(crate) code_misses: f64,
+    /// Reads and writes of data that the first-level cache did not have.
+    pub(crate) data_misses: f64,
+}
+
+impl Count {
+    /// Both, made by this function.
+    pub(crate) fn with(self, other: Self, of: impl Fn(f64, f64) -> f64) -> Self {
+        Self {
+            instructions: of(self.instructions, other.instructions),
+            code_misses: of(self.code_misses, other.code_misses),
+            data_misses: of(self.data_misses, other.data_misses),
+        }
+    }
+}
+
+/// What each request of one variant takes, in the order of the workloads.
 #[derive(Debug)]
 pub(crate) struct Counts {
     pub(crate) name: &'static str,
-    pub(crate) instructions: Vec<f64>,
+    pub(crate) requests: Vec<Count>,
 }
 
 /// Counts every variant's instructions under every workload.
@@ -45,7 +67,7 @@ pub(crate) async fn count(variants: &[Variant], paths: &[String], workloads: &[W
         bar.tick();
         let mut one = Running::start(variant, program.clone(), upstream, 1).await.with_context(|| variant.name)?;
         one.probe(first).await.with_context(|| variant.name)?;
-        let mut instructions = Vec::new();
+        let mut each = Vec::new();
         for workload in workloads {
             one.send(*workload, workload.requests(BEFORE), &files).await.with_context(|| variant.name)?;
             control("--instr=on", one.pid).await?;
@@ -56,12 +78,13 @@ pub(crate) async fn count(variants: &[Variant], paths: &[String], workloads: &[W
             one.send(*workload, requests, &files).await.with_context(|| variant.name)?;
             control("--dump", one.pid).await?;
             control("--instr=off", one.pid).await?;
-            instructions.push(newest_total(folder.path(), one.pid)? / f64::from(requests));
+            let total = newest_total(folder.path(), one.pid)?;
+            each.push(total.with(total, |total, _| total / f64::from(requests)));
             bar.inc(1);
         }
         one.check_counts().await.with_context(|| variant.name)?;
         one.envoy.stop(Duration::from_secs(10)).await?;
-        counts.push(Counts { name: variant.name, instructions });
+        counts.push(Counts { name: variant.name, requests: each });
     }
     bar.finish_and_clear();
     Ok(counts)
@@ -71,7 +94,7 @@ pub(crate) async fn count(variants: &[Variant], paths: &[String], workloads: &[W
 fn wrapped(envoy: &Path, folder: &Path) -> Result<PathBuf> {
     let program = folder.join("envoy");
     let script = format!(
-        "#!/bin/sh\nexec valgrind --quiet --tool=callgrind --smc-check=all-non-file --instr-atstart=no \
+        "#!/bin/sh\nexec valgrind --quiet --tool=callgrind --smc-check=all-non-file --instr-atstart=no --cache-sim=yes \
          --callgrind-out-file='{}/out.%p' '{}' \"$@\"\n",
         folder.display(),
         envoy.display()
@@ -92,8 +115,8 @@ async fn control(what: &str, pid: u32) -> Result<()> {
     Ok(())
 }
 
-/// The instructions in the last file that the Callgrind of a process dumped: they are numbered.
-fn newest_total(folder: &Path, pid: u32) -> Result<f64> {
+/// The counts in the last file that the Callgrind of a process dumped: they are numbered.
+fn newest_total(folder: &Path, pid: u32) -> Result<Count> {
     let mut number = 1;
     let path = |number: u32| folder.join(format!("out.{pid}.{number}"));
     while path(number + 1).exists() {
@@ -101,12 +124,19 @@ fn newest_total(folder: &Path, pid: u32) -> Result<f64> {
     }
     let file = path(number);
     let text = std::fs::read_to_string(&file).with_context(|| format!("Callgrind wrote no {}", file.display()))?;
-    total(&text).with_context(|| format!("{} has no total", file.display()))
+    total(&text).with_context(|| format!("{} has no totals of the events that were asked for", file.display()))
 }
 
-/// The number behind `totals:`.
-fn total(dump: &str) -> Option<f64> {
-    dump.lines().find_map(|line| line.strip_prefix("totals: "))?.split_whitespace().next()?.parse().ok()
+/// The numbers behind `totals:`, which are in the order of the names behind `events:`; a last one that is 0 is left out.
+fn total(dump: &str) -> Option<Count> {
+    let words = |key| Some(dump.lines().find_map(|line| line.strip_prefix(key))?.split_whitespace());
+    let events: Vec<&str> = words("events:")?.collect();
+    let totals: Vec<f64> = words("totals:")?.map(str::parse).collect::<Result<_, _>>().ok()?;
+    let of = |event| {
+        let place = events.iter().position(|name| *name == event)?;
+        Some(totals.get(place).copied().unwrap_or_default())
+    };
+    Some(Count { instructions: of("Ir")?, code_misses: of("I1mr")?, data_misses: of("D1mr")? + of("D1mw")? })
 }
 
 #[cfg(test)]
@@ -114,8 +144,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_total_stands_at_the_end() {
-        assert_eq!(total("events: Ir\nsummary: 7\n\nfn=(1) a\n0 3\n\ntotals: 1200 4\n"), Some(1200.0));
-        assert_eq!(total("events: Ir\nsummary: 7\n"), None);
+    fn the_totals_stand_at_the_end_in_the_order_of_the_events() {
+        let dump = "events: Ir Dr Dw I1mr D1mr D1mw ILmr\nsummary: 7\n\nfn=(1) a\n0 3\n\ntotals: 1200 4 5 60 7 8\n";
+        let count = Count { instructions: 1200.0, code_misses: 60.0, data_misses: 15.0 };
+        assert_eq!(total(dump), Some(count));
+        assert_eq!(total("events: Ir\ntotals: 7\n"), None);
+        assert_eq!(total("events: Ir I1mr D1mr D1mw\nsummary: 7\n"), None);
     }
 }

@@ -4,7 +4,7 @@ use edge_observer::goal::{self, Goal};
 use edge_observer::table::{Column, Table, bytes, duration};
 use serde_json::{Value, json};
 
-use crate::instructions::Counts;
+use crate::instructions::{Count, Counts};
 use crate::measure::{Added, Cost, Figures, Pace};
 use crate::variants::name;
 use crate::workload::Workload;
@@ -65,25 +65,26 @@ pub(crate) struct InstructionReport {
 }
 
 impl InstructionReport {
-    fn count(&self, name: &str, workload: Workload) -> Option<f64> {
+    fn count(&self, name: &str, workload: Workload) -> Option<Count> {
         let place = self.workloads.iter().position(|one| *one == workload)?;
-        self.counts.iter().find(|counts| counts.name == name)?.instructions.get(place).copied()
+        self.counts.iter().find(|counts| counts.name == name)?.requests.get(place).copied()
     }
 
     /// What a variant adds to Envoy alone.
-    fn added(&self, name: &str, workload: Workload) -> Option<f64> {
-        Some(self.count(name, workload)? - self.count(name::BARE, workload)?)
+    fn added(&self, name: &str, workload: Workload) -> Option<Count> {
+        Some(self.count(name, workload)?.with(self.count(name::BARE, workload)?, |of, bare| of - bare))
     }
 
-    /// Every goal that can be judged.
+    /// Every goal that can be judged, by instructions.
     pub(crate) fn goals(&self) -> Vec<Goal> {
-        goals(|name, workload| self.added(name, workload))
+        goals(|name, workload| Some(self.added(name, workload)?.instructions))
     }
 
     /// For people.
     pub(crate) fn text(&self, goals: &[Goal]) -> String {
         let number = Column::Number;
-        let mut text = "Instructions of Envoy's process for each request, counted by Callgrind.\n".to_owned();
+        let mut text = "Instructions of Envoy's process for each request, and misses of the first-level caches, counted by Callgrind.\n"
+            .to_owned();
         for workload in &self.workloads {
             text.push_str(&format!("\n{}\n\n", workload.name()));
             let mut table = Table::new([
@@ -93,22 +94,32 @@ impl InstructionReport {
                 ("÷ floor", number),
                 ("÷ Lua", number),
                 ("÷ SDK", number),
+                ("code misses", number),
+                ("added", number),
+                ("data misses", number),
+                ("added", number),
             ]);
             for Counts { name, .. } in &self.counts {
                 let Some(count) = self.count(name, *workload) else { continue };
                 let added = self.added(name, *workload).filter(|_| *name != name::BARE);
                 let or_dash = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
                 let ratio = |over| {
-                    let ratio = added.zip(self.added(over, *workload)).map(|(of, over)| of / over);
+                    let ratio =
+                        added.zip(self.added(over, *workload)).map(|(of, over)| of.instructions / over.instructions);
                     or_dash(ratio.map(|ratio| format!("{ratio:.2}")))
                 };
+                let more = |of: fn(Count) -> f64| or_dash(added.map(|added| format!("{:.0}", of(added))));
                 table.row([
                     (*name).to_owned(),
-                    format!("{count:.0}"),
-                    or_dash(added.map(|added| format!("{added:.0}"))),
+                    format!("{:.0}", count.instructions),
+                    more(|count| count.instructions),
                     ratio(name::FLOOR),
                     ratio(name::LUA),
                     ratio(name::NAIVE),
+                    format!("{:.0}", count.code_misses),
+                    more(|count| count.code_misses),
+                    format!("{:.0}", count.data_misses),
+                    more(|count| count.data_misses),
                 ]);
             }
             text.push_str(&table.render());
@@ -122,10 +133,15 @@ impl InstructionReport {
     pub(crate) fn json(&self, goals: &[Goal]) -> Value {
         let workloads = self.workloads.iter().map(|workload| {
             let filters = self.counts.iter().map(|counts| {
+                let (count, added) = (self.count(counts.name, *workload), self.added(counts.name, *workload));
                 json!({
                     "filter": counts.name,
-                    "instructions": self.count(counts.name, *workload),
-                    "added_instructions": self.added(counts.name, *workload),
+                    "instructions": count.map(|count| count.instructions),
+                    "added_instructions": added.map(|added| added.instructions),
+                    "code_misses": count.map(|count| count.code_misses),
+                    "added_code_misses": added.map(|added| added.code_misses),
+                    "data_misses": count.map(|count| count.data_misses),
+                    "added_data_misses": added.map(|added| added.data_misses),
                 })
             });
             json!({ "workload": workload.name(), "filters": filters.collect::<Vec<_>>() })

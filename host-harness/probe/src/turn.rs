@@ -77,6 +77,14 @@ impl Phase {
             Self::Delete => "delete",
         }
     }
+
+    /// Whether this action holds a stream: all but 0 do, and 2 of a callback for headers, which Envoy takes for 0.
+    fn holds(self, action: Action) -> bool {
+        match self {
+            Self::RequestHeaders | Self::ResponseHeaders => action != CONTINUE && action != 2,
+            _ => action != CONTINUE,
+        }
+    }
 }
 
 /// Who asked for something that comes later.
@@ -86,6 +94,23 @@ pub(crate) struct Origin {
     case: String,
     /// The stream, if it came from one.
     stream: Option<u32>,
+}
+
+/// A request or a connection under way.
+#[derive(Debug)]
+struct Stream {
+    case: String,
+    /// Whether its last callback returned an action that holds it.
+    held: bool,
+}
+
+/// A tick that a case asked for.
+#[derive(Debug)]
+struct Awaited {
+    origin: Origin,
+    /// Not while the stream is on its way: only where it is held, or over. How far it would be by then depends on how busy the machine is,
+    /// and a proxy may not survive what is done amid it.
+    patient: bool,
 }
 
 /// A callout under way.
@@ -106,7 +131,7 @@ struct Queue {
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
     root: u32,
-    streams: BTreeMap<u32, String>,
+    streams: BTreeMap<u32, Stream>,
     /// The case of the next connection, if one was named for it.
     next_connection: Option<String>,
     calls: BTreeMap<u32, Call>,
@@ -114,7 +139,7 @@ pub(crate) struct Probe {
     calls_made: u32,
     queues: BTreeMap<u32, Queue>,
     /// What the next tick runs.
-    on_tick: Vec<Origin>,
+    on_tick: Vec<Awaited>,
     /// How often each callback came since the running case began.
     visits: BTreeMap<Phase, u32>,
 }
@@ -175,7 +200,7 @@ impl Probe {
                 "queue" => queues::register(&mut Turn::new(self, Phase::Configure, origin, Cause::default()), case),
                 "connection" => self.next_connection = Some(case.to_owned()),
                 "tick" => {
-                    self.on_tick.push(origin);
+                    self.on_tick.push(Awaited { origin, patient: false });
                     host::set_tick_period(100);
                 }
                 _ => {}
@@ -183,13 +208,20 @@ impl Probe {
         }
     }
 
-    /// Runs what a case or the configuration wanted a tick for, once.
+    /// Runs what a case or the configuration wanted a tick for, once; a tick that comes too early for one of them is none.
     pub(crate) fn on_tick(&mut self, context: u32) {
+        let on_its_way = |awaited: &Awaited| {
+            let stream = awaited.origin.stream.and_then(|context| self.streams.get(&context));
+            awaited.patient && stream.is_some_and(|stream| !stream.held)
+        };
+        if self.on_tick.iter().any(on_its_way) {
+            return;
+        }
         host::set_tick_period(0);
         let who = self.name_of(context);
         report::line(format_args!("> on_tick({who})"));
-        for origin in std::mem::take(&mut self.on_tick) {
-            self.run(Phase::Tick, origin, Cause::default());
+        for awaited in std::mem::take(&mut self.on_tick) {
+            self.run(Phase::Tick, awaited.origin, Cause::default());
         }
     }
 
@@ -231,7 +263,7 @@ impl Probe {
         let named = host::get_header_map_value(0, Arg::from("x-case"), Place::Here);
         if let Written::Bytes(name) = named.written {
             self.begin();
-            self.streams.insert(context, String::from_utf8_lossy(&name).into_owned());
+            self.streams.insert(context, Stream { case: String::from_utf8_lossy(&name).into_owned(), held: false });
         }
         self.on_stream(context, Phase::RequestHeaders, format_args!("headers={headers}, end={end}"))
     }
@@ -239,13 +271,13 @@ impl Probe {
     /// Begins the case that an earlier connection named for this one.
     pub(crate) fn on_new_connection(&mut self, context: u32) -> Action {
         self.begin();
-        self.streams.insert(context, self.next_connection.take().unwrap_or_default());
+        self.streams.insert(context, Stream { case: self.next_connection.take().unwrap_or_default(), held: false });
         self.on_stream(context, Phase::NewConnection, format_args!(""))
     }
 
     /// Runs a connection's case; without one, data may name the next connection's.
     pub(crate) fn on_downstream_data(&mut self, context: u32, size: u32, end: u32) -> Action {
-        if self.streams.get(&context).is_some_and(String::is_empty)
+        if self.streams.get(&context).is_some_and(|stream| stream.case.is_empty())
             && let Written::Bytes(bytes) = host::get_buffer_bytes(2, 0, size, Place::Here).written
             && let Some(case) = bytes.strip_prefix(b"case ")
         {
@@ -264,12 +296,18 @@ impl Probe {
 
     /// Runs a stream's case.
     pub(crate) fn on_stream(&mut self, context: u32, phase: Phase, arguments: fmt::Arguments<'_>) -> Action {
-        let Some(case) = self.streams.get(&context).filter(|case| !case.is_empty()).cloned() else { return CONTINUE };
+        let Some(case) = self.streams.get(&context).map(|stream| stream.case.clone()).filter(|case| !case.is_empty())
+        else {
+            return CONTINUE;
+        };
         let comma = if arguments.as_str() == Some("") { "" } else { ", " };
         report::line(format_args!("> on_{}(stream{comma}{arguments})", phase.name()));
         let action = self.run(phase, Origin { case, stream: Some(context) }, Cause::default());
         if action != CONTINUE {
             report::line(format_args!("< {action}"));
+        }
+        if let Some(stream) = self.streams.get_mut(&context) {
+            stream.held = phase.holds(action);
         }
         action
     }
@@ -425,9 +463,10 @@ impl<'a> Turn<'a> {
         self.probe.queues.iter().find(|(_, queue)| queue.name == name).map(|(id, _)| *id)
     }
 
-    /// Has the case run in the next tick.
+    /// Has the case run in the next tick; if a request asks for it as it begins, in the first one that finds it held or over.
     pub(crate) fn expect_tick(&mut self) {
-        self.probe.on_tick.push(self.origin.clone());
+        let patient = self.phase == Phase::RequestHeaders;
+        self.probe.on_tick.push(Awaited { origin: self.origin.clone(), patient });
         self.say(format_args!("set_tick_period_milliseconds(100)"), host::set_tick_period(100));
     }
 
