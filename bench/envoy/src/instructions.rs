@@ -3,7 +3,7 @@
 //!
 //! Time says what an operator pays, and needs many rounds on a quiet machine to tell two filters apart. Of instructions, two runs differ by a few
 //! hundredths of the smallest difference that matters, and so does a machine with neighbours. What they leave out of time is mostly memory: Callgrind
-//! counts beside them what a first-level cache would not have held, one for code and one for data, each as large and as associative as this processor's.
+//! counts beside them what a first-level cache would not have held, one for code and one for data, of [`CACHES`].
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,10 @@ const BEFORE: u32 = 600;
 const COUNTED: u32 = 2_000;
 /// The fewest that are counted: a filter's ticks go on meanwhile, and each request has its share of them.
 const LEAST_COUNTED: u32 = 300;
+
+/// The caches that Callgrind simulates, the same on every machine: of the first level 32 KiB, eight ways and lines of 64 bytes; the last level is
+/// not looked at.
+const CACHES: &str = "--cache-sim=yes --I1=32768,8,64 --D1=32768,8,64 --LL=8388608,16,64";
 
 /// What a request takes of the processor.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -93,11 +97,12 @@ pub(crate) async fn count(variants: &[Variant], paths: &[String], workloads: &[W
 /// A program that runs Envoy under Callgrind, which writes to this folder and counts nothing until it is told to.
 fn wrapped(envoy: &Path, folder: &Path) -> Result<PathBuf> {
     let program = folder.join("envoy");
+    // Valgrind's own messages would be taken for Envoy's.
     let script = format!(
-        "#!/bin/sh\nexec valgrind --quiet --tool=callgrind --smc-check=all-non-file --instr-atstart=no --cache-sim=yes \
-         --callgrind-out-file='{}/out.%p' '{}' \"$@\"\n",
-        folder.display(),
-        envoy.display()
+        "#!/bin/sh\nexec valgrind --quiet --log-file='{folder}/valgrind.%p' --tool=callgrind --smc-check=all-non-file \
+         --instr-atstart=no {CACHES} --callgrind-out-file='{folder}/out.%p' '{envoy}' \"$@\"\n",
+        folder = folder.display(),
+        envoy = envoy.display()
     );
     std::fs::write(&program, script).with_context(|| program.display().to_string())?;
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;

@@ -21,7 +21,7 @@ mod workload;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
 use edge_observer::goal;
 
@@ -53,6 +53,9 @@ struct Options {
     /// What is sent, separated by commas [default: all, with `--quick` tiny].
     #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
     workload: Vec<Workload>,
+    /// Only filters whose names contain one of these words, separated by commas, beside Envoy without a filter.
+    #[arg(long, value_name = "WORD", value_delimiter = ',')]
+    only: Vec<String>,
     /// Few and short rounds: the main ratios.
     #[arg(long)]
     quick: bool,
@@ -105,7 +108,12 @@ fn bench(options: &Options) -> Result<bool> {
         sdk: &options.sdk_filters,
         floor: &options.floor_filter,
     };
-    let variants = variants::all(&tables, &modules)?;
+    let mut variants = variants::all(&tables, &modules)?;
+    if !options.only.is_empty() {
+        let is_meant = |name: &str| options.only.iter().any(|word| name.contains(word));
+        variants.retain(|variant| variant.name == variants::name::BARE || is_meant(variant.name));
+        ensure!(variants.len() > 1, "no filter is named like {}", options.only.join(", "));
+    }
     let mut pace = if options.quick { Pace::QUICK } else { Pace::FULL };
     pace.starts = options.starts.unwrap_or(pace.starts);
     pace.rounds = options.rounds.unwrap_or(pace.rounds);
