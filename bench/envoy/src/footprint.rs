@@ -18,6 +18,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use telemetry::config::Config;
 
+use crate::report::Report;
 use crate::running::{self, Running};
 use crate::tables;
 use crate::variants::{Variant, name};
@@ -60,7 +61,7 @@ struct Page {
 
 /// All that was measured.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub(crate) struct FootprintReport {
     footprints: Vec<Footprint>,
     pages: Vec<Page>,
     /// Series that the profile may lead to, and those that were made.
@@ -69,7 +70,7 @@ pub(crate) struct Report {
 }
 
 /// Measures every variant's memory, and our filter's pages with the profile that ships.
-pub(crate) async fn measure(variants: &[Variant], paths: &[String], module: &Path) -> Result<Report> {
+pub(crate) async fn measure(variants: &[Variant], paths: &[String], module: &Path) -> Result<FootprintReport> {
     let files = Files::new(paths)?;
     let binary = running::envoy_binary().await?;
     let upstream = crate::upstream::start().await?;
@@ -89,7 +90,7 @@ pub(crate) async fn measure(variants: &[Variant], paths: &[String], module: &Pat
         footprints.push(Footprint { name: variant.name, module, linear, resident });
     }
     let (pages, budget, made) = pages(binary, module, upstream.into()).await?;
-    Ok(Report { footprints, pages, budget, made })
+    Ok(FootprintReport { footprints, pages, budget, made })
 }
 
 /// The memory of a VM of this module, once it is configured.
@@ -182,13 +183,14 @@ async fn page(envoy: &EnvoyProxy, what: &'static str, path: &'static str) -> Res
     Ok(Page { what, path, lines: samples().count(), ours, bytes: text.len(), seconds: quantile::of(&seconds, 0.5) })
 }
 
-impl Report {
+impl FootprintReport {
     fn of(&self, name: &str) -> Option<&Footprint> {
         self.footprints.iter().find(|footprint| footprint.name == name)
     }
+}
 
-    /// What is to hold.
-    pub(crate) fn goals(&self) -> Vec<Goal> {
+impl Report for FootprintReport {
+    fn goals(&self) -> Vec<Goal> {
         let module = self.of(name::OURS).and_then(|ours| ours.module);
         let linear = self.of(name::OURS_LARGE).and_then(|ours| ours.linear);
         [
@@ -203,8 +205,7 @@ impl Report {
         .collect()
     }
 
-    /// For people.
-    pub(crate) fn text(&self, goals: &[Goal]) -> String {
+    fn text(&self, goals: &[Goal]) -> String {
         let number = Column::Number;
         let mut text = format!(
             "Memory, with {WORKERS} workers. A VM's is what it has once it is configured; Envoy has one for each worker and two more.\n\n"
@@ -257,8 +258,7 @@ impl Report {
         text
     }
 
-    /// For programs.
-    pub(crate) fn json(&self, goals: &[Goal]) -> Value {
+    fn json(&self, goals: &[Goal]) -> Value {
         let filters = self.footprints.iter().map(|footprint| {
             json!({
                 "filter": footprint.name,

@@ -26,7 +26,7 @@ use clap::Parser;
 use edge_observer::goal;
 
 use measure::Pace;
-use report::{InstructionReport, Report};
+use report::{InstructionReport, Report, TimeReport};
 use tables::Tables;
 use variants::Modules;
 use workload::Workload;
@@ -119,25 +119,20 @@ fn bench(options: &Options) -> Result<bool> {
     pace.rounds = options.rounds.unwrap_or(pace.rounds);
     let workloads = options.workloads();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (goals, text, json) = if options.footprint {
-        let report = runtime.block_on(footprint::measure(&variants, &tables.paths, &options.module))?;
-        let goals = report.goals();
-        (goals.clone(), report.text(&goals), report.json(&goals))
+    let report: Box<dyn Report> = if options.footprint {
+        Box::new(runtime.block_on(footprint::measure(&variants, &tables.paths, &options.module))?)
     } else if options.instructions {
         let counts = runtime.block_on(instructions::count(&variants, &tables.paths, &workloads))?;
-        let report = InstructionReport { workloads, counts };
-        let goals = report.goals();
-        (goals.clone(), report.text(&goals), report.json(&goals))
+        Box::new(InstructionReport { workloads, counts })
     } else {
         let figures = runtime.block_on(measure::measure(&variants, &tables.paths, &workloads, pace))?;
-        let report = Report { workloads, figures, pace };
-        let goals = report.goals();
-        (goals.clone(), report.text(&goals), report.json(&goals))
+        Box::new(TimeReport { workloads, figures, pace })
     };
+    let goals = report.goals();
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&json)?);
+        println!("{}", serde_json::to_string_pretty(&report.json(&goals))?);
     } else {
-        print!("{text}");
+        print!("{}", report.text(&goals));
     }
     Ok(goal::are_met(&goals))
 }
