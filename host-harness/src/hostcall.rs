@@ -17,12 +17,12 @@ mod shared_data;
 mod wasi;
 
 pub(crate) use general::{grpc_status_of, local_reply, percent_encoded};
-pub(crate) use record::Record;
+pub(crate) use record::{Made, Shown};
 use wasmtime::{Caller, Linker};
 
 use crate::abi::Status;
 use crate::fault::Effect;
-use crate::trace::{Entry, Event};
+use crate::trace::Event;
 use crate::vm::state::HostState;
 use crate::{AbiVersion, LogLevel};
 
@@ -178,9 +178,13 @@ fn enter(
         Some(Effect::Trap) => Err(Fail::Trap(wasmtime::format_err!("fault put into {}", call.name()))),
     };
     if guest.data().shared.trace.is_on() {
-        let record = Record::new(&mut guest, call, arguments, &answer);
-        let HostState { role, current: context, shared, .. } = guest.data();
-        shared.trace.push(Entry { role: *role, context: *context, event: Event::Hostcall(record) });
+        // The same memory for every call.
+        let mut bytes = std::mem::take(&mut guest.data_mut().traced);
+        bytes.clear();
+        let made = Made::write(&mut bytes, &mut guest, call, arguments, &answer);
+        let HostState { role, current: context, shared, traced, .. } = guest.data_mut();
+        shared.trace.push(*role, *context, Event::Hostcall(made), &bytes);
+        *traced = bytes;
     }
     match answer {
         Ok(()) => Ok(0),

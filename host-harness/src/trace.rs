@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::Role;
-use crate::hostcall::Record;
+use crate::hostcall::{Made, Shown};
 
 /// The newest of what went between host and module, while it is switched on. It is kept as bytes and becomes text when it is asked for:
 /// most tests pass, and nobody reads theirs.
@@ -16,21 +16,24 @@ pub struct Trace {
     kept: Mutex<Kept>,
 }
 
+/// Entries in their order, and behind each other the bytes that belong to them: nothing is allocated for one entry alone.
 #[derive(Debug, Default)]
 struct Kept {
     entries: VecDeque<Entry>,
-    bytes: usize,
+    bytes: VecDeque<u8>,
 }
 
 /// One thing that happened.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) role: Role,
-    pub(crate) context: u32,
-    pub(crate) event: Event,
+struct Entry {
+    role: Role,
+    context: u32,
+    event: Event,
+    /// How many of the bytes are its own.
+    size: usize,
 }
 
-/// What happened.
+/// What happened; what else there is to tell are the bytes beside it.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// The host calls the module.
@@ -38,18 +41,18 @@ pub(crate) enum Event {
     /// The module has returned.
     Returned { name: &'static str, value: Option<u32> },
     /// The callback has trapped, in these words.
-    Trapped(String),
+    Trapped,
     /// The module has called the host.
-    Hostcall(Record),
+    Hostcall(Made),
     /// A line of the log that is not a hostcall of its own.
-    Log(String),
+    Log,
 }
 
 /// The arguments of a callback.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Numbers {
     numbers: [u32; Self::MOST],
-    count: usize,
+    count: u8,
 }
 
 /// How much is kept.
@@ -75,7 +78,7 @@ impl Trace {
     /// The lines so far.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).entries.iter().map(ToString::to_string).collect()
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).lines()
     }
 
     /// The lines so far, as one text.
@@ -90,44 +93,54 @@ impl Trace {
 
     /// Forgets the lines so far.
     pub fn clear(&self) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.entries.clear();
-        kept.bytes = 0;
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Kept::default();
     }
 
-    pub(crate) fn push(&self, entry: Entry) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.bytes += entry.bytes();
-        kept.entries.push_back(entry);
-        while kept.entries.len() > ENTRIES || kept.bytes > BYTES {
-            let Some(oldest) = kept.entries.pop_front() else { break };
-            kept.bytes -= oldest.bytes();
-        }
+    /// Writes down what happened, with the bytes that belong to it.
+    pub(crate) fn push(&self, role: Role, context: u32, event: Event, bytes: &[u8]) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(role, context, event, bytes);
     }
 }
 
-impl Entry {
-    /// What it takes besides itself.
-    fn bytes(&self) -> usize {
-        match &self.event {
-            Event::Callback { .. } | Event::Returned { .. } => 0,
-            Event::Trapped(text) | Event::Log(text) => text.len(),
-            Event::Hostcall(record) => record.bytes(),
+impl Kept {
+    fn push(&mut self, role: Role, context: u32, event: Event, bytes: &[u8]) {
+        self.entries.push_back(Entry { role, context, event, size: bytes.len() });
+        self.bytes.extend(bytes);
+        while self.entries.len() > ENTRIES || self.bytes.len() > BYTES {
+            let Some(oldest) = self.entries.pop_front() else { break };
+            self.bytes.drain(..oldest.size.min(self.bytes.len()));
         }
+    }
+
+    fn lines(&mut self) -> Vec<String> {
+        let mut rest: &[u8] = self.bytes.make_contiguous();
+        let mut lines = Vec::with_capacity(self.entries.len());
+        for entry in &self.entries {
+            let (bytes, behind) = rest.split_at_checked(entry.size).unwrap_or_default();
+            rest = behind;
+            lines.push(Line { entry, bytes }.to_string());
+        }
+        lines
     }
 }
 
-impl fmt::Display for Entry {
+/// An entry with its bytes, as text.
+struct Line<'a> {
+    entry: &'a Entry,
+    bytes: &'a [u8],
+}
+
+impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { role, context, event } = self;
+        let Self { entry: Entry { role, context, event, .. }, bytes } = self;
         write!(f, "{role} #{context} ")?;
         match event {
             Event::Callback { name, arguments } => write!(f, "{name}({arguments})"),
             Event::Returned { name, value: Some(value) } => write!(f, "{name} returned {value}"),
             Event::Returned { name, value: None } => write!(f, "{name} returned"),
-            Event::Trapped(text) => f.write_str(text),
-            Event::Hostcall(record) => write!(f, "  {record}"),
-            Event::Log(text) => write!(f, "  {text}"),
+            Event::Trapped => f.write_str(&String::from_utf8_lossy(bytes)),
+            Event::Hostcall(made) => write!(f, "  {}", Shown { made, bytes }),
+            Event::Log => write!(f, "  {}", String::from_utf8_lossy(bytes)),
         }
     }
 }
@@ -141,13 +154,13 @@ impl Numbers {
         for (place, argument) in numbers.iter_mut().zip(arguments) {
             *place = *argument;
         }
-        Self { numbers, count: arguments.len() }
+        Self { numbers, count: u8::try_from(arguments.len()).unwrap_or(u8::MAX) }
     }
 }
 
 impl fmt::Display for Numbers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, number) in self.numbers.iter().take(self.count).enumerate() {
+        for (index, number) in self.numbers.iter().take(self.count.into()).enumerate() {
             let comma = if index == 0 { "" } else { ", " };
             write!(f, "{comma}{number}")?;
         }
@@ -162,17 +175,17 @@ mod tests {
     #[test]
     fn the_oldest_go_first() {
         let trace = Trace::new(true);
-        let entry = |context, size| Entry { role: Role::Main, context, event: Event::Log("x".repeat(size)) };
+        let push = |context, size| trace.push(Role::Main, context, Event::Log, &b"x".repeat(size));
         for context in 0..30_000 {
-            trace.push(entry(context, 1));
+            push(context, 1);
         }
         let lines = trace.lines();
         assert_eq!((lines.len(), lines[0].as_str()), (ENTRIES, "main #10000   x"));
-        trace.push(entry(7, BYTES));
+        push(7, BYTES);
         assert_eq!(trace.lines().len(), 1);
-        trace.push(entry(8, BYTES + 1));
+        push(8, BYTES + 1);
         assert_eq!(trace.lines().len(), 0, "too large by itself");
-        trace.push(entry(9, 1));
+        push(9, 1);
         assert_eq!(trace.text(), "main #9   x\n");
     }
 }

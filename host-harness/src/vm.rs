@@ -9,7 +9,7 @@ use std::sync::Arc;
 use wasmtime::{Instance, Store, TypedFunc, WasmParams, WasmResults};
 
 use crate::module::DEADLINE_STEP;
-use crate::trace::{Entry, Event, Numbers};
+use crate::trace::{Event, Numbers};
 use crate::{AbiVersion, Module, PluginConfig, Role, Shared, StartError};
 use grpc::Failed;
 use state::HostState;
@@ -204,7 +204,7 @@ impl Vm {
         let around = state.enter(context);
         if state.shared.trace.is_on() {
             let event = Event::Callback { name: callback, arguments: Numbers::new(shown) };
-            state.shared.trace.push(Entry { role: state.role, context, event });
+            state.shared.trace.push(state.role, context, event, &[]);
         }
         let result = function.call(&mut self.store, parameters);
         let left = self.fuel.map(|_| self.store.get_fuel().unwrap_or_default());
@@ -217,7 +217,7 @@ impl Vm {
             Ok(result) => {
                 if state.shared.trace.is_on() {
                     let event = Event::Returned { name: callback, value: result.shown() };
-                    state.shared.trace.push(Entry { role: state.role, context, event });
+                    state.shared.trace.push(state.role, context, event, &[]);
                 }
                 Some(result)
             }
@@ -225,8 +225,7 @@ impl Vm {
                 // With the module's backtrace.
                 let message = format!("{callback} failed: {error:?}");
                 if state.shared.trace.is_on() {
-                    let event = Event::Trapped(message.clone());
-                    state.shared.trace.push(Entry { role: state.role, context, event });
+                    state.shared.trace.push(state.role, context, Event::Trapped, message.as_bytes());
                 }
                 state.log(crate::LogLevel::Critical, message.as_bytes());
                 self.failure = Some(message);

@@ -7,12 +7,11 @@ use crate::HeaderMap;
 use crate::abi::Status;
 use crate::vm::memory::GuestMemory;
 
-/// One hostcall.
+/// One hostcall; what it was called with is in the bytes beside it: in the order of its arguments, a number as 8 bytes, bytes after a flag and their
+/// length as 4, and at the end why it trapped.
 #[derive(Debug)]
-pub(crate) struct Record {
+pub(crate) struct Made {
     call: Hostcall,
-    /// In the order of its arguments: a number as 8 bytes, bytes after a flag and their length as 4.
-    data: Vec<u8>,
     answer: Answered,
 }
 
@@ -20,7 +19,14 @@ pub(crate) struct Record {
 enum Answered {
     Ok,
     Code(u32),
-    Trap(String),
+    Trap,
+}
+
+/// A hostcall with its bytes, as text.
+#[derive(Debug)]
+pub(crate) struct Shown<'a> {
+    pub(crate) made: &'a Made,
+    pub(crate) bytes: &'a [u8],
 }
 
 /// How many bytes of a text are shown.
@@ -28,13 +34,18 @@ const SHOWN: usize = 200;
 /// How many of a log line or of encoded pairs.
 const SHOWN_WHOLE: usize = 64 << 10;
 
-impl Record {
+impl Made {
     /// What is to be remembered of a call that has just been made.
-    pub(super) fn new(guest: &mut Guest<'_>, call: Hostcall, arguments: &[u64], answer: &Answer) -> Self {
+    pub(super) fn write(
+        data: &mut Vec<u8>,
+        guest: &mut Guest<'_>,
+        call: Hostcall,
+        arguments: &[u64],
+        answer: &Answer,
+    ) -> Self {
         let memory = GuestMemory::of(guest).ok();
         let peek = |pointer: u64, size: u64| memory.as_ref().and_then(|memory| memory.peek(pointer, size));
         let number = |pointer: u64| memory.as_ref().and_then(|memory| memory.peek_u32(pointer));
-        let mut data = Vec::with_capacity(64);
         let mut rest = arguments.iter().copied();
         for (name, kind) in ARGUMENTS.get(call as usize).copied().unwrap_or_default() {
             let value = rest.next().unwrap_or_default();
@@ -42,28 +53,26 @@ impl Record {
             match kind {
                 Kind::Num => data.extend(value.to_le_bytes()),
                 Kind::Area => data.extend(rest.next().unwrap_or_default().to_le_bytes()),
-                Kind::Text => put(&mut data, peek(value, rest.next().unwrap_or_default()), most),
-                Kind::Pairs => put(&mut data, peek(value, rest.next().unwrap_or_default()), SHOWN_WHOLE),
-                Kind::Out32 => put(&mut data, peek(value, 4), most),
-                Kind::Out64 => put(&mut data, peek(value, 8), most),
+                Kind::Text => put(data, peek(value, rest.next().unwrap_or_default()), most),
+                Kind::Pairs => put(data, peek(value, rest.next().unwrap_or_default()), SHOWN_WHOLE),
+                Kind::Out32 => put(data, peek(value, 4), most),
+                Kind::Out64 => put(data, peek(value, 8), most),
                 Kind::OutBytes => {
                     let size = rest.next().and_then(number);
                     let given = number(value).zip(size);
-                    put(&mut data, given.and_then(|(pointer, size)| peek(pointer.into(), size.into())), most);
+                    put(data, given.and_then(|(pointer, size)| peek(pointer.into(), size.into())), most);
                 }
             }
         }
         let answer = match answer {
             Ok(()) => Answered::Ok,
             Err(Fail::Code(code)) => Answered::Code(*code),
-            Err(Fail::Trap(error)) => Answered::Trap(error.to_string()),
+            Err(Fail::Trap(error)) => {
+                data.extend(error.to_string().into_bytes());
+                Answered::Trap
+            }
         };
-        Self { call, data, answer }
-    }
-
-    /// What it takes besides itself.
-    pub(crate) fn bytes(&self) -> usize {
-        self.data.capacity()
+        Self { call, answer }
     }
 }
 
@@ -104,19 +113,20 @@ impl<'a> Reader<'a> {
 }
 
 /// One line: name, arguments as text, status, results.
-impl fmt::Display for Record {
+impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut reader = Reader { rest: &self.data };
+        let Made { call, answer } = self.made;
+        let mut reader = Reader { rest: self.bytes };
         let mut results = Vec::new();
-        write!(f, "{}(", self.call.name())?;
+        write!(f, "{}(", call.name())?;
         let mut comma = "";
         let mut given = |f: &mut fmt::Formatter<'_>, text: fmt::Arguments<'_>| {
             write!(f, "{comma}{text}")?;
             comma = ", ";
             Ok(())
         };
-        for (name, kind) in ARGUMENTS.get(self.call as usize).copied().unwrap_or_default() {
-            let most = if matches!(self.call, Hostcall::Log) || *name == "pairs" { SHOWN_WHOLE } else { SHOWN };
+        for (name, kind) in ARGUMENTS.get(*call as usize).copied().unwrap_or_default() {
+            let most = if matches!(call, Hostcall::Log) || *name == "pairs" { SHOWN_WHOLE } else { SHOWN };
             match kind {
                 Kind::Num => given(f, format_args!("{name}={}", reader.number().cast_signed()))?,
                 Kind::Area => given(f, format_args!("{name}={} long", reader.number()))?,
@@ -133,16 +143,16 @@ impl fmt::Display for Record {
             }
         }
         f.write_str(") = ")?;
-        match &self.answer {
+        match answer {
             Answered::Ok => {
                 f.write_str("Ok")?;
                 results.iter().try_for_each(|result| write!(f, ", {result}"))
             }
             Answered::Code(code) => match Status::from_code(*code) {
-                Some(status) if self.call.name().starts_with("proxy_") => write!(f, "{status:?}"),
+                Some(status) if call.name().starts_with("proxy_") => write!(f, "{status:?}"),
                 _ => write!(f, "{code}"),
             },
-            Answered::Trap(error) => write!(f, "trap: {error}"),
+            Answered::Trap => write!(f, "trap: {}", String::from_utf8_lossy(reader.rest)),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::grpc::Grpc;
 use crate::abi::{BufferType, MapType, MetricType, StreamType};
 use crate::hostcall::{Hostcall, NAMES};
 use crate::stats::Metric;
-use crate::trace::{Entry, Event};
+use crate::trace::Event;
 use crate::{
     AbiVersion, Callout, ConnectionFacts, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared,
     StreamEnd, StreamFacts,
@@ -34,6 +34,8 @@ pub(crate) struct HostState {
     pub(crate) limiter: Limiter,
     /// `_initialize` or `_start` runs: most hostcalls are not allowed.
     pub(crate) starting: bool,
+    /// Where a hostcall is written before it goes into the trace.
+    pub(crate) traced: Vec<u8>,
     /// `proxy_on_configure` runs for this root: its configuration is readable.
     pub(crate) configuring: Option<u32>,
     pub(crate) roots: Vec<Root>,
@@ -302,6 +304,7 @@ impl HostState {
             allocator: None,
             limiter: Limiter { memory: shared.options.limits.memory },
             starting: false,
+            traced: Vec::new(),
             configuring: None,
             roots: Vec::new(),
             streams: HashMap::default(),
@@ -436,7 +439,7 @@ impl HostState {
     /// Writes something down, while the trace is on.
     pub(crate) fn trace(&self, event: Event) {
         if self.shared.trace.is_on() {
-            self.shared.trace.push(Entry { role: self.role, context: self.current, event });
+            self.shared.trace.push(self.role, self.current, event, &[]);
         }
     }
 
@@ -462,8 +465,8 @@ impl HostState {
     /// A line for the log, and for the trace.
     pub(crate) fn log(&mut self, level: LogLevel, message: &[u8]) {
         if self.shared.trace.is_on() {
-            let event = Event::Log(format!("[{}] {}", level.as_str(), String::from_utf8_lossy(message)));
-            self.shared.trace.push(Entry { role: self.role, context: self.context(), event });
+            let line = [b"[", level.as_str().as_bytes(), b"] ", message].concat();
+            self.shared.trace.push(self.role, self.context(), Event::Log, &line);
         }
         self.log_only(level, message);
     }
