@@ -85,6 +85,7 @@ mod testing;
 mod trace;
 mod vm;
 mod worker;
+mod xds;
 
 pub use callout::{Callout, CalloutId, CalloutOutcome, Cluster};
 pub use clock::Clock;
@@ -102,9 +103,10 @@ pub use module::{AbiVersion, EngineOptions, Module, ModuleError};
 pub use plugin::{FailurePolicy, PluginConfig};
 pub use shared::{Limits, Shared, SharedOptions};
 pub use stats::{Counter, Gauge, Histogram, MODULE_PREFIX, Metric, Stats};
-pub use stream::{FinishedStream, LocalReply, StreamEnd, StreamEvent, StreamFacts, StreamId};
+pub use stream::{FinishedStream, LocalReply, StreamEnd, StreamEvent, StreamFacts, StreamId, UpstreamFacts};
 pub use trace::Trace;
 pub use worker::{BodyOutcome, HeadersOutcome, Role, StartError, Worker};
+pub use xds::{TrafficDirection, Xds};
 
 /// Runs the page's examples.
 #[cfg(doctest)]

@@ -27,6 +27,26 @@ pub struct StreamFacts {
     pub properties: Vec<(String, Vec<u8>)>,
 }
 
+/// What the proxy knows of where a stream or connection goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpstreamFacts {
+    /// The host of the cluster, properties `upstream.address` and `upstream.port`.
+    pub address: Option<SocketAddr>,
+    /// The proxy's side of the connection to it, property `upstream.local_address`.
+    pub local_address: Option<SocketAddr>,
+    /// Why there was no connection to it, property `upstream.transport_failure_reason`.
+    pub transport_failure_reason: String,
+    /// How long the request waited for the connection, property `upstream.cx_pool_ready_duration`.
+    pub pool_ready_ns: Option<u64>,
+}
+
+impl UpstreamFacts {
+    /// Whether there is a connection, of which the proxy knows its side.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.local_address.is_some()
+    }
+}
+
 /// What the proxy knows when a stream has ended.
 #[derive(Debug, Clone, Default)]
 pub struct StreamEnd {
@@ -43,7 +63,7 @@ pub struct StreamEnd {
     pub request_size: u64,
     /// Bytes of the response's body, property `response.size`.
     pub response_size: u64,
-    /// Property `upstream.address`.
+    /// Property `upstream.address`, where [`Worker::set_upstream`](crate::Worker::set_upstream) has not said it.
     pub upstream: Option<SocketAddr>,
     /// Request headers of a stream that the module never saw (refused before the filters), for the log phase.
     pub request_headers: Option<HeaderMap>,

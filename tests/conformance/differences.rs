@@ -18,7 +18,7 @@ struct Reason {
 }
 
 /// The reasons that are known, the most particular first.
-const REASONS: [Reason; 9] = [
+const REASONS: [Reason; 8] = [
     Reason {
         why: "A request that HTTP does not allow (no method, no path) is sent by Envoy; the host's client refuses to.",
         sign: r#"(?s)\A- > on_http_call_response\(.*\n\+ .* get_status\(\) = Ok "reset"|\A- .*call_body.* "saw (GET )? "#,
@@ -38,10 +38,6 @@ const REASONS: [Reason; 9] = [
     Reason {
         why: "In the host pseudo-headers are in one order, whatever the module writes to them.",
         sign: r"\A- request_headers get_header_map_pairs\(request_headers\) = Ok \[:scheme=",
-    },
-    Reason {
-        why: "Properties of configuration, of the upstream and whole header maps, which the host does not have.",
-        sign: r"(?m)^\+ \w+ get_property\((?:xds\.|upstream\.|request\.headers|response\.headers).*\) = NotFound$",
     },
     Reason {
         why: "Statuses that HTTP does not allow, and a body with 204: hyper sends neither.",

@@ -1,6 +1,6 @@
 //! One exchange: the request through the module to the upstream, the response back.
 
-use std::net::SocketAddr;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 
 use super::gate::{Direction, Interrupt};
-use super::pool::PoolError;
+use super::pool::{Line, PoolError};
 use super::proxy::{Client, Proxy};
 use super::request::{self, Refused};
 use super::request_body::RequestBody;
@@ -81,7 +81,12 @@ async fn proceed(proxy: Rc<Proxy>, guard: Guard, begun: Begun, on_upgrade: OnUpg
     };
 
     let sent = std::time::Instant::now();
-    let connected = |address: SocketAddr| stream.upstream.set(Some(address));
+    stream.goes_upstream();
+    let ready = Cell::new(None);
+    let connected = |line: &Line| {
+        ready.set(u64::try_from(sent.elapsed().as_nanos()).ok());
+        stream.connected(line);
+    };
     let pool = &proxy.pool;
     let exchange = async {
         if grpc {
@@ -114,6 +119,7 @@ async fn proceed(proxy: Rc<Proxy>, guard: Guard, begun: Begun, on_upgrade: OnUpg
         }
     };
     stream.upstream_us.set(u64::try_from(sent.elapsed().as_micros()).ok());
+    stream.answered(ready.get());
 
     let switched = websocket && response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let upstream_upgrade = switched.then(|| hyper::upgrade::on(&mut response));
@@ -190,6 +196,7 @@ async fn upstream_failed(guard: Guard, error: &PoolError) -> Answer {
     let prefix = "upstream connect error or disconnect/reset before headers. reset reason:";
     let (status, flags, reason, text) = match error {
         PoolError::Connect(error) => {
+            guard.stream().not_connected(format!("delayed connect error: {}", os_text(error)));
             let reason =
                 format!("remote_connection_failure|delayed_connect_error:_{}", os_text(error).replace(' ', "_"));
             (StatusCode::SERVICE_UNAVAILABLE, flags::CONNECTION_FAILURE, reason, "remote connection failure")

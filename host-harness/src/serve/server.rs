@@ -151,6 +151,7 @@ pub async fn start(options: ServeOptions) -> Result<RunningServer, ServeError> {
         seed: options.seed,
         log: options.log.clone(),
         clusters: clusters.collect(),
+        xds: options.xds.clone(),
         ..SharedOptions::default()
     });
     let common =

@@ -13,6 +13,7 @@ pub struct Request {
     pub(super) body: Vec<Vec<u8>>,
     pub(super) trailers: Option<HeaderMap>,
     facts: StreamFacts,
+    pub(super) upstream: SocketAddr,
     pub(super) reply: Option<Reply>,
     pub(super) takes: Duration,
     pub(super) code_details: &'static str,
@@ -126,6 +127,7 @@ impl Request {
             body: Vec::new(),
             trailers: None,
             facts,
+            upstream: SocketAddr::from(([127, 0, 0, 1], 20_000)),
             reply: Some(Reply::status(200)),
             takes: Duration::ZERO,
             code_details: "via_upstream",
@@ -185,6 +187,13 @@ impl Request {
     #[must_use]
     pub fn source(mut self, source: SocketAddr) -> Self {
         self.facts.source = Some(source);
+        self
+    }
+
+    /// The upstream's address.
+    #[must_use]
+    pub fn upstream(mut self, upstream: SocketAddr) -> Self {
+        self.upstream = upstream;
         self
     }
 

@@ -16,7 +16,7 @@ use crate::stats::Metric;
 use crate::trace::{Entry, Event};
 use crate::{
     AbiVersion, Callout, ConnectionFacts, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared,
-    StreamEnd, StreamFacts,
+    StreamEnd, StreamFacts, UpstreamFacts,
 };
 
 /// Everything that hostcalls reach.
@@ -161,6 +161,10 @@ pub(crate) struct Tick {
 pub(crate) struct Stream {
     pub(crate) root: u32,
     pub(crate) facts: StreamFacts,
+    /// Where the request goes, once it does.
+    pub(crate) upstream: Option<UpstreamFacts>,
+    /// When the request began to go there, and when the last of the response came from there.
+    pub(crate) upstream_ns: [Option<u64>; 2],
     pub(crate) end: Option<StreamEnd>,
     /// The module has been told of it.
     pub(crate) created: bool,
@@ -504,6 +508,12 @@ impl Stream {
 
     pub(crate) fn map_mut(&mut self, map: MapType) -> Option<&mut Map> {
         self.maps.get_mut(map as usize)
+    }
+
+    /// How long the upstream took for all of it.
+    pub(crate) fn backend_latency_ns(&self) -> Option<u64> {
+        let [sent, received] = self.upstream_ns;
+        received?.checked_sub(sent?)
     }
 
     /// Whether response headers have come.

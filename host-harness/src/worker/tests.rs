@@ -7,6 +7,7 @@ mod foreign;
 mod grpc;
 mod lifecycle;
 mod old_abi;
+mod properties;
 mod queues;
 mod reload;
 mod robustness;
