@@ -4,6 +4,8 @@
 
 #[path = "serve/support.rs"]
 mod support;
+#[path = "serve/trailers.rs"]
+mod trailers;
 
 use std::time::Duration;
 

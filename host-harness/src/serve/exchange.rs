@@ -355,7 +355,8 @@ fn upstream_request(
         };
         (method, uri, headers)
     };
-    let mut request = Request::new(RequestBody::new(stream, incoming));
+    let chunked = !http2 && content_length(&headers).is_none();
+    let mut request = Request::new(RequestBody::new(stream, incoming, chunked));
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;

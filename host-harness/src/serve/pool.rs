@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 
 use super::options::Endpoint;
 use super::request_body::RequestBody;
+use super::trailers::{Outgoing, Trailing};
 
 /// Idle connections beyond this are closed.
 const MAX_IDLE: usize = 256;
@@ -43,6 +44,8 @@ pub(super) struct Line {
     pub(super) address: SocketAddr,
     /// The proxy's end.
     pub(super) local: SocketAddr,
+    /// Trailers on their way to the upstream over HTTP/1.
+    pub(super) trailers: Outgoing,
 }
 
 /// Why a request got no answer.
@@ -166,14 +169,14 @@ impl Pool {
         stream.set_nodelay(true).map_err(PoolError::Connect)?;
         let address = stream.peer_addr().map_err(PoolError::Connect)?;
         let local = stream.local_addr().map_err(PoolError::Connect)?;
-        Ok((stream, Line { address, local }))
+        Ok((stream, Line { address, local, trailers: Outgoing::default() }))
     }
 
     async fn connect_http1(&self) -> Result<(http1::SendRequest<RequestBody>, Line), PoolError> {
         let (stream, line) = self.connect().await?;
         let (sender, connection) = http1::Builder::new()
             .max_headers(1000)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Trailing::new(stream, line.trailers.clone())))
             .await
             .map_err(PoolError::Request)?;
         // Its errors reach the request that is on it.

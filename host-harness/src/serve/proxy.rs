@@ -16,6 +16,7 @@ use super::gate::{Direction, Interrupt};
 use super::options::ServeOptions;
 use super::pool::Pool;
 use super::stream::Stream;
+use super::trailers::Outgoing;
 use crate::{StreamEvent, StreamId, Worker};
 
 /// One worker thread's part of the proxy.
@@ -46,6 +47,8 @@ pub(super) struct Client {
     pub(super) local: Option<SocketAddr>,
     /// Streams of this connection that have not ended.
     pub(super) open: Cell<usize>,
+    /// Trailers of responses on their way to it over HTTP/1.
+    pub(super) trailers: Outgoing,
 }
 
 impl Proxy {

@@ -24,6 +24,7 @@ use super::pool::Pool;
 use super::proxy::{Client, Proxy};
 use super::tcp::{TcpCounters, TcpProxy};
 use super::traffic::Traffic;
+use super::trailers::Outgoing;
 use crate::{Cluster, Role, Shared, SharedOptions, StartError, Worker};
 
 /// Connections that wait to be accepted.
@@ -286,7 +287,13 @@ impl Common {
                     id += 1;
                     let Ok(socket) = TcpStream::from_std(socket) else { continue };
                     let _ = socket.set_nodelay(true);
-                    let client = Client { id, peer, local: socket.local_addr().ok(), open: Cell::new(0) };
+                    let client = Client {
+                        id,
+                        peer,
+                        local: socket.local_addr().ok(),
+                        open: Cell::new(0),
+                        trailers: Outgoing::default(),
+                    };
                     traffic.serve(socket, client);
                 }
                 // The main thread accepts no more.

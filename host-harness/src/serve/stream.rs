@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::Version;
 
 use super::access_log::Line as LogLine;
@@ -167,6 +168,11 @@ impl Stream {
     pub(super) fn connected(&self, line: &Line) {
         *self.upstream.borrow_mut() = Some(line.clone());
         self.tell_upstream(UpstreamFacts { address: Some(line.address), ..UpstreamFacts::default() });
+    }
+
+    /// The mark for the request's trailers, which go out over HTTP/1.
+    pub(super) fn mark_trailers(&self, trailers: &http::HeaderMap) -> Option<Bytes> {
+        self.upstream.borrow().as_ref().map(|line| line.trailers.mark(trailers))
     }
 
     /// The upstream has answered. Only now is the module told of the connection: Envoy connects while it reads the request.
