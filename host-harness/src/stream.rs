@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{Cost, HeaderMap};
+use crate::{ConnectionState, Cost, HeaderMap};
 
 /// A stream of one worker; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,6 +23,8 @@ pub struct StreamFacts {
     pub protocol: &'static str,
     /// When the request began, nanoseconds since the Unix epoch; the host's clock when 0.
     pub start_ns: u64,
+    /// What the streams of the client's connection share.
+    pub connection_state: ConnectionState,
     /// Further properties by path, parts joined by a zero byte, as the module reads them.
     pub properties: Vec<(String, Vec<u8>)>,
 }
@@ -74,7 +76,8 @@ pub struct StreamEnd {
 /// What is left of a stream when it is over.
 #[derive(Debug, Clone, Default)]
 pub struct FinishedStream {
-    /// What the module set with `proxy_set_property`: names as the access log has them (`wasm.<path>`), in order.
+    /// What the module set with `proxy_set_property`, and as filter state of the proxy's own: names as the access log has them
+    /// (`wasm.<path>`), in order; last, what lives as long as the connection.
     pub filter_state: Vec<(String, Vec<u8>)>,
     /// Request headers as they went upstream.
     pub request_headers: HeaderMap,

@@ -41,27 +41,13 @@ fn get(guest: &mut Guest<'_>, path: u32, path_size: u32, value: u32, size: u32) 
     give_scratch(guest, value, size)
 }
 
-/// The most that one stream's filter state may take.
-const MAX_FILTER_STATE: usize = 16 << 20;
-
 /// Filter state `wasm.<path>`; a property of the proxy's own stays what it is.
 fn set(guest: &mut Guest<'_>, path: u32, path_size: u32, value: u32, size: u32) -> Answer {
     let mut memory = GuestMemory::of(guest)?;
     let (path, value, state) = memory.read_two((path, path_size), (value, size))?;
+    let declared = state.root(state.root_id()).map(|root| root.declared.find(path)).unwrap_or_default();
     let filter_state = state.filter_state_mut().ok_or(Status::NotFound)?;
-    let taken: usize = filter_state.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if taken + path.len() + value.len() > MAX_FILTER_STATE {
-        return Err(Status::InternalFailure.into());
-    }
-    let same = |name: &str| name.strip_prefix("wasm.").is_some_and(|name| name.as_bytes() == path);
-    if let Some((_, old)) = filter_state.iter_mut().find(|(name, _)| same(name)) {
-        old.clear();
-        old.extend_from_slice(value);
-    } else {
-        let name = format!("wasm.{}", String::from_utf8_lossy(path));
-        filter_state.push((name, value.to_vec()));
-    }
-    Ok(())
+    Ok(filter_state.set_property(path, value, declared)?)
 }
 
 /// Finds a property and writes its encoding.
@@ -120,7 +106,7 @@ fn of_a_stream(state: &HostState, stream: &Stream, top: &[u8], mut rest: Path<'_
                 Err(Status::SerializationFailure.into())
             }
             b"connection_id" => number(out, stream.facts.connection_id),
-            name => filter_state(&stream.filter_state, name, out),
+            name => Ok(stream.filter_state.property(name, out)?),
         };
     };
     if let (b"request" | b"response", b"headers" | b"trailers") = (top, field) {
@@ -131,6 +117,11 @@ fn of_a_stream(state: &HostState, stream: &Stream, top: &[u8], mut rest: Path<'_
             _ => return Err(Status::NotFound.into()),
         };
         return header_property(stream.readable(map), rest, out);
+    }
+    if top == b"filter_state" {
+        let below = rest.next();
+        path::end(rest)?;
+        return Ok(stream.filter_state.entry(field, below, out)?);
     }
     path::end(rest)?;
     match top {
@@ -145,10 +136,6 @@ fn of_a_stream(state: &HostState, stream: &Stream, top: &[u8], mut rest: Path<'_
         b"source" => address(stream.facts.source, field, out),
         b"destination" => address(stream.facts.destination, field, out),
         b"upstream" => upstream::lookup(stream.upstream.as_ref(), stream_way(stream).cluster, field, out),
-        b"filter_state" => {
-            let name = field.strip_prefix(b"wasm.").ok_or(Status::NotFound)?;
-            filter_state(&stream.filter_state, name, out)
-        }
         _ => Err(Status::NotFound.into()),
     }
 }
@@ -171,12 +158,6 @@ fn number(out: &mut Vec<u8>, value: u64) -> Answer {
 /// A map of nothing.
 fn no_pairs(out: &mut Vec<u8>) -> Answer {
     bytes(out, &[0; 4])
-}
-
-fn filter_state(state: &[(String, Vec<u8>)], name: &[u8], out: &mut Vec<u8>) -> Answer {
-    let same = |known: &str| known.strip_prefix("wasm.").is_some_and(|known| known.as_bytes() == name);
-    let (_, value) = state.iter().find(|(known, _)| same(known)).ok_or(Status::NotFound)?;
-    bytes(out, value)
 }
 
 fn address(address: Option<SocketAddr>, field: &[u8], out: &mut Vec<u8>) -> Answer {

@@ -17,7 +17,7 @@ use super::options::ServeOptions;
 use super::pool::Pool;
 use super::stream::Stream;
 use super::trailers::Outgoing;
-use crate::{StreamEvent, StreamId, Worker};
+use crate::{ConnectionState, StreamEvent, StreamId, Worker};
 
 /// One worker thread's part of the proxy.
 #[derive(Debug)]
@@ -47,6 +47,8 @@ pub(super) struct Client {
     pub(super) local: Option<SocketAddr>,
     /// Streams of this connection that have not ended.
     pub(super) open: Cell<usize>,
+    /// What its streams share.
+    pub(super) state: ConnectionState,
     /// Trailers of responses on their way to it over HTTP/1.
     pub(super) trailers: Outgoing,
 }

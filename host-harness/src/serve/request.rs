@@ -257,6 +257,7 @@ mod tests {
             peer: ([192, 0, 2, 1], 1).into(),
             local: None,
             open: std::cell::Cell::new(0),
+            state: crate::ConnectionState::default(),
             trailers: super::super::trailers::Outgoing::default(),
         }
     }

@@ -25,7 +25,7 @@ use super::proxy::{Client, Proxy};
 use super::tcp::{TcpCounters, TcpProxy};
 use super::traffic::Traffic;
 use super::trailers::Outgoing;
-use crate::{Cluster, Role, Shared, SharedOptions, StartError, Worker};
+use crate::{Cluster, ConnectionState, Role, Shared, SharedOptions, StartError, Worker};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -292,6 +292,7 @@ impl Common {
                         peer,
                         local: socket.local_addr().ok(),
                         open: Cell::new(0),
+                        state: ConnectionState::default(),
                         trailers: Outgoing::default(),
                     };
                     traffic.serve(socket, client);

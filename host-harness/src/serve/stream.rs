@@ -105,6 +105,7 @@ impl Guard {
             connection_id: client.id,
             protocol: if two { "HTTP/2" } else { "HTTP/1.1" },
             start_ns,
+            connection_state: client.state.clone(),
             ..StreamFacts::default()
         });
         let stream = Rc::new(Stream {

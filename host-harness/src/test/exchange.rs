@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::{CalloutOutcome, Cost, GrpcEvent, HeaderMap, StreamFacts};
+use crate::{CalloutOutcome, ConnectionState, Cost, GrpcEvent, HeaderMap, StreamFacts};
 
 /// A request for [`Host::exchange`](super::Host::exchange), and what the upstream does with it.
 #[derive(Debug, Clone)]
@@ -187,6 +187,13 @@ impl Request {
     #[must_use]
     pub fn source(mut self, source: SocketAddr) -> Self {
         self.facts.source = Some(source);
+        self
+    }
+
+    /// What is kept for the client's connection: requests that are given the same came on one. Each has its own when not said.
+    #[must_use]
+    pub fn connection_state(mut self, state: &ConnectionState) -> Self {
+        self.facts.connection_state = state.clone();
         self
     }
 

@@ -4,6 +4,7 @@ use super::{Asked, BodyOutcome, HeadersOutcome, NewContext, Worker};
 use crate::abi::MapType;
 use crate::hostcall::local_reply;
 use crate::vm::Exports;
+use crate::vm::filter_state::FilterState;
 use crate::vm::state::{Body, Stream};
 use crate::{FinishedStream, HeaderMap, LocalReply, StreamEnd, StreamFacts, StreamId, UpstreamFacts};
 
@@ -41,7 +42,9 @@ impl Worker {
         if facts.start_ns == 0 {
             facts.start_ns = now_ns;
         }
-        self.vm.state_mut().streams.insert(id, Box::new(Stream { root, facts, bypass, ..Stream::default() }));
+        let filter_state = FilterState::of_stream(facts.connection_state.clone());
+        let stream = Stream { root, facts, bypass, filter_state, ..Stream::default() };
+        self.vm.state_mut().streams.insert(id, Box::new(stream));
         StreamId(id)
     }
 
@@ -165,7 +168,12 @@ impl Worker {
         self.events.retain(|(stream, _)| stream.0 != id);
         self.release_root(stream.root);
         let Stream { filter_state, cost, maps: [request, _, response, _], .. } = *stream;
-        FinishedStream { filter_state, cost, request_headers: request.map, response_headers: response.map }
+        FinishedStream {
+            filter_state: filter_state.list(),
+            cost,
+            request_headers: request.map,
+            response_headers: response.map,
+        }
     }
 
     fn stream_mut(&mut self, id: u32) -> Option<&mut Stream> {

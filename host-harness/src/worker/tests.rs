@@ -3,6 +3,7 @@
 mod callouts;
 mod capabilities;
 mod connections;
+mod filter_state;
 mod foreign;
 mod grpc;
 mod lifecycle;

@@ -2,7 +2,7 @@
 
 use super::path::{self, Path};
 use super::xds::{self, Way};
-use super::{address, bytes, filter_state, no_pairs, number, upstream};
+use super::{address, bytes, no_pairs, number, upstream};
 use crate::UpstreamFacts;
 use crate::abi::Status;
 use crate::hostcall::Answer;
@@ -29,9 +29,14 @@ pub(super) fn lookup(connection: &Connection, top: &[u8], mut rest: Path<'_>, ou
                 Err(Status::SerializationFailure.into())
             }
             b"connection_id" => number(out, facts.id),
-            name => filter_state(&connection.filter_state, name, out),
+            name => Ok(connection.filter_state.property(name, out)?),
         };
     };
+    if top == b"filter_state" {
+        let below = rest.next();
+        path::end(rest)?;
+        return Ok(connection.filter_state.entry(field, below, out)?);
+    }
     // Of a header there is none.
     path::end(rest)?;
     match (top, field) {
@@ -47,10 +52,6 @@ pub(super) fn lookup(connection: &Connection, top: &[u8], mut rest: Path<'_>, ou
         (b"source", field) => address(facts.source, field, out),
         (b"destination", field) => address(facts.destination, field, out),
         (b"upstream", field) => upstream::lookup(facts.upstream.as_ref(), facts.upstream.is_some(), field, out),
-        (b"filter_state", field) => {
-            let name = field.strip_prefix(b"wasm.").ok_or(Status::NotFound)?;
-            filter_state(&connection.filter_state, name, out)
-        }
         _ => Err(Status::NotFound.into()),
     }
 }
