@@ -4,8 +4,8 @@
 
 #[path = "serve/support.rs"]
 mod support;
-#[path = "serve/trailers.rs"]
-mod trailers;
+#[path = "serve/wire.rs"]
+mod wire;
 
 use std::time::Duration;
 

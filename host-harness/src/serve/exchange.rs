@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
-use http::{Request, Response, StatusCode, Uri, Version};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 
@@ -331,6 +331,11 @@ fn is_grpc(map: &HeaderMap) -> bool {
     map.get("content-type").is_some_and(|kind| kind.starts_with(b"application/grpc"))
 }
 
+/// Whether a request of this method that has no body says so, as Envoy has it.
+fn may_have_body(method: &Method) -> bool {
+    ![Method::GET, Method::HEAD, Method::DELETE, Method::TRACE, Method::CONNECT].contains(method)
+}
+
 /// The request as the module left it; none if it is no longer one.
 fn upstream_request(
     stream: &Rc<Stream>,
@@ -341,7 +346,7 @@ fn upstream_request(
     let (method, uri, headers) = {
         let vm = stream.proxy.vm.borrow();
         let map = vm.request_map(stream.id);
-        let method = http::Method::from_bytes(map.get(":method")?).ok()?;
+        let method = Method::from_bytes(map.get(":method")?).ok()?;
         let path = http::uri::PathAndQuery::try_from(map.get(":path")?).ok()?;
         let authority = map.get(":authority").unwrap_or_default();
         let mut headers = http_headers(map);
@@ -351,6 +356,9 @@ fn upstream_request(
             Uri::builder().scheme("http").authority(authority).path_and_query(path).build().ok()?
         } else {
             headers.insert(HOST, HeaderValue::from_bytes(authority).ok()?);
+            if incoming.is_none() && may_have_body(&method) && !headers.contains_key(CONTENT_LENGTH) {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
             Uri::from(path)
         };
         (method, uri, headers)

@@ -1,4 +1,4 @@
-//! Trailers over HTTP/1, byte for byte on both sides of the proxy.
+//! What passes over HTTP/1, byte for byte on both sides of the proxy: trailers, and what a message without a body says of it.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -93,4 +93,17 @@ async fn a_message_without_a_body_has_none() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
     assert!(!answer.contains("x-t"), "{answer}");
     site.ended(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_might_have_had_a_body_says_that_it_has_none() {
+    let (site, mut requests) = upstream(PLAIN).await;
+    for (method, says) in
+        [("GET", false), ("HEAD", false), ("DELETE", false), ("POST", true), ("PUT", true), ("OPTIONS", true)]
+    {
+        site.raw(format!("{method} / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").as_bytes()).await;
+        let request = requests.recv().await.unwrap();
+        assert_eq!(request.matches("content-length: 0\r\n").count(), usize::from(says), "{request}");
+    }
+    site.ended(6).await;
 }
