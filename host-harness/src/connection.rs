@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::Cost;
+use crate::{Cost, UpstreamFacts};
 
 /// A connection of one worker; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,8 +15,9 @@ pub struct ConnectionFacts {
     pub source: Option<SocketAddr>,
     /// The local side of the client's connection, property `destination.address`.
     pub destination: Option<SocketAddr>,
-    /// The server, property `upstream.address`; see [`Worker::set_server`](crate::Worker::set_server).
-    pub upstream: Option<SocketAddr>,
+    /// The server, once the connection goes to it, properties `upstream.…`; see
+    /// [`Worker::set_server`](crate::Worker::set_server).
+    pub upstream: Option<UpstreamFacts>,
     /// Its number, property `connection.id`.
     pub id: u64,
     /// Whether the client showed a certificate, property `connection.mtls`.

@@ -1,5 +1,7 @@
 //! Foreign functions: what a host offers to modules by name, outside the ABI.
 
+mod signatures;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{Read as _, Write as _};
@@ -11,13 +13,36 @@ use flate2::write::ZlibEncoder;
 
 use crate::abi::Status;
 
-/// What is called: gets the argument, gives the result or the status that the module sees.
-type Function = dyn Fn(&[u8]) -> Result<Vec<u8>, Status> + Send + Sync;
+/// A function that needs nothing but its argument.
+type Given = dyn Fn(&[u8]) -> Result<Vec<u8>, Status> + Send + Sync;
 
-/// The functions that modules may call by name. At first those of Envoy that need no stream: `compress` and `uncompress` (zlib),
-/// and `clear_route_cache`, which has nothing to clear here.
+/// What is called.
 #[derive(Clone)]
-pub struct ForeignFunctions(BTreeMap<String, Arc<Function>>);
+pub(crate) enum Function {
+    /// Gets the argument, gives the result or the status that the module sees.
+    Given(Arc<Given>),
+    /// The same, which takes the host as long as so much work.
+    Long(fn(&[u8]) -> Result<Vec<u8>, Status>, u64),
+    /// Declares a property.
+    DeclareProperty,
+    /// Sets filter state of the proxy's own.
+    SetEnvoyFilterState,
+}
+
+/// The functions that modules may call by name. At first those of Envoy, but for expressions:
+///
+/// - `compress` and `uncompress` (zlib);
+/// - `clear_route_cache`, which has nothing to clear here;
+/// - `declare_property`, with types, life spans and properties that can be set once;
+/// - `set_envoy_filter_state`, with the objects that Envoy makes of text; here they can be read, and do nothing;
+/// - `sign` and `verify_signature`, RSA with SHA-256, SHA-384 and SHA-512, and ECDSA over P-256 and P-384 with the hash that
+///   goes with the curve; also verified are RSA with SHA-1, and either curve with either hash.
+#[derive(Clone)]
+pub struct ForeignFunctions(BTreeMap<String, Function>);
+
+/// About the instructions that a signature takes with the longest key, and that to verify one does.
+const SIGN_WORK: u64 = 20_000_000;
+const VERIFY_WORK: u64 = 1_000_000;
 
 /// The most that `uncompress` gives.
 const MAX_UNCOMPRESSED: u64 = 16 << 20;
@@ -28,6 +53,14 @@ impl Default for ForeignFunctions {
         functions.add("clear_route_cache", |_| Ok(Vec::new()));
         functions.add("compress", compress);
         functions.add("uncompress", uncompress);
+        for (name, function) in [
+            ("sign", Function::Long(signatures::sign, SIGN_WORK)),
+            ("verify_signature", Function::Long(signatures::verify, VERIFY_WORK)),
+            ("declare_property", Function::DeclareProperty),
+            ("set_envoy_filter_state", Function::SetEnvoyFilterState),
+        ] {
+            functions.0.insert(name.to_owned(), function);
+        }
         functions
     }
 }
@@ -39,10 +72,10 @@ impl ForeignFunctions {
         name: impl Into<String>,
         function: impl Fn(&[u8]) -> Result<Vec<u8>, Status> + Send + Sync + 'static,
     ) {
-        self.0.insert(name.into(), Arc::new(function));
+        self.0.insert(name.into(), Function::Given(Arc::new(function)));
     }
 
-    pub(crate) fn find(&self, name: &[u8]) -> Option<Arc<Function>> {
+    pub(crate) fn find(&self, name: &[u8]) -> Option<Function> {
         self.0.get(std::str::from_utf8(name).ok()?).cloned()
     }
 }

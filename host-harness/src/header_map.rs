@@ -104,9 +104,28 @@ impl HeaderMap {
                 joined.len()
             }
             _ => {
-                self.add(name, value);
+                self.insert(name, value);
                 0
             }
+        }
+    }
+
+    /// Replaces all lines of `name` as Envoy does: the new line is the last one, or the last one of the pseudo-headers.
+    pub(crate) fn replace(&mut self, name: &[u8], value: &[u8]) {
+        self.remove(name);
+        self.insert(name, value);
+    }
+
+    /// Adds a line at the end; a pseudo-header's at the end of those, which are first.
+    fn insert(&mut self, name: &[u8], value: &[u8]) {
+        let before = self.lines.len();
+        self.add(name, value);
+        if name.starts_with(b":")
+            && self.lines.len() > before
+            && let Some(line) = self.lines.pop()
+        {
+            let place = self.iter().take_while(|(name, _)| name.starts_with(b":")).count();
+            self.lines.insert(place, line);
         }
     }
 

@@ -51,6 +51,10 @@
 //! - A TCP connection ends otherwise than a stream: downstream close, done, log, delete. Data that the module holds is shown again
 //!   with what comes next; only the client's can be continued, and to close either side closes the client's connection. The
 //!   server's end is told with its last data, whoever closes afterwards.
+//! - Properties are there from the callback on in which Envoy has them, with its encodings; those of configuration have the names
+//!   that [`Xds`] gives. Messages of which nothing is set are empty, and of `xds.node` there are the names alone. Properties can be
+//!   declared; those that are flat buffers, or messages other than wrapped texts, are not looked into.
+//! - Of the foreign functions that Envoy has, those for expressions (`expr_…`) are not there: see [`ForeignFunctions`].
 //! - A module that imports what the host does not have is refused, with the list.
 //! - No module can crash, hang or grow the host, as long as [`Limits`] says how much fuel or time a callback may take: every
 //!   pointer is checked, memory is bounded, and hostcalls count as work.
@@ -71,6 +75,7 @@ mod inspect;
 mod log;
 mod module;
 mod plugin;
+mod protobuf;
 mod queue;
 pub mod replay;
 pub mod serve;
@@ -85,6 +90,7 @@ mod testing;
 mod trace;
 mod vm;
 mod worker;
+mod xds;
 
 pub use callout::{Callout, CalloutId, CalloutOutcome, Cluster};
 pub use clock::Clock;
@@ -102,9 +108,11 @@ pub use module::{AbiVersion, EngineOptions, Module, ModuleError};
 pub use plugin::{FailurePolicy, PluginConfig};
 pub use shared::{Limits, Shared, SharedOptions};
 pub use stats::{Counter, Gauge, Histogram, MODULE_PREFIX, Metric, Stats};
-pub use stream::{FinishedStream, LocalReply, StreamEnd, StreamEvent, StreamFacts, StreamId};
+pub use stream::{FinishedStream, LocalReply, StreamEnd, StreamEvent, StreamFacts, StreamId, UpstreamFacts};
 pub use trace::Trace;
+pub use vm::filter_state::ConnectionState;
 pub use worker::{BodyOutcome, HeadersOutcome, Role, StartError, Worker};
+pub use xds::{TrafficDirection, Xds};
 
 /// Runs the page's examples.
 #[cfg(doctest)]

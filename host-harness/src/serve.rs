@@ -4,6 +4,8 @@
 //! that each have a single-threaded event loop and a VM of their own. It is meant for a first day, for tests and for
 //! looking at a filter without Envoy; it has one route, to one upstream.
 //!
+//! Trailers pass in both directions, over HTTP/1 without being announced, as with Envoy's `enable_trailers`.
+//!
 //! With [`Protocol::Tcp`] it is a TCP proxy, and the module a network filter between its connections.
 //!
 //! Every stream is counted once in `http.<stat_prefix>.…` and ends in exactly one log phase of the module, also when
@@ -28,6 +30,7 @@ mod server;
 mod stream;
 mod tcp;
 mod traffic;
+mod trailers;
 mod tunnel;
 
 pub use options::{Endpoint, EndpointError, Protocol, ServeOptions, Upstream};

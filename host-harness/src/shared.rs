@@ -7,7 +7,7 @@ use crate::abi::Status;
 use crate::fault::Faults;
 use crate::log::LogMemory;
 use crate::queue::SharedQueues;
-use crate::{Clock, Cluster, EngineOptions, Fault, ForeignFunctions, LogEntry, LogLevel, LogSink, Stats, Trace};
+use crate::{Clock, Cluster, EngineOptions, Fault, ForeignFunctions, LogEntry, LogLevel, LogSink, Stats, Trace, Xds};
 
 /// How a host is set up.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +26,8 @@ pub struct SharedOptions {
     pub clusters: Vec<Cluster>,
     /// What modules may call by name.
     pub foreign_functions: ForeignFunctions,
+    /// What configuration calls things.
+    pub xds: Xds,
     /// Whether callbacks and hostcalls are written down from the start; see [`Shared::trace`].
     pub trace: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{Cost, HeaderMap};
+use crate::{ConnectionState, Cost, HeaderMap};
 
 /// A stream of one worker; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,8 +23,30 @@ pub struct StreamFacts {
     pub protocol: &'static str,
     /// When the request began, nanoseconds since the Unix epoch; the host's clock when 0.
     pub start_ns: u64,
+    /// What the streams of the client's connection share.
+    pub connection_state: ConnectionState,
     /// Further properties by path, parts joined by a zero byte, as the module reads them.
     pub properties: Vec<(String, Vec<u8>)>,
+}
+
+/// What the proxy knows of where a stream or connection goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpstreamFacts {
+    /// The host of the cluster, properties `upstream.address` and `upstream.port`.
+    pub address: Option<SocketAddr>,
+    /// The proxy's side of the connection to it, property `upstream.local_address`.
+    pub local_address: Option<SocketAddr>,
+    /// Why there was no connection to it, property `upstream.transport_failure_reason`.
+    pub transport_failure_reason: String,
+    /// How long the request waited for the connection, property `upstream.cx_pool_ready_duration`.
+    pub pool_ready_ns: Option<u64>,
+}
+
+impl UpstreamFacts {
+    /// Whether there is a connection, of which the proxy knows its side.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.local_address.is_some()
+    }
 }
 
 /// What the proxy knows when a stream has ended.
@@ -43,7 +65,7 @@ pub struct StreamEnd {
     pub request_size: u64,
     /// Bytes of the response's body, property `response.size`.
     pub response_size: u64,
-    /// Property `upstream.address`.
+    /// Property `upstream.address`, where [`Worker::set_upstream`](crate::Worker::set_upstream) has not said it.
     pub upstream: Option<SocketAddr>,
     /// Request headers of a stream that the module never saw (refused before the filters), for the log phase.
     pub request_headers: Option<HeaderMap>,
@@ -54,7 +76,8 @@ pub struct StreamEnd {
 /// What is left of a stream when it is over.
 #[derive(Debug, Clone, Default)]
 pub struct FinishedStream {
-    /// What the module set with `proxy_set_property`: names as the access log has them (`wasm.<path>`), in order.
+    /// What the module set with `proxy_set_property`, and as filter state of the proxy's own: names as the access log has them
+    /// (`wasm.<path>`), in order; last, what lives as long as the connection.
     pub filter_state: Vec<(String, Vec<u8>)>,
     /// Request headers as they went upstream.
     pub request_headers: HeaderMap,

@@ -1,5 +1,6 @@
 //! One VM: an instance of the module, its callbacks, and what happens around each of them.
 
+pub(crate) mod filter_state;
 pub(crate) mod grpc;
 pub(crate) mod memory;
 pub(crate) mod state;

@@ -4,6 +4,8 @@
 
 #[path = "serve/support.rs"]
 mod support;
+#[path = "serve/wire.rs"]
+mod wire;
 
 use std::time::Duration;
 

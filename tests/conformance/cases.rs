@@ -81,6 +81,7 @@ pub(super) fn groups() -> Vec<Group> {
         stream_group("local replies", local_replies()),
         stream_group("continue and close", continue_and_close()),
         stream_group("actions and the rest", actions_and_rest()),
+        Group { plugin: "configure:declare", ..stream_group("foreign functions", foreign_functions()) },
     ];
     groups.extend(CONFIGURED.map(|(name, plugin, vm)| Group { name, plugin, vm, cases: Vec::new() }));
     groups
@@ -98,7 +99,11 @@ const CONFIGURED: [(&str, &str, &str); 15] = [
     ("metrics at configure", "configure:metrics-from@configure", ""),
     ("local reply at configure", "configure:local-reply@configure", ""),
     ("streams at configure", "configure:continue@configure,0 configure:close@configure,0", ""),
-    ("general at configure", "configure:contexts configure:done configure:status configure:foreign", ""),
+    (
+        "general at configure",
+        "configure:contexts configure:done configure:status configure:foreign configure:foreign-names",
+        "",
+    ),
     ("headers and buffers at vm_start", "", "vm_start:headers-read vm_start:buffers-read"),
     (
         "the rest at vm_start",
@@ -417,6 +422,22 @@ fn actions_and_rest() -> Vec<Case> {
     cases.extend([get("contexts"), full("done")]);
     cases.extend(gets(&["status", "logging", "foreign", "ticks", "clock"]));
     cases
+}
+
+fn foreign_functions() -> Vec<Case> {
+    gets(&[
+        "declared",
+        "declared-spans",
+        "declare-odd",
+        "filter-state",
+        "filter-state-odd",
+        "foreign-names",
+        "expressions",
+        "signatures",
+        "signatures-hashes",
+        "signatures-keys",
+        "signatures-odd",
+    ])
 }
 
 /// A case in each of these phases.

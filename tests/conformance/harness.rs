@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host_harness::serve::{Protocol, RunningServer, ServeOptions};
-use host_harness::{FailurePolicy, LogSink, Module, PluginConfig, Role};
+use host_harness::{FailurePolicy, LogSink, Module, PluginConfig, Role, Xds};
 use tokio::runtime::Handle;
 
 use super::cases::Group;
 use super::log::Log;
 use super::tcp;
-use super::upstreams::Upstreams;
+use super::upstreams::{BACKEND, Upstreams};
 
 /// The host's server in this process.
 #[derive(Debug)]
@@ -59,6 +59,14 @@ impl Harness {
         options.connect_timeout = Duration::from_secs(1);
         options.drain_timeout = Duration::from_millis(100);
         options.stat_prefix = "probe".into();
+        options.xds = Xds {
+            node_id: "probe-node".into(),
+            node_cluster: "probe-cluster".into(),
+            route_name: BACKEND.into(),
+            virtual_host_name: "all".into(),
+            cluster_name: if options.protocol == Protocol::Tcp { "server" } else { BACKEND }.into(),
+            ..Xds::default()
+        };
         let lines = log.clone();
         options.log = LogSink::Function(Arc::new(move |entry| {
             // What the host itself says of a trap is not the probe's.

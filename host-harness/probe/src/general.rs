@@ -1,4 +1,4 @@
-//! Contexts, log, time, status and foreign functions.
+//! Contexts, log, time and status.
 
 use crate::headers;
 use crate::host::{self, Arg, Place, Status};
@@ -11,7 +11,6 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("done", done_everywhere),
     ("status", status_everywhere),
     ("logging", logging),
-    ("foreign", foreign),
     ("ticks", ticks),
     ("clock", clock),
 ];
@@ -75,32 +74,6 @@ fn logging(turn: &mut Turn<'_>) -> Action {
             turn.say(format_args!("log(9, {bad})"), host::log(9, bad));
         }
         turn.say(format_args!("log(2, \"\")"), host::log(2, Arg::from("")));
-    }
-    CONTINUE
-}
-
-fn call(turn: &Turn<'_>, name: Arg<'_>, argument: Arg<'_>, to: Place) {
-    let answer = host::call_foreign_function(name, argument, to);
-    turn.say(format_args!("call_foreign_function({name}, {argument}{to})"), answer);
-}
-
-/// Foreign functions, known and not.
-fn foreign(turn: &mut Turn<'_>) -> Action {
-    if turn.begins() {
-        turn.expect_tick();
-    }
-    let none = Arg::from("");
-    for name in ["unknown", "", "clear_route_cache", "compress"] {
-        call(turn, Arg::from(name), none, Place::Here);
-    }
-    call(turn, Arg::from("clear_route_cache"), Arg::from("ignored"), Place::Here);
-    if turn.phase == Phase::RequestHeaders {
-        for bad in [Arg::Nowhere(16), Arg::Nowhere(0)] {
-            call(turn, bad, none, Place::Here);
-            call(turn, Arg::from("clear_route_cache"), bad, Place::Here);
-        }
-        call(turn, Arg::from("clear_route_cache"), none, Place::Nowhere);
-        call(turn, Arg::from("unknown"), none, Place::Nowhere);
     }
     CONTINUE
 }

@@ -1,6 +1,7 @@
 //! `proxy_grpc_call` and `proxy_grpc_stream`, and what comes back.
 
 use crate::host::{self, Arg, GrpcCallout, Place, Status};
+use crate::protobuf::field;
 use crate::report::{Number, Shown, encode};
 use crate::turn::{Action, CONTINUE, Case, PAUSE, Phase, Turn};
 use crate::{buffers, general, headers, local_reply, stream_control};
@@ -31,19 +32,6 @@ const MESSAGE: u32 = 5;
 const INITIAL: u32 = 4;
 const TRAILING: u32 = 5;
 const NAME: &str = "probe.Test";
-
-/// A protobuf field of bytes.
-fn field(number: u8, value: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![number << 3 | 2];
-    let mut length = value.len();
-    while length > 0x7f {
-        bytes.push(length.to_le_bytes()[0] | 0x80);
-        length >>= 7;
-    }
-    bytes.push(length.to_le_bytes()[0]);
-    bytes.extend(value);
-    bytes
-}
 
 /// The message that names a cluster.
 fn service(cluster: &str) -> Vec<u8> {

@@ -273,9 +273,16 @@ fn pseudo(turn: &mut Turn<'_>) -> Action {
             add(turn, 0, ":path", "/added");
             value(turn, 0, ":path");
             pairs(turn, 0);
+            // Others, for comparison: of two lines, of one, and one that has no line.
+            for name in ["x-twice", "x-mixed", "te", "x-new"] {
+                replace(turn, 0, name, "replaced");
+            }
+            pairs(turn, 0);
         }
         Phase::ResponseHeaders => {
             replace(turn, 2, ":status", "299");
+            replace(turn, 2, "content-type", "text/html");
+            replace(turn, 2, "x-backend", "replaced");
             value(turn, 2, ":status");
             pairs(turn, 2);
         }

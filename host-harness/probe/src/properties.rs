@@ -1,7 +1,7 @@
 //! Properties.
 
 use crate::host::{self, Arg, Place};
-use crate::report::{Length, Presence};
+use crate::report::{Length, Presence, Sorted};
 use crate::turn::{Action, CONTINUE, Case, Phase, Turn};
 
 /// The cases.
@@ -35,8 +35,14 @@ const FIXED: &[&str] = &[
     "response.trailers.x-trailer",
     "upstream.request_attempt_count",
     "upstream.transport_failure_reason",
+    "upstream.locality",
+    "upstream.num_endpoints",
+    "upstream.nope",
     "connection.mtls",
     "connection.requested_server_name",
+    "connection.termination_details",
+    "connection.transport_failure_reason",
+    "connection.tls_version",
     "plugin_name",
     "plugin_root_id",
     "plugin_vm_id",
@@ -49,12 +55,44 @@ const FIXED: &[&str] = &[
     "xds.listener_direction",
     "xds.node.id",
     "xds.node.cluster",
+    "xds.node.user_agent_name",
+    "xds.node.metadata",
+    "xds.node.metadata.nope",
+    "xds.node.locality",
+    "xds.node.dynamic_parameters",
+    "xds.node.id.deeper",
+    "xds.node.nope",
+    "xds.cluster_metadata",
+    "xds.cluster_metadata.filter_metadata",
+    "xds.cluster_metadata.filter_metadata.nope",
+    "xds.cluster_metadata.nope",
+    "xds.route_metadata",
+    "xds.virtual_host_metadata",
+    "xds.upstream_host_metadata",
+    "xds.upstream_host_metadata.filter_metadata",
+    "xds.upstream_host_locality_metadata",
+    "xds.filter_chain_name",
+    "xds.listener_metadata",
+    "xds.listener_metadata.typed_filter_metadata",
+    "xds.cluster_name.deeper",
+    "xds.nope",
+    "xds",
+    "metadata",
+    "metadata.filter_metadata",
+    "metadata.filter_metadata.nope",
+    "metadata.nope",
+    "upstream_filter_state",
+    "filter_state.nope",
     "node.id",
     "nope",
     "nope.deeper",
     "plugin_name.deeper",
     "request",
     "response",
+    "upstream",
+    "response.trailers",
+    "request.trailers",
+    "request.headers.x-case.deeper",
 ];
 
 /// Properties whose values differ, but not their lengths.
@@ -65,6 +103,10 @@ const FIXED_LENGTH: &[&str] = &[
     "source.port",
     "destination.port",
     "upstream.port",
+    "upstream.cx_pool_ready_duration",
+    "request.headers_bytes",
+    "response.headers_bytes",
+    "response.backend_latency",
     "connection.id",
     "connection_id",
 ];
@@ -74,14 +116,16 @@ const PRESENT: &[&str] = &[
     "source.address",
     "destination.address",
     "upstream.address",
-    "request.headers",
-    "response.headers",
+    "upstream.local_address",
+    "xds.node",
     "request.host",
     "request.total_size",
     "response.total_size",
     "filter_state",
-    "metadata",
 ];
+
+/// Whole header maps. In which order Envoy has the headers differs from run to run.
+const MAPS: &[&str] = &["request.headers", "response.headers"];
 
 /// A path as it is passed: the host separates by NUL.
 fn path(dotted: &str) -> Vec<u8> {
@@ -92,7 +136,7 @@ fn get(turn: &Turn<'_>, dotted: &str) {
     turn.say(format_args!("get_property({dotted})"), host::get_property(Arg::from(&path(dotted)), Place::Here));
 }
 
-fn get_raw<'a>(turn: &Turn<'_>, path: impl Into<Arg<'a>>, to: Place) {
+pub(crate) fn get_raw<'a>(turn: &Turn<'_>, path: impl Into<Arg<'a>>, to: Place) {
     let path = path.into();
     turn.say(format_args!("get_property({path}{to} raw)"), host::get_property(path, to));
 }
@@ -126,6 +170,10 @@ fn read_everywhere(turn: &mut Turn<'_>) -> Action {
     for dotted in PRESENT {
         let answer = host::get_property(Arg::from(&path(dotted)), Place::Here);
         turn.say(format_args!("get_property({dotted})"), Presence(answer));
+    }
+    for dotted in MAPS {
+        let answer = host::get_property(Arg::from(&path(dotted)), Place::Here);
+        turn.say(format_args!("get_property({dotted})"), Sorted(answer));
     }
     CONTINUE
 }

@@ -131,23 +131,37 @@ impl fmt::Display for Pairs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         show(f, &self.0, |f, bytes| match decode(bytes) {
             None => write!(f, "malformed {}", Quoted(bytes)),
-            Some(pairs) => {
-                f.write_str("[")?;
-                let shown = pairs.iter().filter(|(name, _)| !MASKED.iter().any(|masked| masked.as_bytes() == *name));
-                for (index, (name, value)) in shown.enumerate() {
-                    f.write_str(if index == 0 { "" } else { ", " })?;
-                    let masked = MASKED_VALUES.iter().any(|masked| masked.as_bytes() == *name);
-                    write!(
-                        f,
-                        "{}={}",
-                        name.escape_ascii(),
-                        if masked { b"...".escape_ascii() } else { value.escape_ascii() }
-                    )?;
-                }
-                f.write_str("]")
+            Some(pairs) => list(f, &pairs),
+        })
+    }
+}
+
+/// The same in alphabetical order, for what has none.
+pub(crate) struct Sorted(pub(crate) Received);
+
+impl fmt::Display for Sorted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(f, &self.0, |f, bytes| match decode(bytes) {
+            None => write!(f, "malformed {}", Quoted(bytes)),
+            Some(mut pairs) => {
+                pairs.sort_unstable();
+                list(f, &pairs)
             }
         })
     }
+}
+
+/// Pairs, but for those that are [`MASKED`].
+fn list(f: &mut fmt::Formatter<'_>, pairs: &[(&[u8], &[u8])]) -> fmt::Result {
+    f.write_str("[")?;
+    let shown = pairs.iter().filter(|(name, _)| !MASKED.iter().any(|masked| masked.as_bytes() == *name));
+    for (index, (name, value)) in shown.enumerate() {
+        f.write_str(if index == 0 { "" } else { ", " })?;
+        let masked = MASKED_VALUES.iter().any(|masked| masked.as_bytes() == *name);
+        let value = if masked { b"...".escape_ascii() } else { value.escape_ascii() };
+        write!(f, "{}={value}", name.escape_ascii())?;
+    }
+    f.write_str("]")
 }
 
 /// A number.

@@ -6,8 +6,8 @@ use std::fmt;
 
 use crate::host::{self, Arg, Place, Status, Written};
 use crate::{
-    buffers, callouts, connections, general, grpc, headers, local_reply, metrics, properties, queues, report,
-    shared_data, stream_control,
+    buffers, callouts, connections, declared, foreign, general, grpc, headers, local_reply, metrics, properties,
+    queues, report, shared_data, signatures, stream_control,
 };
 
 /// What a stream's callback returns.
@@ -340,6 +340,9 @@ impl Probe {
             local_reply::CASES,
             stream_control::CASES,
             general::CASES,
+            foreign::CASES,
+            declared::CASES,
+            signatures::CASES,
         ];
         match tables.into_iter().flatten().find(|(listed, _)| *listed == name) {
             Some((_, case)) => case(&mut Turn::new(self, phase, origin, cause)),

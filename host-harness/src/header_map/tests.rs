@@ -31,6 +31,19 @@ fn name(number: u8, step: usize) -> String {
     if step.is_multiple_of(2) { name.to_ascii_uppercase() } else { name }
 }
 
+#[test]
+fn what_is_replaced_comes_last_of_its_kind() {
+    let mut map = HeaderMap::from([(":method", "GET"), (":path", "/"), ("a", "1"), ("b", "2"), ("A", "3")]);
+    map.replace(b"a", b"4");
+    map.replace(b":method", b"PUT");
+    assert_eq!(map, HeaderMap::from([(":path", "/"), (":method", "PUT"), ("b", "2"), ("a", "4")]));
+    map.append(b":authority", b"x");
+    map.append(b":path", b"y");
+    map.append(b"b", b"5");
+    let all = [(":path", "/,y"), (":method", "PUT"), (":authority", "x"), ("b", "2"), ("a", "4"), ("b", "5")];
+    assert_eq!(map, HeaderMap::from(all));
+}
+
 proptest! {
     #[test]
     fn behaves_like_a_list_of_lines(steps in steps()) {

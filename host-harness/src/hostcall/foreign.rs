@@ -1,9 +1,12 @@
 //! Calls of foreign functions.
 
+mod filter_state;
+
 use wasmtime::Linker;
 
 use super::{Answer, Guest, Hostcall, enter, provide};
 use crate::abi::Status;
+use crate::foreign::Function;
 use crate::vm::memory::{GuestMemory, allocate_and_write};
 use crate::vm::state::HostState;
 
@@ -27,7 +30,16 @@ fn call(
     let mut memory = GuestMemory::of(guest)?;
     let (name, argument, state) = memory.read_two((name, name_size), (argument, argument_size))?;
     let function = state.shared.options.foreign_functions.find(name).ok_or(Status::NotFound)?;
-    let answer = function(argument);
+    state.afford(argument.len() as u64);
+    let answer = match function {
+        Function::Given(function) => function(argument),
+        Function::Long(function, work) => {
+            state.afford(work);
+            function(argument)
+        }
+        Function::DeclareProperty => filter_state::declare(state, argument).map(|()| Vec::new()),
+        Function::SetEnvoyFilterState => filter_state::set(state, argument).map(|()| Vec::new()),
+    };
     let bytes = answer.as_deref().unwrap_or_default();
     state.afford(bytes.len() as u64);
     let pointer = allocate_and_write(guest, bytes)?;

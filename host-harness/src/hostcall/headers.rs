@@ -101,7 +101,7 @@ fn replace_value(guest: &mut Guest<'_>, map: u32, name: u32, name_size: u32, val
     let map = map_type(map)?;
     let mut memory = GuestMemory::of(guest)?;
     let (name, value, state) = memory.read_two((name, name_size), (value, value_size))?;
-    writable(state, map)?.set(name, value);
+    writable(state, map)?.replace(name, value);
     Ok(())
 }
 

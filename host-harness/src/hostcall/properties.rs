@@ -5,18 +5,24 @@
 //! in the log phase.
 
 mod connections;
+mod path;
+mod upstream;
+mod xds;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 
+use path::Path;
 use wasmtime::Linker;
+use xds::Way;
 
 use super::general::grpc_status_of;
-use super::{Answer, Fail, Guest, Hostcall, enter, provide};
-use crate::HeaderMap;
+use super::{Answer, Guest, Hostcall, enter, provide};
 use crate::abi::{MapType, Status};
 use crate::header_map::encode_pairs;
 use crate::vm::memory::{GuestMemory, give_scratch};
 use crate::vm::state::{HostState, Stream};
+use crate::{HeaderMap, UpstreamFacts};
 
 pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     provide!(linker, "env", GetProperty, get, (path: u32, path_size: u32, value: u32, size: u32));
@@ -35,27 +41,13 @@ fn get(guest: &mut Guest<'_>, path: u32, path_size: u32, value: u32, size: u32) 
     give_scratch(guest, value, size)
 }
 
-/// The most that one stream's filter state may take.
-const MAX_FILTER_STATE: usize = 16 << 20;
-
 /// Filter state `wasm.<path>`; a property of the proxy's own stays what it is.
 fn set(guest: &mut Guest<'_>, path: u32, path_size: u32, value: u32, size: u32) -> Answer {
     let mut memory = GuestMemory::of(guest)?;
     let (path, value, state) = memory.read_two((path, path_size), (value, size))?;
+    let declared = state.root(state.root_id()).map(|root| root.declared.find(path)).unwrap_or_default();
     let filter_state = state.filter_state_mut().ok_or(Status::NotFound)?;
-    let taken: usize = filter_state.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if taken + path.len() + value.len() > MAX_FILTER_STATE {
-        return Err(Status::InternalFailure.into());
-    }
-    let same = |name: &str| name.strip_prefix("wasm.").is_some_and(|name| name.as_bytes() == path);
-    if let Some((_, old)) = filter_state.iter_mut().find(|(name, _)| same(name)) {
-        old.clear();
-        old.extend_from_slice(value);
-    } else {
-        let name = format!("wasm.{}", String::from_utf8_lossy(path));
-        filter_state.push((name, value.to_vec()));
-    }
-    Ok(())
+    Ok(filter_state.set_property(path, value, declared)?)
 }
 
 /// Finds a property and writes its encoding.
@@ -66,19 +58,13 @@ fn lookup(state: &HostState, path: &[u8], out: &mut Vec<u8>) -> Answer {
     let (stream, connection) = (state.stream(), state.connection());
     let of_stream = stream.map(|stream| &stream.facts.properties);
     let given = of_stream.or_else(|| connection.map(|connection| &connection.facts.properties));
-    // A closing zero byte is allowed.
     let trimmed = path.strip_suffix(b"\0").unwrap_or(path);
     if let Some((_, value)) = given.and_then(|given| given.iter().find(|(known, _)| known.as_bytes() == trimmed)) {
         out.extend_from_slice(value);
         return Ok(());
     }
-    let mut parts = trimmed.split(|byte| *byte == 0);
+    let mut parts = path::parts(path);
     let top = parts.next().unwrap_or_default();
-    let field = parts.next();
-    let rest = parts.next();
-    if rest.is_some() && !(field == Some(b"headers") || field == Some(b"trailers")) {
-        return Err(Status::NotFound.into());
-    }
     let plugin = state.context_plugin();
     let name = match top {
         b"plugin_name" => Some(plugin.name.as_bytes()),
@@ -87,30 +73,60 @@ fn lookup(state: &HostState, path: &[u8], out: &mut Vec<u8>) -> Answer {
         _ => None,
     };
     if let Some(name) = name {
-        return if field.is_none() { bytes(out, name) } else { Err(Status::NotFound.into()) };
+        return path::end(parts).and_then(|()| bytes(out, name));
     }
-    if let Some(connection) = connection {
-        // Of a header there is none.
-        return if rest.is_none() {
-            connections::lookup(connection, top, field, out)
-        } else {
-            Err(Status::NotFound.into())
+    if top == b"xds" {
+        let way = match (stream, connection) {
+            (Some(stream), _) => stream_way(stream),
+            (None, Some(connection)) => connections::way(connection),
+            (None, None) => Way::default(),
         };
+        let field = parts.next().ok_or(Status::SerializationFailure)?;
+        return xds::lookup(&state.shared.options.xds, way, field, parts, out);
     }
-    let stream = stream.ok_or(Status::NotFound)?;
-    let Some(field) = field else {
+    match (stream, connection) {
+        (Some(stream), _) => of_a_stream(state, stream, top, parts, out),
+        (None, Some(connection)) => connections::lookup(connection, top, parts, out),
+        (None, None) => Err(Status::NotFound.into()),
+    }
+}
+
+/// Finds a property that streams have.
+fn of_a_stream(state: &HostState, stream: &Stream, top: &[u8], mut rest: Path<'_>, out: &mut Vec<u8>) -> Answer {
+    if top == b"metadata" {
+        // No filter sets dynamic metadata here.
+        return xds::metadata(rest, out);
+    }
+    let Some(field) = rest.next() else {
         return match top {
-            b"request" | b"response" | b"connection" | b"source" | b"destination" | b"upstream" | b"filter_state"
-            | b"xds" => Err(Status::SerializationFailure.into()),
+            b"request" | b"response" | b"connection" | b"source" | b"destination" | b"upstream" | b"filter_state" => {
+                Err(Status::SerializationFailure.into())
+            }
+            b"upstream_filter_state" if stream.upstream.as_ref().is_some_and(UpstreamFacts::is_connected) => {
+                Err(Status::SerializationFailure.into())
+            }
             b"connection_id" => number(out, stream.facts.connection_id),
-            // No filter sets dynamic metadata here: an empty message.
-            b"metadata" => Ok(()),
-            name => filter_state(&stream.filter_state, name, out),
+            name => Ok(stream.filter_state.property(name, out)?),
         };
     };
+    if let (b"request" | b"response", b"headers" | b"trailers") = (top, field) {
+        let map = match (top, field) {
+            (b"request", b"headers") => MapType::RequestHeaders,
+            (b"response", b"headers") => MapType::ResponseHeaders,
+            (b"response", _) => MapType::ResponseTrailers,
+            _ => return Err(Status::NotFound.into()),
+        };
+        return header_property(stream.readable(map), rest, out);
+    }
+    if top == b"filter_state" {
+        let below = rest.next();
+        path::end(rest)?;
+        return Ok(stream.filter_state.entry(field, below, out)?);
+    }
+    path::end(rest)?;
     match top {
-        b"request" => request(state, stream, field, rest, out),
-        b"response" => response(stream, field, rest, out),
+        b"request" => request(state, stream, field, out),
+        b"response" => response(stream, field, out),
         b"connection" => match field {
             b"id" => number(out, stream.facts.connection_id),
             b"mtls" => bytes(out, &[u8::from(stream.facts.mtls)]),
@@ -119,13 +135,15 @@ fn lookup(state: &HostState, path: &[u8], out: &mut Vec<u8>) -> Answer {
         },
         b"source" => address(stream.facts.source, field, out),
         b"destination" => address(stream.facts.destination, field, out),
-        b"upstream" => address(stream.end.as_ref().and_then(|end| end.upstream), field, out),
-        b"filter_state" => {
-            let name = field.strip_prefix(b"wasm.").ok_or(Status::NotFound)?;
-            filter_state(&stream.filter_state, name, out)
-        }
+        b"upstream" => upstream::lookup(stream.upstream.as_ref(), stream_way(stream).cluster, field, out),
         _ => Err(Status::NotFound.into()),
     }
+}
+
+/// A request has its route, and with that its cluster, when filters first see it.
+fn stream_way(stream: &Stream) -> Way {
+    let host = stream.upstream.as_ref().is_some_and(|upstream| upstream.address.is_some());
+    Way { listener: true, route: stream.started, cluster: stream.started, host }
 }
 
 fn bytes(out: &mut Vec<u8>, value: &[u8]) -> Answer {
@@ -137,10 +155,9 @@ fn number(out: &mut Vec<u8>, value: u64) -> Answer {
     bytes(out, &value.to_le_bytes())
 }
 
-fn filter_state(state: &[(String, Vec<u8>)], name: &[u8], out: &mut Vec<u8>) -> Answer {
-    let same = |known: &str| known.strip_prefix("wasm.").is_some_and(|known| known.as_bytes() == name);
-    let (_, value) = state.iter().find(|(known, _)| same(known)).ok_or(Status::NotFound)?;
-    bytes(out, value)
+/// A map of nothing.
+fn no_pairs(out: &mut Vec<u8>) -> Answer {
+    bytes(out, &[0; 4])
 }
 
 fn address(address: Option<SocketAddr>, field: &[u8], out: &mut Vec<u8>) -> Answer {
@@ -152,7 +169,7 @@ fn address(address: Option<SocketAddr>, field: &[u8], out: &mut Vec<u8>) -> Answ
     }
 }
 
-fn request(state: &HostState, stream: &Stream, field: &[u8], header: Option<&[u8]>, out: &mut Vec<u8>) -> Answer {
+fn request(state: &HostState, stream: &Stream, field: &[u8], out: &mut Vec<u8>) -> Answer {
     let end = stream.end.as_ref();
     match field {
         b"time" => return number(out, stream.facts.start_ns),
@@ -178,11 +195,11 @@ fn request(state: &HostState, stream: &Stream, field: &[u8], header: Option<&[u8
         b"total_size" => {
             return number(out, received + headers.map_or(0, |headers| headers.byte_size() as u64));
         }
+        b"headers_bytes" => return number(out, headers.map_or(0, HeaderMap::byte_size) as u64),
         _ => {}
     }
     let headers = headers.ok_or(Status::NotFound)?;
     let name = match field {
-        b"headers" => return header_property(headers, header, out),
         b"path" | b"url_path" | b"query" => ":path",
         b"host" => ":authority",
         b"scheme" => ":scheme",
@@ -205,7 +222,7 @@ fn request(state: &HostState, stream: &Stream, field: &[u8], header: Option<&[u8
     }
 }
 
-fn response(stream: &Stream, field: &[u8], header: Option<&[u8]>, out: &mut Vec<u8>) -> Answer {
+fn response(stream: &Stream, field: &[u8], out: &mut Vec<u8>) -> Answer {
     let end = stream.end.as_ref();
     let headers = stream.readable(MapType::ResponseHeaders);
     let trailers = stream.readable(MapType::ResponseTrailers);
@@ -238,15 +255,17 @@ fn response(stream: &Stream, field: &[u8], header: Option<&[u8]>, out: &mut Vec<
                 (None, None) => Err(Status::NotFound.into()),
             }
         }
-        b"headers" => header_property(headers.ok_or(Status::NotFound)?, header, out),
-        b"trailers" => header_property(trailers.ok_or(Status::NotFound)?, header, out),
+        b"headers_bytes" => number(out, headers.map_or(0, HeaderMap::byte_size) as u64),
+        b"backend_latency" => number(out, stream.backend_latency_ns().ok_or(Status::NotFound)?),
         _ => Err(Status::NotFound.into()),
     }
 }
 
-/// One header's values joined by commas, or all headers as pairs.
-fn header_property(map: &HeaderMap, name: Option<&[u8]>, out: &mut Vec<u8>) -> Answer {
-    let join = |name: &[u8], out: &mut Vec<u8>| {
+/// One header's values joined by commas, or all headers as pairs. Where there is no map, one of nothing.
+fn header_property(map: Option<&HeaderMap>, mut rest: Path<'_>, out: &mut Vec<u8>) -> Answer {
+    let name = rest.next();
+    path::end(rest)?;
+    let join = |map: &HeaderMap, name: &[u8], out: &mut Vec<u8>| {
         for (index, value) in map.get_all(name).enumerate() {
             if index > 0 {
                 out.push(b',');
@@ -255,17 +274,17 @@ fn header_property(map: &HeaderMap, name: Option<&[u8]>, out: &mut Vec<u8>) -> A
         }
     };
     if let Some(name) = name {
-        if map.get(name).is_none() {
-            return Err(Fail::from(Status::NotFound));
-        }
-        join(name, out);
+        let map = map.filter(|map| map.get(name).is_some()).ok_or(Status::NotFound)?;
+        join(map, name, out);
         return Ok(());
     }
+    let Some(map) = map else { return no_pairs(out) };
+    let mut seen = HashSet::new();
     let mut pairs: Vec<(&[u8], Vec<u8>)> = Vec::new();
     for (name, _) in map.iter() {
-        if !pairs.iter().any(|(known, _)| *known == name) {
+        if seen.insert(name) {
             let mut value = Vec::new();
-            join(name, &mut value);
+            join(map, name, &mut value);
             pairs.push((name, value));
         }
     }

@@ -17,6 +17,7 @@ use super::exchange;
 use super::pool::LocalExecutor;
 use super::proxy::{Client, Proxy};
 use super::stream::{Guard, flags};
+use super::trailers::Trailing;
 
 /// What an HTTP/2 client says first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -79,6 +80,7 @@ async fn serve_http1(proxy: &Rc<Proxy>, client: &Rc<Client>, io: Prefixed) {
     let service = service_fn(|request| exchange::handle(Rc::clone(proxy), Rc::clone(client), request));
     let mut builder = http1::Builder::new();
     builder.max_buf_size(proxy.options.max_request_headers.max(8192)).max_headers(100);
+    let io = Trailing::new(io, client.trailers.clone());
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(io), service).with_upgrades());
     let result = tokio::select! {
         result = connection.as_mut() => result,

@@ -1,17 +1,17 @@
 //! One exchange: the request through the module to the upstream, the response back.
 
-use std::net::SocketAddr;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
-use http::{Request, Response, StatusCode, Uri, Version};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 
 use super::gate::{Direction, Interrupt};
-use super::pool::PoolError;
+use super::pool::{Line, PoolError};
 use super::proxy::{Client, Proxy};
 use super::request::{self, Refused};
 use super::request_body::RequestBody;
@@ -81,7 +81,12 @@ async fn proceed(proxy: Rc<Proxy>, guard: Guard, begun: Begun, on_upgrade: OnUpg
     };
 
     let sent = std::time::Instant::now();
-    let connected = |address: SocketAddr| stream.upstream.set(Some(address));
+    stream.goes_upstream();
+    let ready = Cell::new(None);
+    let connected = |line: &Line| {
+        ready.set(u64::try_from(sent.elapsed().as_nanos()).ok());
+        stream.connected(line);
+    };
     let pool = &proxy.pool;
     let exchange = async {
         if grpc {
@@ -114,6 +119,7 @@ async fn proceed(proxy: Rc<Proxy>, guard: Guard, begun: Begun, on_upgrade: OnUpg
         }
     };
     stream.upstream_us.set(u64::try_from(sent.elapsed().as_micros()).ok());
+    stream.answered(ready.get());
 
     let switched = websocket && response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let upstream_upgrade = switched.then(|| hyper::upgrade::on(&mut response));
@@ -190,6 +196,7 @@ async fn upstream_failed(guard: Guard, error: &PoolError) -> Answer {
     let prefix = "upstream connect error or disconnect/reset before headers. reset reason:";
     let (status, flags, reason, text) = match error {
         PoolError::Connect(error) => {
+            guard.stream().not_connected(format!("delayed connect error: {}", os_text(error)));
             let reason =
                 format!("remote_connection_failure|delayed_connect_error:_{}", os_text(error).replace(' ', "_"));
             (StatusCode::SERVICE_UNAVAILABLE, flags::CONNECTION_FAILURE, reason, "remote connection failure")
@@ -324,6 +331,11 @@ fn is_grpc(map: &HeaderMap) -> bool {
     map.get("content-type").is_some_and(|kind| kind.starts_with(b"application/grpc"))
 }
 
+/// Whether a request of this method that has no body says so, as Envoy has it.
+fn may_have_body(method: &Method) -> bool {
+    ![Method::GET, Method::HEAD, Method::DELETE, Method::TRACE, Method::CONNECT].contains(method)
+}
+
 /// The request as the module left it; none if it is no longer one.
 fn upstream_request(
     stream: &Rc<Stream>,
@@ -334,7 +346,7 @@ fn upstream_request(
     let (method, uri, headers) = {
         let vm = stream.proxy.vm.borrow();
         let map = vm.request_map(stream.id);
-        let method = http::Method::from_bytes(map.get(":method")?).ok()?;
+        let method = Method::from_bytes(map.get(":method")?).ok()?;
         let path = http::uri::PathAndQuery::try_from(map.get(":path")?).ok()?;
         let authority = map.get(":authority").unwrap_or_default();
         let mut headers = http_headers(map);
@@ -344,11 +356,15 @@ fn upstream_request(
             Uri::builder().scheme("http").authority(authority).path_and_query(path).build().ok()?
         } else {
             headers.insert(HOST, HeaderValue::from_bytes(authority).ok()?);
+            if incoming.is_none() && may_have_body(&method) && !headers.contains_key(CONTENT_LENGTH) {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
             Uri::from(path)
         };
         (method, uri, headers)
     };
-    let mut request = Request::new(RequestBody::new(stream, incoming));
+    let chunked = !http2 && content_length(&headers).is_none();
+    let mut request = Request::new(RequestBody::new(stream, incoming, chunked));
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;

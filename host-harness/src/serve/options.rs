@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::stats_config::StatsConfig;
-use crate::{LogSink, Module, PluginConfig};
+use crate::{LogSink, Module, PluginConfig, Xds};
 
 /// What a proxy passes on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -58,6 +58,8 @@ pub struct ServeOptions {
     /// The name of the connection manager in its own stats, `http.<stat_prefix>.…`, or of the TCP proxy, `tcp.<stat_prefix>.…`.
     /// By default `ingress`.
     pub stat_prefix: String,
+    /// What configuration calls the route, the cluster and the like: the properties `xds.…`.
+    pub xds: Xds,
     /// Where the module's log goes. By default kept in memory; see `Shared::logs`.
     pub log: LogSink,
     /// Seed of the module's randomness; drawn from the system when there is none.
@@ -85,6 +87,7 @@ impl ServeOptions {
             drain_timeout: Duration::from_secs(10),
             max_request_headers: 96 << 10,
             stat_prefix: String::from("ingress"),
+            xds: Xds::default(),
             log: LogSink::default(),
             seed: None,
         }
@@ -103,6 +106,12 @@ impl Endpoint {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The address, where it is not a name that has to be looked up.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.host.parse().ok()?, self.port))
     }
 
     /// Port number.

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 
 use super::options::Endpoint;
 use super::request_body::RequestBody;
+use super::trailers::{Outgoing, Trailing};
 
 /// Idle connections beyond this are closed.
 const MAX_IDLE: usize = 256;
@@ -25,15 +26,26 @@ pub(super) struct Pool {
     upstream: Endpoint,
     connect_timeout: Duration,
     idle: RefCell<Vec<Idle>>,
-    multiplexed: RefCell<Option<(http2::SendRequest<RequestBody>, SocketAddr)>>,
+    multiplexed: RefCell<Option<(http2::SendRequest<RequestBody>, Line)>>,
     closed: Cell<bool>,
 }
 
 #[derive(Debug)]
 struct Idle {
     sender: http1::SendRequest<RequestBody>,
-    address: SocketAddr,
+    line: Line,
     since: Instant,
+}
+
+/// A connection on which a request goes out.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    /// The upstream's end.
+    pub(super) address: SocketAddr,
+    /// The proxy's end.
+    pub(super) local: SocketAddr,
+    /// Trailers on their way to the upstream over HTTP/1.
+    pub(super) trailers: Outgoing,
 }
 
 /// Why a request got no answer.
@@ -85,19 +97,19 @@ impl Pool {
     pub(super) async fn send(
         self: &Rc<Self>,
         mut request: Request<RequestBody>,
-        connected: impl Fn(SocketAddr),
+        connected: impl Fn(&Line),
     ) -> Result<Response<Incoming>, PoolError> {
         loop {
             let reused = self.take_idle();
             let fresh = reused.is_none();
-            let (mut sender, address) = match reused {
+            let (mut sender, line) = match reused {
                 Some(idle) => idle,
                 None => self.connect_http1().await?,
             };
-            connected(address);
+            connected(&line);
             match sender.try_send_request(request).await {
                 Ok(response) => {
-                    self.keep_when_ready(sender, address);
+                    self.keep_when_ready(sender, line);
                     return Ok(response);
                 }
                 Err(error) => request = again(error, fresh)?,
@@ -109,16 +121,16 @@ impl Pool {
     pub(super) async fn send_http2(
         self: &Rc<Self>,
         mut request: Request<RequestBody>,
-        connected: impl Fn(SocketAddr),
+        connected: impl Fn(&Line),
     ) -> Result<Response<Incoming>, PoolError> {
         loop {
             let shared = self.multiplexed.borrow().clone().filter(|(sender, _)| !sender.is_closed());
             let fresh = shared.is_none();
-            let (mut sender, address) = match shared {
+            let (mut sender, line) = match shared {
                 Some(shared) => shared,
                 None => self.connect_http2().await?,
             };
-            connected(address);
+            connected(&line);
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok(response),
                 Err(error) => request = again(error, fresh)?,
@@ -126,17 +138,17 @@ impl Pool {
         }
     }
 
-    fn take_idle(&self) -> Option<(http1::SendRequest<RequestBody>, SocketAddr)> {
+    fn take_idle(&self) -> Option<(http1::SendRequest<RequestBody>, Line)> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { sender, address, since }) = idle.pop() {
+        while let Some(Idle { sender, line, since }) = idle.pop() {
             if sender.is_ready() && since.elapsed() < IDLE_FOR {
-                return Some((sender, address));
+                return Some((sender, line));
             }
         }
         None
     }
 
-    fn keep_when_ready(self: &Rc<Self>, mut sender: http1::SendRequest<RequestBody>, address: SocketAddr) {
+    fn keep_when_ready(self: &Rc<Self>, mut sender: http1::SendRequest<RequestBody>, line: Line) {
         let pool = Rc::clone(self);
         tokio::task::spawn_local(async move {
             if sender.ready().await.is_err() || pool.closed.get() {
@@ -145,41 +157,42 @@ impl Pool {
             let mut idle = pool.idle.borrow_mut();
             idle.retain(|idle| idle.sender.is_ready() && idle.since.elapsed() < IDLE_FOR);
             if idle.len() < MAX_IDLE {
-                idle.push(Idle { sender, address, since: Instant::now() });
+                idle.push(Idle { sender, line, since: Instant::now() });
             }
         });
     }
 
-    async fn connect(&self) -> Result<(TcpStream, SocketAddr), PoolError> {
+    async fn connect(&self) -> Result<(TcpStream, Line), PoolError> {
         let target = (self.upstream.host(), self.upstream.port());
         let connecting = tokio::time::timeout(self.connect_timeout, TcpStream::connect(target));
         let stream = connecting.await.map_err(|_| PoolError::ConnectTimeout)?.map_err(PoolError::Connect)?;
         stream.set_nodelay(true).map_err(PoolError::Connect)?;
         let address = stream.peer_addr().map_err(PoolError::Connect)?;
-        Ok((stream, address))
+        let local = stream.local_addr().map_err(PoolError::Connect)?;
+        Ok((stream, Line { address, local, trailers: Outgoing::default() }))
     }
 
-    async fn connect_http1(&self) -> Result<(http1::SendRequest<RequestBody>, SocketAddr), PoolError> {
-        let (stream, address) = self.connect().await?;
+    async fn connect_http1(&self) -> Result<(http1::SendRequest<RequestBody>, Line), PoolError> {
+        let (stream, line) = self.connect().await?;
         let (sender, connection) = http1::Builder::new()
             .max_headers(1000)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Trailing::new(stream, line.trailers.clone())))
             .await
             .map_err(PoolError::Request)?;
         // Its errors reach the request that is on it.
         tokio::task::spawn_local(connection.with_upgrades());
-        Ok((sender, address))
+        Ok((sender, line))
     }
 
-    async fn connect_http2(&self) -> Result<(http2::SendRequest<RequestBody>, SocketAddr), PoolError> {
-        let (stream, address) = self.connect().await?;
+    async fn connect_http2(&self) -> Result<(http2::SendRequest<RequestBody>, Line), PoolError> {
+        let (stream, line) = self.connect().await?;
         let (sender, connection) =
             http2::handshake(LocalExecutor, TokioIo::new(stream)).await.map_err(PoolError::Request)?;
         tokio::task::spawn_local(connection);
         if !self.closed.get() {
-            *self.multiplexed.borrow_mut() = Some((sender.clone(), address));
+            *self.multiplexed.borrow_mut() = Some((sender.clone(), line.clone()));
         }
-        Ok((sender, address))
+        Ok((sender, line))
     }
 }
 

@@ -16,7 +16,8 @@ use super::gate::{Direction, Interrupt};
 use super::options::ServeOptions;
 use super::pool::Pool;
 use super::stream::Stream;
-use crate::{StreamEvent, StreamId, Worker};
+use super::trailers::Outgoing;
+use crate::{ConnectionState, StreamEvent, StreamId, Worker};
 
 /// One worker thread's part of the proxy.
 #[derive(Debug)]
@@ -46,6 +47,10 @@ pub(super) struct Client {
     pub(super) local: Option<SocketAddr>,
     /// Streams of this connection that have not ended.
     pub(super) open: Cell<usize>,
+    /// What its streams share.
+    pub(super) state: ConnectionState,
+    /// Trailers of responses on their way to it over HTTP/1.
+    pub(super) trailers: Outgoing,
 }
 
 impl Proxy {

@@ -252,7 +252,14 @@ mod tests {
     use super::*;
 
     fn client() -> Client {
-        Client { id: 1, peer: ([192, 0, 2, 1], 1).into(), local: None, open: std::cell::Cell::new(0) }
+        Client {
+            id: 1,
+            peer: ([192, 0, 2, 1], 1).into(),
+            local: None,
+            open: std::cell::Cell::new(0),
+            state: crate::ConnectionState::default(),
+            trailers: super::super::trailers::Outgoing::default(),
+        }
     }
 
     fn checked(request: http::request::Builder) -> Result<Accepted, Box<Refused>> {

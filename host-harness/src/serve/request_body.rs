@@ -39,12 +39,15 @@ pub(super) struct RequestBody {
     /// Read to its end.
     ended: bool,
     trailers: Option<http::HeaderMap>,
+    /// Goes out in chunks over HTTP/1.
+    chunked: bool,
 }
 
 impl RequestBody {
-    pub(super) fn new(stream: &Rc<Stream>, incoming: Option<Incoming>) -> Self {
+    /// `chunked` is for HTTP/1, where no header says how long the body is.
+    pub(super) fn new(stream: &Rc<Stream>, incoming: Option<Incoming>, chunked: bool) -> Self {
         let vm = stream.proxy.vm.borrow();
-        Self {
+        let mut body = Self {
             ended: incoming.is_none(),
             incoming,
             stream: Rc::clone(stream),
@@ -52,7 +55,17 @@ impl RequestBody {
             sees_trailers: vm.sees_request_trailers(),
             held: false,
             trailers: None,
-        }
+            chunked,
+        };
+        // Of a length that is known, hyper makes a header.
+        body.chunked &= body.size_hint().exact().is_none();
+        body
+    }
+
+    /// Trailers as the last that goes out.
+    fn last(&self, trailers: http::HeaderMap) -> Frame<Bytes> {
+        let mark = if self.chunked { self.stream.mark_trailers(&trailers) } else { None };
+        mark.map_or_else(|| Frame::trailers(trailers), Frame::data)
     }
 
     fn end(&mut self) {
@@ -120,10 +133,8 @@ impl RequestBody {
             }
         }
         let Some(incoming) = self.incoming.as_mut().filter(|_| !self.ended) else {
-            return Poll::Ready(Ok(self
-                .trailers
-                .take()
-                .map_or(Step::End, |trailers| Step::Send(Frame::trailers(trailers)))));
+            let trailers = self.trailers.take().filter(|trailers| !trailers.is_empty());
+            return Poll::Ready(Ok(trailers.map_or(Step::End, |trailers| Step::Send(self.last(trailers)))));
         };
         let frame = match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
             Some(Ok(frame)) => frame,

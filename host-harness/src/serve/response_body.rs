@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
@@ -11,7 +12,7 @@ use tokio::time::Sleep;
 use super::exchange;
 use super::gate::Direction;
 use super::request_body::{BodyError, joined};
-use super::stream::{Guard, flags};
+use super::stream::{Guard, Stream, flags};
 use crate::{BodyOutcome, HeaderMap, HeadersOutcome};
 
 /// Where a response's body comes from.
@@ -44,11 +45,15 @@ pub(super) struct ResponseBody {
     trailers: Option<http::HeaderMap>,
     /// What `content-length` says is still to come. After that, nobody asks for more.
     left: Option<u64>,
+    /// Goes out in chunks over HTTP/1.
+    chunked: bool,
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 enum Step {
     Send(Frame<Bytes>),
+    /// Trailers, or the mark that stands for them.
+    Last(Frame<Bytes>),
     Again,
     End,
 }
@@ -64,7 +69,8 @@ impl ResponseBody {
         if ended {
             guard.stream().complete();
         }
-        Self {
+        let over_http1 = guard.stream().version == Version::HTTP_11;
+        let mut body = Self {
             source,
             guard: Some(guard),
             sees_body,
@@ -73,8 +79,12 @@ impl ResponseBody {
             ended,
             trailers: None,
             left: length,
+            chunked: false,
             deadline: None,
-        }
+        };
+        // Of a length that is known, hyper makes a header.
+        body.chunked = over_http1 && length.is_none() && body.size_hint().exact().is_none();
+        body
     }
 
     /// The body of a response after which the connection is no longer HTTP.
@@ -88,6 +98,7 @@ impl ResponseBody {
             ended: true,
             trailers: None,
             left: None,
+            chunked: false,
             deadline: None,
         }
     }
@@ -155,10 +166,8 @@ impl ResponseBody {
             }
         }
         if self.ended {
-            return Poll::Ready(Ok(self
-                .trailers
-                .take()
-                .map_or(Step::End, |trailers| Step::Send(Frame::trailers(trailers)))));
+            let trailers = self.trailers.take().filter(|trailers| !trailers.is_empty());
+            return Poll::Ready(Ok(trailers.map_or(Step::End, |trailers| Step::Last(self.last(stream, trailers)))));
         }
         let (frame, end) = match &mut self.source {
             Source::Empty => (None, true),
@@ -204,6 +213,10 @@ impl ResponseBody {
         }
     }
 
+    fn last(&self, stream: &Stream, trailers: http::HeaderMap) -> Frame<Bytes> {
+        if self.chunked { Frame::data(stream.client.trailers.mark(&trailers)) } else { Frame::trailers(trailers) }
+    }
+
     /// Counts what goes out, and notes when that was the last of it.
     fn sent(&mut self, guard: &Guard, frame: &Frame<Bytes>) {
         let stream = guard.stream();
@@ -228,6 +241,10 @@ impl Body for ResponseBody {
                 Poll::Pending => break Poll::Pending,
                 Poll::Ready(Ok(Step::Send(frame))) => {
                     this.sent(&guard, &frame);
+                    break Poll::Ready(Some(Ok(frame)));
+                }
+                Poll::Ready(Ok(Step::Last(frame))) => {
+                    guard.stream().complete();
                     break Poll::Ready(Some(Ok(frame)));
                 }
                 Poll::Ready(Ok(Step::Again)) => {}

@@ -24,7 +24,8 @@ use super::pool::Pool;
 use super::proxy::{Client, Proxy};
 use super::tcp::{TcpCounters, TcpProxy};
 use super::traffic::Traffic;
-use crate::{Cluster, Role, Shared, SharedOptions, StartError, Worker};
+use super::trailers::Outgoing;
+use crate::{Cluster, ConnectionState, Role, Shared, SharedOptions, StartError, Worker};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -151,6 +152,7 @@ pub async fn start(options: ServeOptions) -> Result<RunningServer, ServeError> {
         seed: options.seed,
         log: options.log.clone(),
         clusters: clusters.collect(),
+        xds: options.xds.clone(),
         ..SharedOptions::default()
     });
     let common =
@@ -285,7 +287,14 @@ impl Common {
                     id += 1;
                     let Ok(socket) = TcpStream::from_std(socket) else { continue };
                     let _ = socket.set_nodelay(true);
-                    let client = Client { id, peer, local: socket.local_addr().ok(), open: Cell::new(0) };
+                    let client = Client {
+                        id,
+                        peer,
+                        local: socket.local_addr().ok(),
+                        open: Cell::new(0),
+                        state: ConnectionState::default(),
+                        trailers: Outgoing::default(),
+                    };
                     traffic.serve(socket, client);
                 }
                 // The main thread accepts no more.

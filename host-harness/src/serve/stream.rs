@@ -1,16 +1,17 @@
 //! One request and its response, from the first byte to the one log phase that ends it.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::Version;
 
-use super::access_log::Line;
+use super::access_log::Line as LogLine;
 use super::gate::Gate;
+use super::pool::Line;
 use super::proxy::{Client, Proxy};
-use crate::{HeaderMap, StreamEnd, StreamFacts, StreamId};
+use crate::{HeaderMap, StreamEnd, StreamFacts, StreamId, UpstreamFacts};
 
 /// Envoy's response flags, as far as this proxy sets them: the bit, and what access logs write.
 pub(super) mod flags {
@@ -70,7 +71,8 @@ pub(super) struct Stream {
     details: RefCell<Option<String>>,
     pub(super) request_size: Cell<u64>,
     pub(super) response_size: Cell<u64>,
-    pub(super) upstream: Cell<Option<SocketAddr>>,
+    /// The connection on which the request went out.
+    upstream: RefCell<Option<Line>>,
     /// From the request's last byte to the upstream to its first byte back.
     pub(super) upstream_us: Cell<Option<u64>>,
     /// Headers of a request that was refused before the module saw it.
@@ -103,6 +105,7 @@ impl Guard {
             connection_id: client.id,
             protocol: if two { "HTTP/2" } else { "HTTP/1.1" },
             start_ns,
+            connection_state: client.state.clone(),
             ..StreamFacts::default()
         });
         let stream = Rc::new(Stream {
@@ -120,7 +123,7 @@ impl Guard {
             details: RefCell::default(),
             request_size: Cell::default(),
             response_size: Cell::default(),
-            upstream: Cell::default(),
+            upstream: RefCell::default(),
             upstream_us: Cell::default(),
             unseen: RefCell::default(),
             request_done: tokio::sync::watch::Sender::new(None),
@@ -154,6 +157,44 @@ impl Stream {
             *known = Some(details.into());
             self.flags.set(self.flags.get() | flags);
         }
+    }
+
+    /// The request goes to the upstream.
+    pub(super) fn goes_upstream(&self) {
+        let address = self.proxy.options.upstream.address();
+        self.tell_upstream(UpstreamFacts { address, ..UpstreamFacts::default() });
+    }
+
+    /// It goes out on this connection.
+    pub(super) fn connected(&self, line: &Line) {
+        *self.upstream.borrow_mut() = Some(line.clone());
+        self.tell_upstream(UpstreamFacts { address: Some(line.address), ..UpstreamFacts::default() });
+    }
+
+    /// The mark for the request's trailers, which go out over HTTP/1.
+    pub(super) fn mark_trailers(&self, trailers: &http::HeaderMap) -> Option<Bytes> {
+        self.upstream.borrow().as_ref().map(|line| line.trailers.mark(trailers))
+    }
+
+    /// The upstream has answered. Only now is the module told of the connection: Envoy connects while it reads the request.
+    pub(super) fn answered(&self, pool_ready_ns: Option<u64>) {
+        let ends = self.upstream.borrow().as_ref().map(|line| (line.address, line.local));
+        self.tell_upstream(UpstreamFacts {
+            address: ends.map(|(upstream, _)| upstream),
+            local_address: ends.map(|(_, proxy)| proxy),
+            pool_ready_ns,
+            ..UpstreamFacts::default()
+        });
+    }
+
+    /// There was no connection, for this reason.
+    pub(super) fn not_connected(&self, reason: String) {
+        let address = self.proxy.options.upstream.address();
+        self.tell_upstream(UpstreamFacts { address, transport_failure_reason: reason, ..UpstreamFacts::default() });
+    }
+
+    fn tell_upstream(&self, upstream: UpstreamFacts) {
+        self.proxy.vm.borrow_mut().set_upstream(self.id, upstream);
     }
 
     /// The request's headers, of a request that the module does not get to see.
@@ -200,7 +241,7 @@ impl Stream {
             duration_ns: Some(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
             request_size: self.request_size.get(),
             response_size: self.response_size.get(),
-            upstream: self.upstream.get(),
+            upstream: self.upstream.borrow().as_ref().map(|line| line.address),
             request_headers: self.unseen.borrow().clone(),
             response_headers: self.unseen_response(),
         };
@@ -209,7 +250,7 @@ impl Stream {
         proxy.counters.rq_active.add(-1);
         self.client.open.set(self.client.open.get() - 1);
         if let Some(log) = &proxy.log {
-            log.write(&Line {
+            log.write(&LogLine {
                 start_ns: self.start_ns,
                 version: self.version,
                 end: &end,

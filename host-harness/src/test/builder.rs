@@ -7,7 +7,7 @@ use super::{Host, Upstream};
 use crate::abi::Status;
 use crate::{
     Clock, Cluster, FailurePolicy, Fault, ForeignFunctions, Limits, LogEntry, LogLevel, LogSink, Module, ModuleError,
-    PluginConfig, Role, Shared, SharedOptions, StartError, Worker,
+    PluginConfig, Role, Shared, SharedOptions, StartError, Worker, Xds,
 };
 
 /// A host that is being set up. What is not said is: one worker, time at 2026-01-01T00:00:00Z, seed 0, 10⁹ units of fuel for
@@ -25,6 +25,7 @@ pub struct HostBuilder {
     faults: Vec<Fault>,
     clusters: Vec<(String, Upstream)>,
     foreign_functions: ForeignFunctions,
+    xds: Xds,
 }
 
 #[derive(Debug, Clone)]
@@ -52,6 +53,7 @@ impl Default for HostBuilder {
             faults: Vec::new(),
             clusters: Vec::new(),
             foreign_functions: ForeignFunctions::default(),
+            xds: Xds::default(),
         }
     }
 }
@@ -232,6 +234,13 @@ impl HostBuilder {
         self
     }
 
+    /// What configuration calls the route, the cluster and the like: the properties `xds.…`.
+    #[must_use]
+    pub fn xds(mut self, xds: Xds) -> Self {
+        self.xds = xds;
+        self
+    }
+
     /// The only capabilities that the module has; see [`PluginConfig::allowed_capabilities`].
     #[must_use]
     pub fn allowed_capabilities<S: Into<String>>(mut self, capabilities: impl IntoIterator<Item = S>) -> Self {
@@ -252,6 +261,7 @@ impl HostBuilder {
             log_level: Some(self.log_level),
             limits: self.limits.clone(),
             foreign_functions: self.foreign_functions.clone(),
+            xds: self.xds.clone(),
             trace: self.trace,
             clusters: self
                 .clusters

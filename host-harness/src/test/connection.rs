@@ -7,7 +7,7 @@ use super::Host;
 use super::events::nanoseconds;
 use crate::{
     ConnectionEvent, ConnectionFacts, ConnectionId, ConnectionOutcome, Cost, DataOutcome, FinishedConnection, Peer,
-    Worker,
+    UpstreamFacts, Worker,
 };
 
 /// A connection that a client has opened to a server, with the module between them. It ends when this is dropped: the client
@@ -240,7 +240,8 @@ impl Connection<'_> {
     fn arrive(&mut self) {
         self.connected = true;
         let id = self.id;
-        self.worker().set_server(id, SocketAddr::from(([127, 0, 0, 1], 20_000)));
+        let address = Some(SocketAddr::from(([127, 0, 0, 1], 20_000)));
+        self.worker().set_server(id, UpstreamFacts { address, ..UpstreamFacts::default() });
     }
 
     /// Takes everything as far as it goes.

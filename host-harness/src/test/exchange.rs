@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::{CalloutOutcome, Cost, GrpcEvent, HeaderMap, StreamFacts};
+use crate::{CalloutOutcome, ConnectionState, Cost, GrpcEvent, HeaderMap, StreamFacts};
 
 /// A request for [`Host::exchange`](super::Host::exchange), and what the upstream does with it.
 #[derive(Debug, Clone)]
@@ -13,6 +13,7 @@ pub struct Request {
     pub(super) body: Vec<Vec<u8>>,
     pub(super) trailers: Option<HeaderMap>,
     facts: StreamFacts,
+    pub(super) upstream: SocketAddr,
     pub(super) reply: Option<Reply>,
     pub(super) takes: Duration,
     pub(super) code_details: &'static str,
@@ -126,6 +127,7 @@ impl Request {
             body: Vec::new(),
             trailers: None,
             facts,
+            upstream: SocketAddr::from(([127, 0, 0, 1], 20_000)),
             reply: Some(Reply::status(200)),
             takes: Duration::ZERO,
             code_details: "via_upstream",
@@ -185,6 +187,20 @@ impl Request {
     #[must_use]
     pub fn source(mut self, source: SocketAddr) -> Self {
         self.facts.source = Some(source);
+        self
+    }
+
+    /// What is kept for the client's connection: requests that are given the same came on one. Each has its own when not said.
+    #[must_use]
+    pub fn connection_state(mut self, state: &ConnectionState) -> Self {
+        self.facts.connection_state = state.clone();
+        self
+    }
+
+    /// The upstream's address.
+    #[must_use]
+    pub fn upstream(mut self, upstream: SocketAddr) -> Self {
+        self.upstream = upstream;
         self
     }
 

@@ -1,12 +1,13 @@
 //! Requests on their way through the filter, alone or side by side.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::events::nanoseconds;
 use super::{Exchange, Host, Message, Reply, Request};
 use crate::{
     BodyOutcome, FinishedStream, HeaderMap, HeadersOutcome, LocalReply, StreamEnd, StreamEvent, StreamFacts, StreamId,
-    Worker,
+    UpstreamFacts, Worker,
 };
 
 /// How long a stream that the module holds is waited for: Envoy's idle timeout of a stream.
@@ -24,6 +25,7 @@ struct Run {
     /// What has arrived in this direction.
     message: Message,
     state: State,
+    upstream: SocketAddr,
     reply: Option<Reply>,
     takes: Duration,
     end_alone: bool,
@@ -131,7 +133,7 @@ impl Run {
         let facts = StreamFacts { connection_id: host.connections, ..request.facts() };
         let start_ns = host.now_ns();
         let stream = host.worker(worker).open_stream(facts);
-        let Request { headers, body, trailers, reply, takes, code_details, flags, end_alone, .. } = request;
+        let Request { headers, body, trailers, upstream, reply, takes, code_details, flags, end_alone, .. } = request;
         let request_size = body.iter().map(|piece| piece.len() as u64).sum();
         Self {
             worker,
@@ -141,6 +143,7 @@ impl Run {
             parts: Parts::new(headers, body, trailers, end_alone),
             message: Message::default(),
             state: State::Goes,
+            upstream,
             reply,
             takes,
             end_alone,
@@ -220,6 +223,10 @@ impl Run {
             Seen::Headers => {
                 let map = if self.request { worker.request_map(self.stream) } else { worker.response_map(self.stream) };
                 self.message.headers = map.clone();
+                if self.request {
+                    let address = Some(self.upstream);
+                    worker.set_upstream(self.stream, UpstreamFacts { address, ..UpstreamFacts::default() });
+                }
             }
             Seen::LastPiece | Seen::Trailers => self.take_held(worker),
         }

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use wasmtime::{Memory, ResourceLimiter, TypedFunc};
 
+use super::filter_state::{Declared, FilterState};
 use super::grpc::Grpc;
 use crate::abi::{BufferType, MapType, MetricType, StreamType};
 use crate::hostcall::{Hostcall, NAMES};
@@ -16,7 +17,7 @@ use crate::stats::Metric;
 use crate::trace::Event;
 use crate::{
     AbiVersion, Callout, ConnectionFacts, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared,
-    StreamEnd, StreamFacts,
+    StreamEnd, StreamFacts, UpstreamFacts,
 };
 
 /// Everything that hostcalls reach.
@@ -135,6 +136,8 @@ pub(crate) struct Root {
     /// Open streams and connections that belong to it.
     pub(crate) streams: usize,
     pub(crate) life: Life,
+    /// Properties that streams and connections may set.
+    pub(crate) declared: Declared,
     pub(crate) cost: Cost,
 }
 
@@ -163,6 +166,10 @@ pub(crate) struct Tick {
 pub(crate) struct Stream {
     pub(crate) root: u32,
     pub(crate) facts: StreamFacts,
+    /// Where the request goes, once it does.
+    pub(crate) upstream: Option<UpstreamFacts>,
+    /// When the request began to go there, and when the last of the response came from there.
+    pub(crate) upstream_ns: [Option<u64>; 2],
     pub(crate) end: Option<StreamEnd>,
     /// The module has been told of it.
     pub(crate) created: bool,
@@ -192,7 +199,8 @@ pub(crate) struct Stream {
     pub(crate) reset_details: Option<String>,
     /// Response code details; none before there is a response.
     pub(crate) details: Option<String>,
-    pub(crate) filter_state: Vec<(String, Vec<u8>)>,
+    pub(crate) filter_state: FilterState,
+    pub(crate) declared: Declared,
     pub(crate) cost: Cost,
 }
 
@@ -251,7 +259,8 @@ pub(crate) struct Connection {
     pub(crate) end_untold: bool,
     /// It has been asked to go on with the client's data, to close; once is enough.
     pub(crate) asked: [bool; 2],
-    pub(crate) filter_state: Vec<(String, Vec<u8>)>,
+    pub(crate) filter_state: FilterState,
+    pub(crate) declared: Declared,
     pub(crate) cost: Cost,
 }
 
@@ -384,11 +393,21 @@ impl HostState {
     }
 
     /// What the module has set as properties of the context that hostcalls act on; a root context has none.
-    pub(crate) fn filter_state_mut(&mut self) -> Option<&mut Vec<(String, Vec<u8>)>> {
+    pub(crate) fn filter_state_mut(&mut self) -> Option<&mut FilterState> {
         let id = self.context();
         let Self { streams, connections, .. } = self;
         let of_stream = streams.get_mut(&id).map(|stream| &mut stream.filter_state);
         of_stream.or_else(|| connections.get_mut(&id).map(|connection| &mut connection.filter_state))
+    }
+
+    /// The declarations of the context whose callback runs, whichever it has turned to. Only those of a root context are of use.
+    pub(crate) fn declared_mut(&mut self) -> Option<&mut Declared> {
+        let id = self.current;
+        let Self { roots, streams, connections, .. } = self;
+        let of_root = roots.iter_mut().find(|root| root.id == id).map(|root| &mut root.declared);
+        let of_stream = streams.get_mut(&id).map(|stream| &mut stream.declared);
+        let of_connection = connections.get_mut(&id).map(|connection| &mut connection.declared);
+        of_root.or(of_stream).or(of_connection)
     }
 
     /// A map for reading: of the stream that hostcalls act on, or of the callout that is being answered.
@@ -507,6 +526,12 @@ impl Stream {
 
     pub(crate) fn map_mut(&mut self, map: MapType) -> Option<&mut Map> {
         self.maps.get_mut(map as usize)
+    }
+
+    /// How long the upstream took for all of it.
+    pub(crate) fn backend_latency_ns(&self) -> Option<u64> {
+        let [sent, received] = self.upstream_ns;
+        received?.checked_sub(sent?)
     }
 
     /// Whether response headers have come.

@@ -1,11 +1,12 @@
 //! TCP connections: the order of callbacks, and what their answers and hostcalls do to the connection.
 
-use std::net::SocketAddr;
-
 use super::{NewContext, Worker};
 use crate::abi::StreamType;
 use crate::vm::state::{Action, Connection};
-use crate::{ConnectionEvent, ConnectionFacts, ConnectionId, ConnectionOutcome, DataOutcome, FinishedConnection, Peer};
+use crate::{
+    ConnectionEvent, ConnectionFacts, ConnectionId, ConnectionOutcome, DataOutcome, FinishedConnection, Peer,
+    UpstreamFacts,
+};
 
 /// One way through the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Worker {
     }
 
     /// The server that the connection goes to, once it is connected.
-    pub fn set_server(&mut self, connection: ConnectionId, server: SocketAddr) {
+    pub fn set_server(&mut self, connection: ConnectionId, server: UpstreamFacts) {
         if let Some(connection) = self.connection_mut(connection.0) {
             connection.facts.upstream = Some(server);
         }
@@ -126,7 +127,7 @@ impl Worker {
         self.connection_events.retain(|(connection, _)| connection.0 != id);
         let Connection { root, filter_state, cost, .. } = *connection;
         self.release_root(root);
-        FinishedConnection { filter_state, cost }
+        FinishedConnection { filter_state: filter_state.list(), cost }
     }
 
     /// What the module asked of connections since the last call, outside the callback concerned.

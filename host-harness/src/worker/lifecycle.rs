@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::reload::Reload;
 use super::{Role, StartError, Worker};
 use crate::vm::Vm;
+use crate::vm::filter_state::Declared;
 use crate::vm::state::{Life, Root};
 use crate::{Cost, Module, PluginConfig, Shared};
 
@@ -108,6 +109,7 @@ impl Worker {
             tick: None,
             streams: 0,
             life: Life::Active,
+            declared: Declared::default(),
             cost: Cost::default(),
         });
         state.complaints = Some(Vec::new());

@@ -4,11 +4,15 @@ use super::{Asked, BodyOutcome, HeadersOutcome, NewContext, Worker};
 use crate::abi::MapType;
 use crate::hostcall::local_reply;
 use crate::vm::Exports;
+use crate::vm::filter_state::FilterState;
 use crate::vm::state::{Body, Stream};
-use crate::{FinishedStream, HeaderMap, LocalReply, StreamEnd, StreamFacts, StreamId};
+use crate::{FinishedStream, HeaderMap, LocalReply, StreamEnd, StreamFacts, StreamId, UpstreamFacts};
 
 /// Details of the 503 that stands for a failed VM.
 const FAILED: &str = "wasm_fail_stream";
+
+/// Details of a response that the upstream gave.
+const VIA_UPSTREAM: &str = "via_upstream";
 
 /// One way through the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +42,19 @@ impl Worker {
         if facts.start_ns == 0 {
             facts.start_ns = now_ns;
         }
-        self.vm.state_mut().streams.insert(id, Box::new(Stream { root, facts, bypass, ..Stream::default() }));
+        let filter_state = FilterState::of_stream(facts.connection_state.clone());
+        let stream = Stream { root, facts, bypass, filter_state, ..Stream::default() };
+        self.vm.state_mut().streams.insert(id, Box::new(stream));
         StreamId(id)
+    }
+
+    /// Where the request goes, once the filters have let it go there, and again whenever more is known.
+    pub fn set_upstream(&mut self, stream: StreamId, upstream: UpstreamFacts) {
+        let now_ns = self.shared.clock().now_ns();
+        if let Some(stream) = self.stream_mut(stream.0) {
+            stream.upstream_ns[0].get_or_insert(now_ns);
+            stream.upstream = Some(upstream);
+        }
     }
 
     /// The request's headers, with `:method`, `:scheme`, `:authority` and `:path`.
@@ -131,6 +146,9 @@ impl Worker {
                 slot.present = true;
             }
         }
+        if let (None, Some(_)) = (&stream.upstream, end.upstream) {
+            stream.upstream = Some(UpstreamFacts { address: end.upstream, ..UpstreamFacts::default() });
+        }
         stream.end = Some(end);
         stream.logging = true;
         if !stream.bypass && !stream.failed && self.vm.failure().is_none() {
@@ -150,7 +168,12 @@ impl Worker {
         self.events.retain(|(stream, _)| stream.0 != id);
         self.release_root(stream.root);
         let Stream { filter_state, cost, maps: [request, _, response, _], .. } = *stream;
-        FinishedStream { filter_state, cost, request_headers: request.map, response_headers: response.map }
+        FinishedStream {
+            filter_state: filter_state.list(),
+            cost,
+            request_headers: request.map,
+            response_headers: response.map,
+        }
     }
 
     fn stream_mut(&mut self, id: u32) -> Option<&mut Stream> {
@@ -178,12 +201,18 @@ impl Worker {
         let count = u32::try_from(map.len()).unwrap_or(u32::MAX);
         if map_type == MapType::ResponseHeaders {
             stream.code = map.get(":status").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-            stream.details.get_or_insert_with(|| "via_upstream".to_owned());
+            stream.details.get_or_insert_with(|| VIA_UPSTREAM.to_owned());
         }
         if let Some(slot) = stream.map_mut(map_type) {
             slot.map = map;
             slot.present = true;
         }
+        if direction == Direction::Response && end_of_stream {
+            self.response_ended(id);
+        }
+        let Some(stream) = self.stream_mut(id) else {
+            return HeadersOutcome::Close;
+        };
         let first = map_type == MapType::RequestHeaders;
         if stream.bypass || !(stream.started || first) {
             return self.passed(id, map_type);
@@ -246,6 +275,16 @@ impl Worker {
         self.passed(id, map_type)
     }
 
+    /// The last of the response has come.
+    fn response_ended(&mut self, id: u32) {
+        let now_ns = self.shared.clock().now_ns();
+        if let Some(stream) = self.stream_mut(id)
+            && stream.details.as_deref() == Some(VIA_UPSTREAM)
+        {
+            stream.upstream_ns[1].get_or_insert(now_ns);
+        }
+    }
+
     /// The headers go on.
     fn passed(&mut self, id: u32, map: MapType) -> HeadersOutcome {
         if map == MapType::ResponseHeaders
@@ -271,6 +310,12 @@ impl Worker {
         if direction == Direction::Request {
             stream.received[0] += chunk.len() as u64;
         }
+        if direction == Direction::Response && end_of_stream {
+            self.response_ended(id);
+        }
+        let Some(stream) = self.stream_mut(id) else {
+            return BodyOutcome::Close;
+        };
         let failed = stream.failed || vm_failed;
         if stream.bypass || !stream.started || !(has_callback || failed) {
             return BodyOutcome::Forward(chunk.to_vec());

@@ -3,10 +3,12 @@
 mod callouts;
 mod capabilities;
 mod connections;
+mod filter_state;
 mod foreign;
 mod grpc;
 mod lifecycle;
 mod old_abi;
+mod properties;
 mod queues;
 mod reload;
 mod robustness;

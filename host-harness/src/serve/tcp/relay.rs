@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::Connection;
 use super::side::{Reading, Side, Sides};
 use crate::serve::stream::flags;
-use crate::{ConnectionEvent, ConnectionOutcome, DataOutcome, Peer};
+use crate::{ConnectionEvent, ConnectionOutcome, DataOutcome, Peer, UpstreamFacts};
 
 /// One connection on its way.
 #[derive(Debug)]
@@ -91,6 +91,7 @@ impl Relay {
             // Nothing is held yet that could go on.
             while inbox.event().await != ConnectionEvent::Close {}
         };
+        let begun = Instant::now();
         let connected = tokio::select! {
             connected = tokio::time::timeout(options.connect_timeout, TcpStream::connect(target)) => connected,
             () = closed => return None,
@@ -100,7 +101,13 @@ impl Relay {
                 let _ = socket.set_nodelay(true);
                 if let Ok(server) = socket.peer_addr() {
                     self.connection.server.set(Some(server));
-                    proxy.vm.borrow_mut().set_server(*id, server);
+                    let upstream = UpstreamFacts {
+                        address: Some(server),
+                        local_address: socket.local_addr().ok(),
+                        pool_ready_ns: u64::try_from(begun.elapsed().as_nanos()).ok(),
+                        ..UpstreamFacts::default()
+                    };
+                    proxy.vm.borrow_mut().set_server(*id, upstream);
                 }
                 proxy.counters.upstream_cx_active.add(1);
                 return Some(Side::new(socket));

@@ -72,3 +72,14 @@ fn a_test_brings_its_own() {
     check(&host, &["Ok", "BadArgument"]);
     assert_eq!(*seen.lock().unwrap(), [b"a".to_vec(), Vec::new()]);
 }
+
+#[test]
+fn what_takes_long_is_paid_for() {
+    let call: (&str, &[crate::testing::A<'_>]) = (CALL, &[S("sign"), S("x"), O, O]);
+    let host = Probe::default().on("proxy_on_request_headers", &[call; 9]).host();
+    let mut host = host.fuel_per_callback(Some(100_000_000)).start().unwrap();
+    host.exchange(Request::get("/"));
+    let calls = crate::testing::hostcalls(&host);
+    let made = calls.iter().filter(|call| call.ends_with("BadArgument")).count();
+    assert!((4..7).contains(&made), "{calls:#?}");
+}
