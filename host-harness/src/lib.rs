@@ -52,6 +52,7 @@
 //!   with what comes next; only the client's can be continued, and to close either side closes the client's connection. The
 //!   server's end is told with its last data, whoever closes afterwards.
 //! - A module that imports what the host does not have is refused, with the list.
+//! - Code is compiled once in a process, and where a [`CodeCache`] is given, once on a machine.
 //! - No module can crash, hang or grow the host, as long as [`Limits`] says how much fuel or time a callback may take: every
 //!   pointer is checked, memory is bounded, and hostcalls count as work.
 //! - The same seed, clock and requests give the same result, cost included.
@@ -98,7 +99,7 @@ pub use grpc::{GrpcCallout, GrpcCommand, GrpcEvent, GrpcId, GrpcReset};
 pub use header_map::HeaderMap;
 pub use inspect::{Function, Inspection, Memory};
 pub use log::{LogEntry, LogLevel, LogSink};
-pub use module::{AbiVersion, EngineOptions, Module, ModuleError};
+pub use module::{AbiVersion, CacheError, CodeCache, EngineOptions, Module, ModuleError};
 pub use plugin::{FailurePolicy, PluginConfig};
 pub use shared::{Limits, Shared, SharedOptions};
 pub use stats::{Counter, Gauge, Histogram, MODULE_PREFIX, Metric, Stats};

@@ -11,6 +11,8 @@ fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_host-harness"));
     command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env_remove("RUST_LOG");
+    // Not the user's own.
+    command.env("HOST_HARNESS_CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
     command
 }
 
@@ -125,6 +127,51 @@ fn inspect_says_what_a_module_is_and_whether_it_would_load() {
     assert!(text.contains("refused       missing or unknown proxy-wasm ABI version"), "{text}");
     let (code, text) = inspect(&["/nowhere.wasm"]);
     assert_eq!((code, text.matches("/nowhere.wasm").count()), (Some(2), 1), "{text}");
+}
+
+/// The files in a folder and below.
+fn files(folder: &std::path::Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    entries.map(|entry| entry.unwrap().path()).map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
+}
+
+#[test]
+fn compiled_modules_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let inspect = |arguments: &[&str], variable: &str| {
+        let mut command = command(&[&["inspect", MODULE], arguments].concat());
+        command.env("HOST_HARNESS_CACHE", variable).env("XDG_CACHE_HOME", folder.path().join("user"));
+        command
+    };
+    let well = |mut command: Command| {
+        let Output { status, stderr, .. } = command.output().unwrap();
+        let text = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(0), "{text}");
+        text
+    };
+    let named = cache.to_str().unwrap();
+    assert_eq!(well(inspect(&["--no-cache"], named)), "");
+    assert_eq!(files(folder.path()), 0);
+    // Several at a time.
+    let many: Vec<Child> = (0..4).map(|_| inspect(&["--cache", named], "/nowhere").spawn().unwrap()).collect();
+    for one in many {
+        assert_eq!(one.wait_with_output().unwrap().status.code(), Some(0));
+    }
+    let kept = files(&cache);
+    assert!(kept > 0);
+    assert_eq!(well(inspect(&[], named)), "");
+    assert_eq!(well(inspect(&[], "")), "");
+    assert!(files(&folder.path().join("user/host-harness")) > 0);
+
+    // Where nothing can be kept, that is told, and nothing else comes of it.
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let text = well(inspect(&["--cache", file.to_str().unwrap()], named));
+    let wanted = format!("host-harness: compiled modules are not kept: cannot write to {}: ", file.display());
+    assert!(text.starts_with(&wanted) && text.lines().count() == 1, "{text}");
+    let (code, text) = run(&["inspect", MODULE, "--cache", named, "--no-cache"]);
+    assert_eq!(code, Some(2), "{text}");
 }
 
 #[test]

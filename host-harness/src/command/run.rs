@@ -12,8 +12,10 @@ use host_harness::exposition::prometheus;
 use host_harness::replay::{self, MetricReport, Replay, Report};
 use host_harness::stats_config::StatsConfig;
 use host_harness::test::Host;
-use host_harness::{LogLevel, Module, PluginConfig};
+use host_harness::{LogLevel, PluginConfig};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::cache::CacheArguments;
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -57,10 +59,9 @@ fn level(text: &str) -> Result<LogLevel, String> {
 }
 
 /// Runs it; says whether the module came through well.
-pub(crate) fn run(arguments: &Run) -> anyhow::Result<bool> {
+pub(crate) fn run(arguments: &Run, cache: &CacheArguments) -> anyhow::Result<bool> {
     let bytes = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    // Its message tells everything that its source would tell again.
-    let module = Module::from_file(&arguments.module).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let module = cache.load(&arguments.module)?;
     let stats_config = match &arguments.stats_config {
         Some(path) => {
             let text = String::from_utf8(bytes(path)?).with_context(|| format!("{} is not UTF-8", path.display()))?;

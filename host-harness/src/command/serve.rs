@@ -8,7 +8,9 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use host_harness::serve::{self, Endpoint, EndpointError, Protocol, ServeOptions, Upstream};
 use host_harness::stats_config::StatsConfig;
-use host_harness::{FailurePolicy, LogSink, Module, PluginConfig};
+use host_harness::{FailurePolicy, LogSink, PluginConfig};
+
+use super::cache::CacheArguments;
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -85,10 +87,9 @@ fn cluster(text: &str) -> Result<(String, Option<Endpoint>), String> {
 }
 
 /// Reads the files that the command line names.
-pub(crate) fn read(arguments: Serve) -> anyhow::Result<ServeOptions> {
+pub(crate) fn read(arguments: Serve, cache: &CacheArguments) -> anyhow::Result<ServeOptions> {
     let bytes = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    // Its message tells everything that its source would tell again.
-    let module = Module::from_file(&arguments.module).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let module = cache.load(&arguments.module)?;
     let plugin = PluginConfig {
         vm_id: arguments.name.clone(),
         name: arguments.name,

@@ -9,6 +9,8 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use host_harness::suite::{self, Against, RunOptions, Suite, SuiteReport};
 
+use super::cache::CacheArguments;
+
 /// Arguments of the command.
 #[derive(Debug, Args)]
 pub(crate) struct Test {
@@ -48,7 +50,7 @@ enum Proxy {
 }
 
 /// Runs the cases; says whether none failed.
-pub(crate) fn run(arguments: &Test) -> anyhow::Result<bool> {
+pub(crate) fn run(arguments: &Test, cache: &CacheArguments) -> anyhow::Result<bool> {
     let (mut suites, mut mistakes) = (Vec::new(), Vec::new());
     for path in &arguments.suites {
         match Suite::read(path, arguments.module.as_deref()) {
@@ -71,6 +73,7 @@ pub(crate) fn run(arguments: &Test) -> anyhow::Result<bool> {
         jobs: arguments.jobs,
         // A trace costs time only where it is looked at.
         traces: arguments.trace,
+        cache: cache.open(),
     };
     let began = std::time::Instant::now();
     let mut text = text::Text::new(&suites);

@@ -6,7 +6,7 @@ use super::check::{CalloutSeen, HostSeen, MetricSeen, Metrics, StreamSeen};
 use super::format::{Cluster, FaultSpec, HostExpect, Payload, Protocol, Rule, RuleAnswer, Setup, Stream, When};
 use super::runner::{Proxy, Refusal};
 use crate::test::{Answer, Exchange, Host, HostBuilder, Message, Reply, Request, Upstream};
-use crate::{Callout, Fault, LogEntry, MODULE_PREFIX, Metric};
+use crate::{Callout, CodeCache, Fault, LogEntry, MODULE_PREFIX, Metric};
 
 /// A host, and what was there when the case began.
 #[derive(Debug)]
@@ -18,8 +18,10 @@ pub(super) struct Harness {
 }
 
 impl Harness {
-    pub(super) fn start(setup: &Setup) -> Result<Self, Refusal> {
-        let host = builder(setup).start().map_err(|failure| {
+    pub(super) fn start(setup: &Setup, cache: Option<&CodeCache>) -> Result<Self, Refusal> {
+        let builder = builder(setup);
+        let builder = cache.into_iter().fold(builder, HostBuilder::code_cache);
+        let host = builder.start().map_err(|failure| {
             let log: Vec<_> = failure.logs.iter().map(line).collect();
             let mut lines = vec![failure.error.to_string()];
             lines.extend(failure.logs.iter().map(|entry| entry.message.clone()));

@@ -12,7 +12,7 @@ use super::format::{Action, Case, HostExpect, Only, Stream, Suite};
 use super::harness::Harness;
 use super::matcher::shown;
 use super::report::{CaseReport, Failure, Outcome, SuiteReport, Unchecked};
-use crate::LogLevel;
+use crate::{CodeCache, LogLevel};
 
 /// How cases are run.
 #[derive(Debug, Clone)]
@@ -25,11 +25,13 @@ pub struct RunOptions {
     pub jobs: usize,
     /// Keep the traces of cases that pass, too.
     pub traces: bool,
+    /// Where the embedded host keeps modules' compiled code.
+    pub cache: Option<CodeCache>,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { against: Against::Harness, filter: None, jobs: 0, traces: false }
+        Self { against: Against::Harness, filter: None, jobs: 0, traces: false, cache: None }
     }
 }
 
@@ -148,7 +150,7 @@ fn run_unit(unit: &Unit<'_>, options: &RunOptions, mut done: impl FnMut(usize, C
         let skipped = skipped(case, &options.against);
         if skipped.is_none() {
             let fresh = proxy.is_none();
-            match proxy.get_or_insert_with(|| start(&unit.cases, case, &options.against)) {
+            match proxy.get_or_insert_with(|| start(&unit.cases, case, options)) {
                 Ok(proxy) => {
                     drive(case, proxy.as_mut(), fresh, &mut findings);
                     if options.traces || !findings.failures.is_empty() {
@@ -206,9 +208,9 @@ fn skipped(case: &Case, against: &Against) -> Option<String> {
 }
 
 /// Starts a proxy for cases of one setup.
-fn start(cases: &[(usize, &Case)], first: &Case, against: &Against) -> Result<Box<dyn Proxy>, Refusal> {
-    Ok(match against {
-        Against::Harness => Box::new(Harness::start(&first.setup)?),
+fn start(cases: &[(usize, &Case)], first: &Case, options: &RunOptions) -> Result<Box<dyn Proxy>, Refusal> {
+    Ok(match &options.against {
+        Against::Harness => Box::new(Harness::start(&first.setup, options.cache.as_ref())?),
         Against::Envoy(binary) => {
             let cases: Vec<&Case> = cases.iter().map(|(_, case)| *case).collect();
             Box::new(Envoy::start(binary, &cases)?)

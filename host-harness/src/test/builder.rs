@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use super::{Host, Upstream};
 use crate::abi::Status;
 use crate::{
-    Clock, Cluster, FailurePolicy, Fault, ForeignFunctions, Limits, LogEntry, LogLevel, LogSink, Module, ModuleError,
-    PluginConfig, Role, Shared, SharedOptions, StartError, Worker,
+    Clock, Cluster, CodeCache, FailurePolicy, Fault, ForeignFunctions, Limits, LogEntry, LogLevel, LogSink, Module,
+    ModuleError, PluginConfig, Role, Shared, SharedOptions, StartError, Worker,
 };
 
 /// A host that is being set up. What is not said is: one worker, time at 2026-01-01T00:00:00Z, seed 0, 10⁹ units of fuel for
@@ -15,6 +15,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct HostBuilder {
     module: Source,
+    cache: Option<CodeCache>,
     plugin: PluginConfig,
     workers: u32,
     seed: u64,
@@ -42,6 +43,7 @@ impl Default for HostBuilder {
     fn default() -> Self {
         Self {
             module: Source::None,
+            cache: None,
             plugin: PluginConfig { name: "plugin".to_owned(), vm_id: "vm".to_owned(), ..PluginConfig::default() },
             workers: 1,
             seed: 0,
@@ -75,6 +77,13 @@ impl HostBuilder {
     #[must_use]
     pub fn module_bytes(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.module = Source::Bytes(bytes.into());
+        self
+    }
+
+    /// Keeps the module's compiled code on disk.
+    #[must_use]
+    pub fn code_cache(mut self, cache: &CodeCache) -> Self {
+        self.cache = Some(cache.clone());
         self
     }
 
@@ -268,6 +277,10 @@ impl HostBuilder {
                 Source::File(path) => Module::from_file(path)?,
                 Source::Bytes(bytes) => Module::from_bytes(bytes)?,
                 Source::None => return Err(ModuleError::Invalid("the builder was given no module".to_owned()).into()),
+            };
+            let module = match &self.cache {
+                Some(cache) => module.cached_in(cache),
+                None => module,
             };
             Worker::canary(&module, &self.plugin, &shared)?;
             let main = Worker::start(&module, &self.plugin, &shared, Role::Main)?;
