@@ -160,11 +160,19 @@ type Values = HashMap<Vec<u8>, (Vec<u8>, u32)>;
 
 /// The most that all shared data may take; Envoy has no bound.
 const MAX_SHARED_DATA: usize = 256 << 20;
+/// What an entry takes besides its key and value, about.
+const ENTRY: usize = 128;
 
 impl SharedData {
     pub(crate) fn get(&self, vm_id: &str, key: &[u8]) -> Result<(Vec<u8>, u32), Status> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.by_vm.get(vm_id).and_then(|values| values.get(key)).cloned().ok_or(Status::NotFound)
+    }
+
+    /// What everything takes.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes
     }
 
     /// A number of 0 sets unconditionally, and a missing key may be set with any number.
@@ -181,8 +189,8 @@ impl SharedData {
         if old.is_some_and(|(_, number)| cas != 0 && cas != *number) {
             return Err(Status::CasMismatch);
         }
-        let freed = old.map_or(0, |(value, _)| value.len() + key.len());
-        let sum = *bytes - freed + value.len() + key.len();
+        let freed = old.map_or(0, |(value, _)| value.len() + key.len() + ENTRY);
+        let sum = *bytes - freed + value.len() + key.len() + ENTRY;
         if sum > MAX_SHARED_DATA {
             return Err(Status::InternalFailure);
         }

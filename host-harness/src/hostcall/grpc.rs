@@ -123,7 +123,7 @@ fn open(guest: &mut Guest<'_>, opening: Opening, call: Option<(&[u8], u32)>) -> 
     })?;
     let Some(cluster) = cluster else {
         let message = "Cluster not available".to_owned();
-        state.grpc.failed.push_back(Failed { root, token, status: UNAVAILABLE, message });
+        state.grpc.fail(Failed { root, token, status: UNAVAILABLE, message });
         return Err(Status::InternalFailure.into());
     };
     let frame = call.map(|(message, _)| state.grpc.frame(message));
@@ -223,7 +223,7 @@ fn fail(guest: &mut Guest<'_>, root: u32, token: u32, told: Vec<Told>) -> Fail {
             Told::InitialMetadata(map) => tell(guest, root, token, "proxy_on_grpc_receive_initial_metadata", map),
             Told::TrailingMetadata(map) => tell(guest, root, token, "proxy_on_grpc_receive_trailing_metadata", map),
             Told::Close { status, message } => {
-                guest.data_mut().grpc.failed.push_back(Failed { root, token, status, message });
+                guest.data_mut().grpc.fail(Failed { root, token, status, message });
                 Ok(())
             }
             Told::Message(_) => Ok(()),

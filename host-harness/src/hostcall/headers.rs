@@ -27,7 +27,14 @@ fn map_type(map: u32) -> Result<MapType, Fail> {
 
 /// The map, to change; unavailable is a bad argument.
 fn writable(state: &mut HostState, map: MapType) -> Result<&mut HeaderMap, Fail> {
+    look_through(state, map);
     state.stream_mut().and_then(|stream| stream.writable(map)).ok_or(Status::BadArgument.into())
+}
+
+/// To look for a name in a map is work.
+fn look_through(state: &mut HostState, map: MapType) {
+    let lines = state.readable(map).map_or(0, HeaderMap::len);
+    state.afford(lines as u64 / 2);
 }
 
 /// The size is only told of a map that could be written.
@@ -66,6 +73,7 @@ fn get_value(guest: &mut Guest<'_>, map: u32, name: u32, name_size: u32, value: 
     let mut memory = GuestMemory::of(guest)?;
     let (name, state) = memory.read_with(name, name_size)?;
     // Copied before the module's memory is let go: its allocator may move everything.
+    look_through(state, map);
     let mut scratch = std::mem::take(&mut state.scratch);
     scratch.clear();
     let found = first_value(state, map, name, &mut scratch);

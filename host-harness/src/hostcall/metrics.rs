@@ -22,7 +22,7 @@ fn define(guest: &mut Guest<'_>, kind: u32, name: u32, size: u32, id: u32) -> An
     let name = format!("{MODULE_PREFIX}{}", String::from_utf8_lossy(memory.read(name, size)?));
     let kind = MetricType::from_code(kind).ok_or(Status::BadArgument)?;
     let state = &mut *memory.state;
-    let metric = state.shared.stats().metric(&name, kind);
+    let metric = state.shared.stats().of_module(&name, kind).ok_or(Status::InternalFailure)?;
     let number = state.metrics.define(kind, metric).ok_or(Status::InternalFailure)?;
     memory.write_u32(id, number)
 }

@@ -6,6 +6,7 @@
 
 mod connections;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use wasmtime::Linker;
@@ -29,10 +30,20 @@ fn get(guest: &mut Guest<'_>, path: u32, path_size: u32, value: u32, size: u32) 
     let (path, state) = memory.read_with(path, path_size)?;
     let mut out = std::mem::take(&mut state.scratch);
     out.clear();
+    state.afford(looked_through(state));
     let found = lookup(state, path, &mut out);
     state.scratch = out;
     found?;
     give_scratch(guest, value, size)
+}
+
+/// The work to find something among a stream's headers and filter state, at most.
+fn looked_through(state: &HostState) -> u64 {
+    let of_stream = |stream: &Stream| {
+        let lines: usize = stream.maps.iter().map(|slot| slot.map.len()).sum();
+        (lines + stream.filter_state.len()) as u64
+    };
+    state.stream().map_or(0, of_stream)
 }
 
 /// The most that one stream's filter state may take.
@@ -42,6 +53,8 @@ const MAX_FILTER_STATE: usize = 16 << 20;
 fn set(guest: &mut Guest<'_>, path: u32, path_size: u32, value: u32, size: u32) -> Answer {
     let mut memory = GuestMemory::of(guest)?;
     let (path, value, state) = memory.read_two((path, path_size), (value, size))?;
+    let there = state.filter_state_mut().ok_or(Status::NotFound)?.len();
+    state.afford(there as u64);
     let filter_state = state.filter_state_mut().ok_or(Status::NotFound)?;
     let taken: usize = filter_state.iter().map(|(name, value)| name.len() + value.len()).sum();
     if taken + path.len() + value.len() > MAX_FILTER_STATE {
@@ -246,27 +259,28 @@ fn response(stream: &Stream, field: &[u8], header: Option<&[u8]>, out: &mut Vec<
 
 /// One header's values joined by commas, or all headers as pairs.
 fn header_property(map: &HeaderMap, name: Option<&[u8]>, out: &mut Vec<u8>) -> Answer {
-    let join = |name: &[u8], out: &mut Vec<u8>| {
+    if let Some(name) = name {
+        if map.get(name).is_none() {
+            return Err(Fail::from(Status::NotFound));
+        }
         for (index, value) in map.get_all(name).enumerate() {
             if index > 0 {
                 out.push(b',');
             }
             out.extend_from_slice(value);
         }
-    };
-    if let Some(name) = name {
-        if map.get(name).is_none() {
-            return Err(Fail::from(Status::NotFound));
-        }
-        join(name, out);
         return Ok(());
     }
     let mut pairs: Vec<(&[u8], Vec<u8>)> = Vec::new();
-    for (name, _) in map.iter() {
-        if !pairs.iter().any(|(known, _)| *known == name) {
-            let mut value = Vec::new();
-            join(name, &mut value);
-            pairs.push((name, value));
+    let mut places: HashMap<&[u8], usize> = HashMap::new();
+    for (name, value) in map.iter() {
+        let place = *places.entry(name).or_insert(pairs.len());
+        match pairs.get_mut(place) {
+            Some((_, values)) => {
+                values.push(b',');
+                values.extend_from_slice(value);
+            }
+            None => pairs.push((name, value.to_vec())),
         }
     }
     encode_pairs(pairs.iter().map(|(name, value)| (*name, value.as_slice())), out);

@@ -299,6 +299,8 @@ impl HostBuilder {
                 owed: Vec::new(),
                 made: Vec::new(),
                 grpc: Vec::new(),
+                made_bytes: 0,
+                haste: 0,
             })
         };
         start().map_err(|error| StartFailure { error, logs: shared.logs(), trace: shared.trace().text() })

@@ -245,6 +245,7 @@ impl Connection<'_> {
 
     /// Takes everything as far as it goes.
     fn run(&mut self) {
+        self.host.haste = 0;
         let until = self.host.now_ns().saturating_add(nanoseconds(IDLE));
         loop {
             self.host.settle();

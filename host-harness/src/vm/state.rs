@@ -174,6 +174,8 @@ pub(crate) struct Stream {
     pub(crate) logging: bool,
     /// A local reply has been asked for, or the response has begun.
     pub(crate) replied: bool,
+    /// It has been asked to go on with the request, with the response, to close; once is enough.
+    pub(crate) asked: [bool; 3],
     /// Response headers have gone to the client.
     pub(crate) response_started: bool,
     /// The module holds the request, the response.
@@ -300,7 +302,7 @@ impl HostState {
             capabilities: capabilities(plugin),
             memory: None,
             allocator: None,
-            limiter: Limiter { memory: shared.options.limits.memory },
+            limiter: Limiter::new(shared.options.limits.memory),
             starting: false,
             configuring: None,
             roots: Vec::new(),
@@ -409,7 +411,7 @@ impl HostState {
         self.current = context;
         self.effective = 0;
         self.swap_cost(context);
-        self.cost.callbacks += 1;
+        self.cost.callbacks = self.cost.callbacks.saturating_add(1);
         around
     }
 
@@ -538,16 +540,32 @@ impl Stream {
 /// Keeps the module within its memory.
 #[derive(Debug)]
 pub(crate) struct Limiter {
+    /// Bytes that its memories may still grow by, all together.
     memory: usize,
+    /// Elements that its tables may still grow by.
+    elements: usize,
+}
+
+impl Limiter {
+    fn new(memory: usize) -> Self {
+        Self { memory, elements: 1 << 20 }
+    }
+}
+
+/// Takes from what is left; says whether there was enough.
+fn take(left: &mut usize, now: usize, desired: usize) -> bool {
+    let rest = left.checked_sub(desired.saturating_sub(now));
+    *left = rest.unwrap_or(*left);
+    rest.is_some()
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= self.memory)
+    fn memory_growing(&mut self, now: usize, desired: usize, most: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(most.is_none_or(|most| desired <= most) && take(&mut self.memory, now, desired))
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= 1 << 20)
+    fn table_growing(&mut self, now: usize, desired: usize, most: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(most.is_none_or(|most| desired <= most) && take(&mut self.elements, now, desired))
     }
 }
 

@@ -83,7 +83,7 @@ impl Worker {
             if let Some(tick) = self.root_of(id).and_then(|root| root.tick.as_mut())
                 && Some(tick.due_ns) == before
             {
-                tick.due_ns = now + tick.period_ns;
+                tick.due_ns = now.saturating_add(tick.period_ns);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What hostcalls answer in each callback, and what they do to the stream.
 
+mod bounds;
 mod callouts;
 mod capabilities;
 mod connections;
