@@ -38,7 +38,8 @@
 //!
 //! # Rules
 //!
-//! - What a hostcall answers in which callback is Envoy's behaviour, not the specification's: an unavailable header map is
+//! - What a hostcall answers in which callback is Envoy's behaviour, not the specification's, unless [`Conformance`] says
+//!   otherwise: an unavailable header map is
 //!   `BadArgument` to a value and `Ok` with nothing to pairs, recording a counter adds, adding 0 to it is `BadArgument`, and so
 //!   on. The order of callbacks is Envoy's too: log, done, delete; a stream refused before the filters is created to be logged.
 //! - A failed VM answers 503 from then on, is passed by, or is replaced after a back-off, as [`FailurePolicy`] says; a plugin's
@@ -60,6 +61,7 @@
 pub mod abi;
 mod callout;
 mod clock;
+mod conformance;
 mod connection;
 mod cost;
 pub mod exposition;
@@ -89,6 +91,7 @@ mod worker;
 
 pub use callout::{Callout, CalloutId, CalloutOutcome, Cluster};
 pub use clock::Clock;
+pub use conformance::Conformance;
 pub use connection::{
     ConnectionEvent, ConnectionFacts, ConnectionId, ConnectionOutcome, DataOutcome, FinishedConnection, Peer,
 };

@@ -3,6 +3,7 @@
 mod command {
     pub(crate) mod bench;
     pub(crate) mod cache;
+    pub(crate) mod conformance;
     pub(crate) mod inspect;
     pub(crate) mod run;
     pub(crate) mod serve;

@@ -132,6 +132,13 @@ impl Counter {
     }
 }
 
+impl Counter {
+    /// Sets the value, as the specification of the ABI has it.
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
 impl Gauge {
     /// Sets the value.
     pub fn set(&self, value: u64) {

@@ -16,6 +16,7 @@ use host_harness::{LogLevel, PluginConfig};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::cache::CacheArguments;
+use super::conformance::ConformanceArguments;
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -38,6 +39,8 @@ pub(crate) struct Run {
     /// Workers that take turns, each with a VM of its own
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: u16,
+    #[command(flatten)]
+    conformance: ConformanceArguments,
     /// The level of the module's log: trace, debug, info, warn, error or critical
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]
     log_level: LogLevel,
@@ -87,6 +90,7 @@ pub(crate) fn run(arguments: &Run, cache: &CacheArguments) -> anyhow::Result<boo
         .plugin(plugin)
         .workers(arguments.workers.into())
         .log_level(arguments.log_level)
+        .conformance(arguments.conformance.given().unwrap_or_default())
         .trace(false);
     // Time begins with the recording.
     if let Some(Ok(Ok(first))) = recording.peek()

@@ -11,6 +11,7 @@ use host_harness::stats_config::StatsConfig;
 use host_harness::{FailurePolicy, LogSink, PluginConfig};
 
 use super::cache::CacheArguments;
+use super::conformance::ConformanceArguments;
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -54,6 +55,8 @@ pub(crate) struct Serve {
     /// Which root context of the module to use
     #[arg(long, value_name = "ID", default_value = "")]
     root_id: String,
+    #[command(flatten)]
+    conformance: ConformanceArguments,
     /// What requests get after the module has failed: 503, the upstream's answer without the module, or 503 until a fresh VM
     /// takes over; TCP connections are closed where a request gets 503
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = OnFailure::Closed)]
@@ -110,6 +113,7 @@ pub(crate) fn read(arguments: Serve, cache: &CacheArguments) -> anyhow::Result<S
         options.stats_config =
             StatsConfig::from_bootstrap_yaml(&text).with_context(|| format!("{} is wrong", path.display()))?;
     }
+    options.conformance = arguments.conformance.given().unwrap_or_default();
     options.clusters = arguments.clusters;
     options.listen = arguments.listen;
     options.admin = arguments.admin;

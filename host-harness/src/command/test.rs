@@ -7,9 +7,11 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use host_harness::Conformance;
 use host_harness::suite::{self, Against, RunOptions, Suite, SuiteReport};
 
 use super::cache::CacheArguments;
+use super::conformance::ConformanceArguments;
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -32,6 +34,8 @@ pub(crate) struct Test {
     /// Print the traces of cases that pass, too
     #[arg(long)]
     trace: bool,
+    #[command(flatten)]
+    conformance: ConformanceArguments,
     /// The proxy that the cases run in
     #[arg(long, value_name = "PROXY", default_value = "harness")]
     against: Proxy,
@@ -67,6 +71,11 @@ pub(crate) fn run(arguments: &Test, cache: &CacheArguments) -> anyhow::Result<bo
         Proxy::Harness => Against::Harness,
         Proxy::Envoy => Against::Envoy(suite::find_envoy(arguments.envoy.as_deref()).map_err(anyhow::Error::msg)?),
     };
+    let conformance = arguments.conformance.given();
+    anyhow::ensure!(
+        against == Against::Harness || conformance != Some(Conformance::Spec),
+        "Envoy does as Envoy does; leave `--conformance spec` away, or `--against envoy`"
+    );
     let options = RunOptions {
         against,
         filter: arguments.filter.clone(),
@@ -74,6 +83,7 @@ pub(crate) fn run(arguments: &Test, cache: &CacheArguments) -> anyhow::Result<bo
         // A trace costs time only where it is looked at.
         traces: arguments.trace,
         cache: cache.open(),
+        conformance,
     };
     let began = std::time::Instant::now();
     let mut text = text::Text::new(&suites);

@@ -115,16 +115,19 @@ fn continue_stream(guest: &mut Guest<'_>, stream: u32) -> Answer {
     }
     let state = guest.data_mut();
     let id = state.context();
+    let stays = state.conformance().continued_stays();
     if let Some(stream) = state.stream_mut()
         && matches!(direction, StreamType::Request | StreamType::Response)
     {
-        // Envoy forgets the request's maps and body at once, in the same callback.
-        for map in [MapType::RequestHeaders, MapType::RequestTrailers] {
-            if let Some(map) = stream.map_mut(map) {
-                map.current = false;
+        if !stays {
+            // Envoy forgets the request's maps and body at once, in the same callback.
+            for map in [MapType::RequestHeaders, MapType::RequestTrailers] {
+                if let Some(map) = stream.map_mut(map) {
+                    map.current = false;
+                }
             }
+            stream.bodies[0].current = false;
         }
-        stream.bodies[0].current = false;
         let asked = &mut stream.asked[usize::from(direction == StreamType::Response)];
         if !std::mem::replace(asked, true) {
             state.actions.push((id, Action::Continue(direction)));

@@ -117,6 +117,9 @@ fn open(guest: &mut Guest<'_>, opening: Opening, call: Option<(&[u8], u32)>) -> 
     let root = state.root_id();
     // Envoy counts the callout before it fails.
     let token = state.grpc.next(call.is_none());
+    if cluster.is_none() && state.conformance().grpc_upstreams_are_parsed() {
+        return Err(Status::ParseFailure.into());
+    }
     let service = service.map_err(|error| match error {
         ServiceError::NoTarget => Fail::Trap(wasmtime::format_err!("a gRPC service without a target ends Envoy")),
         ServiceError::Malformed | ServiceError::Refused => Status::BadArgument.into(),

@@ -37,24 +37,29 @@ fn look_through(state: &mut HostState, map: MapType) {
     state.afford(lines as u64 / 2);
 }
 
-/// The size is only told of a map that could be written.
+/// The size is only told of a map that could be written, as Envoy has it.
 fn get_size(guest: &mut Guest<'_>, map: u32, size: u32) -> Answer {
     let map = map_type(map)?;
     let mut memory = GuestMemory::of(guest)?;
-    let bytes = u32::try_from(writable(memory.state, map)?.byte_size()).map_err(|_| Status::InternalFailure)?;
+    let bytes = if memory.state.conformance().sizes_are_encoded() {
+        memory.state.readable(map).ok_or(Status::BadArgument)?.encoded_len()
+    } else {
+        writable(memory.state, map)?.byte_size()
+    };
+    let bytes = u32::try_from(bytes).map_err(|_| Status::InternalFailure)?;
     memory.write_u32(size, bytes)
 }
 
-/// An unavailable map is an empty one.
+/// An unavailable map is an empty one, as Envoy has it.
 fn get_pairs(guest: &mut Guest<'_>, map: u32, pairs: u32, size: u32) -> Answer {
     let map = map_type(map)?;
-    give(guest, pairs, size, |state, bytes| {
-        if let Some(map) = state.readable(map)
-            && !map.is_empty()
-        {
+    give(guest, pairs, size, |state, bytes| match state.readable(map) {
+        None if state.conformance().missing_maps_are_told() => Err(Status::BadArgument.into()),
+        Some(map) if !map.is_empty() => {
             map.encode_pairs(bytes);
+            Ok(())
         }
-        Ok(())
+        Some(_) | None => Ok(()),
     })
 }
 
@@ -85,6 +90,7 @@ fn get_value(guest: &mut Guest<'_>, map: u32, name: u32, name_size: u32, value: 
 fn first_value(state: &HostState, map: MapType, name: &[u8], out: &mut Vec<u8>) -> Answer {
     let found = match state.readable(map) {
         Some(lines) => lines.get(name),
+        None if state.conformance().missing_maps_are_told() => return Err(Status::BadArgument.into()),
         None if state.stream().is_some_and(|stream| stream.logging) => None,
         None => return Err(Status::BadArgument.into()),
     };

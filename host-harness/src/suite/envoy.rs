@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use super::check::{HostSeen, Metrics, StreamSeen};
 use super::format::{Action, Case, Cluster, HostExpect, Setup, Stream};
 use super::runner::{Proxy, Refusal};
+use crate::Conformance;
 use bootstrap::Filter;
 use process::Process;
 use servers::Servers;
@@ -50,6 +51,9 @@ const LOGGED_WITHIN: Duration = Duration::from_secs(5);
 pub(super) fn cannot(case: &Case) -> Option<String> {
     if case.setup.faults.as_ref().is_some_and(|faults| !faults.is_empty()) {
         return Some("Envoy has no faults".to_owned());
+    }
+    if case.setup.conformance == Some(Conformance::Spec) {
+        return Some("Envoy does not do as the specification says".to_owned());
     }
     case.steps.iter().find_map(|step| {
         let (field, why) = match &step.action {

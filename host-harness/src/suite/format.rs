@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::matcher::{BodyMatch, HeaderMatch, Number, Text};
 use crate::abi::Status;
-use crate::{FailurePolicy, HeaderMap, LogLevel};
+use crate::{Conformance, FailurePolicy, HeaderMap, LogLevel};
 
 /// A file of cases.
 #[derive(Debug, Clone)]
@@ -33,6 +33,7 @@ pub(super) struct Setup {
     /// Nanoseconds since the Unix epoch.
     pub(super) clock: Option<u64>,
     pub(super) log_level: Option<LogLevel>,
+    pub(super) conformance: Option<Conformance>,
     pub(super) failure_policy: Option<FailurePolicy>,
     pub(super) fuel_per_callback: Option<u64>,
     pub(super) memory_limit: Option<usize>,

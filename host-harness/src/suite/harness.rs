@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::check::{CalloutSeen, HostSeen, MetricSeen, Metrics, StreamSeen};
 use super::format::{Cluster, FaultSpec, HostExpect, Payload, Protocol, Rule, RuleAnswer, Setup, Stream, When};
-use super::runner::{Proxy, Refusal};
+use super::runner::{Proxy, Refusal, RunOptions};
 use crate::test::{Answer, Exchange, Host, HostBuilder, Message, Reply, Request, Upstream};
-use crate::{Callout, CodeCache, Fault, LogEntry, MODULE_PREFIX, Metric};
+use crate::{Callout, Fault, LogEntry, MODULE_PREFIX, Metric};
 
 /// A host, and what was there when the case began.
 #[derive(Debug)]
@@ -18,9 +18,9 @@ pub(super) struct Harness {
 }
 
 impl Harness {
-    pub(super) fn start(setup: &Setup, cache: Option<&CodeCache>) -> Result<Self, Refusal> {
-        let builder = builder(setup);
-        let builder = cache.into_iter().fold(builder, HostBuilder::code_cache);
+    pub(super) fn start(setup: &Setup, options: &RunOptions) -> Result<Self, Refusal> {
+        let conformance = setup.conformance.or(options.conformance).unwrap_or_default();
+        let builder = options.cache.iter().fold(builder(setup), HostBuilder::code_cache).conformance(conformance);
         let host = builder.start().map_err(|failure| {
             let log: Vec<_> = failure.logs.iter().map(line).collect();
             let mut lines = vec![failure.error.to_string()];

@@ -12,7 +12,7 @@ use super::format::{Action, Case, HostExpect, Only, Stream, Suite};
 use super::harness::Harness;
 use super::matcher::shown;
 use super::report::{CaseReport, Failure, Outcome, SuiteReport, Unchecked};
-use crate::{CodeCache, LogLevel};
+use crate::{CodeCache, Conformance, LogLevel};
 
 /// How cases are run.
 #[derive(Debug, Clone)]
@@ -27,11 +27,13 @@ pub struct RunOptions {
     pub traces: bool,
     /// Where the embedded host keeps modules' compiled code.
     pub cache: Option<CodeCache>,
+    /// Whose behaviour the embedded host has, where a suite does not say.
+    pub conformance: Option<Conformance>,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { against: Against::Harness, filter: None, jobs: 0, traces: false, cache: None }
+        Self { against: Against::Harness, filter: None, jobs: 0, traces: false, cache: None, conformance: None }
     }
 }
 
@@ -210,7 +212,7 @@ fn skipped(case: &Case, against: &Against) -> Option<String> {
 /// Starts a proxy for cases of one setup.
 fn start(cases: &[(usize, &Case)], first: &Case, options: &RunOptions) -> Result<Box<dyn Proxy>, Refusal> {
     Ok(match &options.against {
-        Against::Harness => Box::new(Harness::start(&first.setup, options.cache.as_ref())?),
+        Against::Harness => Box::new(Harness::start(&first.setup, options)?),
         Against::Envoy(binary) => {
             let cases: Vec<&Case> = cases.iter().map(|(_, case)| *case).collect();
             Box::new(Envoy::start(binary, &cases)?)

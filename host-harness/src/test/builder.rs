@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use super::{Host, Upstream};
 use crate::abi::Status;
 use crate::{
-    Clock, Cluster, CodeCache, FailurePolicy, Fault, ForeignFunctions, Limits, LogEntry, LogLevel, LogSink, Module,
-    ModuleError, PluginConfig, Role, Shared, SharedOptions, StartError, Worker,
+    Clock, Cluster, CodeCache, Conformance, FailurePolicy, Fault, ForeignFunctions, Limits, LogEntry, LogLevel,
+    LogSink, Module, ModuleError, PluginConfig, Role, Shared, SharedOptions, StartError, Worker,
 };
 
 /// A host that is being set up. What is not said is: one worker, time at 2026-01-01T00:00:00Z, seed 0, 10⁹ units of fuel for
@@ -22,6 +22,7 @@ pub struct HostBuilder {
     start_ns: u64,
     log_level: LogLevel,
     limits: Limits,
+    conformance: Conformance,
     trace: bool,
     faults: Vec<Fault>,
     clusters: Vec<(String, Upstream)>,
@@ -50,6 +51,7 @@ impl Default for HostBuilder {
             start_ns: START_NS,
             log_level: LogLevel::Info,
             limits: Limits { memory: 64 << 20, fuel_per_callback: Some(1_000_000_000), ..Limits::default() },
+            conformance: Conformance::default(),
             trace: true,
             faults: Vec::new(),
             clusters: Vec::new(),
@@ -192,6 +194,13 @@ impl HostBuilder {
         self
     }
 
+    /// Whose behaviour the host has: Envoy's, unless said otherwise.
+    #[must_use]
+    pub fn conformance(mut self, conformance: Conformance) -> Self {
+        self.conformance = conformance;
+        self
+    }
+
     /// Whether the trace is written.
     #[must_use]
     pub fn trace(mut self, on: bool) -> Self {
@@ -260,6 +269,7 @@ impl HostBuilder {
             log: LogSink::Memory,
             log_level: Some(self.log_level),
             limits: self.limits.clone(),
+            conformance: self.conformance,
             foreign_functions: self.foreign_functions.clone(),
             trace: self.trace,
             clusters: self

@@ -15,8 +15,8 @@ use crate::hostcall::{Hostcall, NAMES};
 use crate::stats::Metric;
 use crate::trace::{Entry, Event};
 use crate::{
-    AbiVersion, Callout, ConnectionFacts, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared,
-    StreamEnd, StreamFacts,
+    AbiVersion, Callout, Conformance, ConnectionFacts, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig,
+    Role, Shared, StreamEnd, StreamFacts,
 };
 
 /// Everything that hostcalls reach.
@@ -34,6 +34,8 @@ pub(crate) struct HostState {
     pub(crate) limiter: Limiter,
     /// `_initialize` or `_start` runs: most hostcalls are not allowed.
     pub(crate) starting: bool,
+    /// `proxy_on_vm_start` runs.
+    pub(crate) vm_starting: bool,
     /// `proxy_on_configure` runs for this root: its configuration is readable.
     pub(crate) configuring: Option<u32>,
     pub(crate) roots: Vec<Root>,
@@ -304,6 +306,7 @@ impl HostState {
             allocator: None,
             limiter: Limiter::new(shared.options.limits.memory),
             starting: false,
+            vm_starting: false,
             configuring: None,
             roots: Vec::new(),
             streams: HashMap::default(),
@@ -322,6 +325,11 @@ impl HostState {
             work_left: u64::MAX,
             complaints: None,
         }
+    }
+
+    /// Whose behaviour the host has.
+    pub(crate) fn conformance(&self) -> Conformance {
+        self.shared.options.conformance
     }
 
     /// Whether the module may make a hostcall.
@@ -400,6 +408,11 @@ impl HostState {
             }
             MapType::GrpcReceiveInitialMetadata => self.grpc.initial_metadata.as_ref(),
             MapType::GrpcReceiveTrailingMetadata => self.grpc.trailing_metadata.as_ref(),
+            MapType::RequestTrailers if self.conformance().trailers_are_logged() => {
+                let stream = self.stream()?;
+                let logged = stream.map(map).filter(|slot| stream.logging && slot.present).map(|slot| &slot.map);
+                logged.or_else(|| stream.readable(map))
+            }
             map => self.stream()?.readable(map),
         }
     }

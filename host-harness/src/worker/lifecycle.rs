@@ -136,7 +136,9 @@ impl Worker {
         self.vm.call(CREATE, id, |exports| &exports.context_create, (id, 0), &[id, 0]);
         self.fine(CREATE)?;
         let bytes = size(&self.vm.state().plugin.vm_configuration);
+        self.vm.state_mut().vm_starting = true;
         let answer = self.vm.call(START, id, |exports| &exports.vm_start, (id, bytes), &[id, bytes]);
+        self.vm.state_mut().vm_starting = false;
         self.fine(START)?;
         if answer == Some(0) {
             return Err(START);

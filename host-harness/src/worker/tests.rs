@@ -3,6 +3,7 @@
 mod bounds;
 mod callouts;
 mod capabilities;
+mod conformance;
 mod connections;
 mod foreign;
 mod grpc;

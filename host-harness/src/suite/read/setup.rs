@@ -10,9 +10,9 @@ use super::node::{Fields, Node};
 use super::value;
 use crate::abi::Status;
 use crate::suite::format::{Cluster, FaultSpec, Protocol, Rule, RuleAnswer, Setup, When};
-use crate::{FailurePolicy, LogLevel};
+use crate::{Conformance, FailurePolicy, LogLevel};
 
-pub(super) const FIELDS: [&str; 22] = [
+pub(super) const FIELDS: [&str; 23] = [
     "module",
     "configuration",
     "configuration_file",
@@ -27,6 +27,7 @@ pub(super) const FIELDS: [&str; 22] = [
     "seed",
     "clock",
     "log_level",
+    "conformance",
     "failure_policy",
     "reload_backoff",
     "fuel_per_callback",
@@ -40,6 +41,7 @@ pub(super) const RULE_FIELDS: [&str; 3] = ["when", "answer", "after"];
 pub(super) const WHEN_FIELDS: [&str; 4] = ["method", "path", "headers", "body"];
 pub(super) const FAULT_FIELDS: [&str; 4] = ["hostcall", "nth", "returns", "traps"];
 pub(super) const CLUSTER_WORDS: [&str; 5] = ["silent", "refused", "closed", "reset", "no_endpoint"];
+const CONFORMANCES: [&str; 2] = ["envoy", "spec"];
 const PROTOCOLS: [&str; 2] = ["HTTP/1.1", "HTTP/2"];
 const LEVELS: [(&str, LogLevel); 6] = [
     ("trace", LogLevel::Trace),
@@ -74,6 +76,10 @@ pub(super) fn read(fields: &Fields<'_>) -> Setup {
         seed: fields.get("seed").and_then(|node| node.whole(0..=u64::MAX)),
         clock: fields.get("clock").and_then(|node| clock(&node)),
         log_level: fields.get("log_level").and_then(|node| level(&node)),
+        conformance: fields.get("conformance").and_then(|node| {
+            let place = node.word(&CONFORMANCES)?;
+            Some(if place == 0 { Conformance::Envoy } else { Conformance::Spec })
+        }),
         failure_policy: failure_policy(fields),
         fuel_per_callback: fields.get("fuel_per_callback").and_then(|node| node.whole(1..=u64::MAX)),
         memory_limit: bytes("memory_limit", MOST_MEMORY),
@@ -113,6 +119,7 @@ impl Setup {
             seed: self.seed.or(suite.seed),
             clock: self.clock.or(suite.clock),
             log_level: self.log_level.or(suite.log_level),
+            conformance: self.conformance.or(suite.conformance),
             failure_policy: self.failure_policy.or(suite.failure_policy),
             fuel_per_callback: self.fuel_per_callback.or(suite.fuel_per_callback),
             memory_limit: self.memory_limit.or(suite.memory_limit),

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use crate::Conformance;
 use crate::test::{Exchange, Host, HostBuilder, Reply, Request, Upstream};
 
 /// The hostcalls that these modules make, by names of their own.
@@ -195,7 +196,7 @@ fn entries_of_shared_data_count_though_they_are_small() {
     let data = crate::shared::SharedData::default();
     for number in 0_u32..3 {
         for value in ["", "x"] {
-            data.set("vm", &number.to_le_bytes(), value.as_bytes(), 0).unwrap();
+            data.set(Conformance::Envoy, "vm", (&number.to_le_bytes(), value.as_bytes()), 0).unwrap();
         }
     }
     assert_eq!(data.bytes(), 3 * (4 + 1 + 128));
