@@ -51,7 +51,13 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => return ended(inspect::run(&arguments, &cache)),
         Command::Bench(arguments) => return ended(bench::run(&arguments).map(|()| true)),
         Command::Run(arguments) => return ended(run::run(&arguments, &cache)),
-        Command::Test(arguments) => return ended(test::run(&arguments, &cache)),
+        Command::Test(arguments) => {
+            return match test::run(&arguments, &cache) {
+                Ok(test::Ended::Well(well)) => ended(Ok(well)),
+                Ok(test::Ended::Signalled(signal)) => ExitCode::from(test::status(signal)),
+                Err(error) => ended(Err(error)),
+            };
+        }
     };
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))

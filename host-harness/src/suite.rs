@@ -32,6 +32,7 @@ mod check;
 mod envoy;
 mod format;
 mod harness;
+mod interrupt;
 mod matcher;
 mod read;
 mod report;
@@ -39,6 +40,7 @@ mod runner;
 
 use std::path::Path;
 
+pub use interrupt::Interrupt;
 pub use read::{Mistake, SuiteError};
 pub use report::{CaseReport, Failure, Outcome, SuiteReport, Unchecked};
 pub use runner::{Against, RunOptions, find_envoy};

@@ -1,6 +1,7 @@
 //! `test`: suites of cases in the embedded host, or in a real Envoy.
 
 mod junit;
+mod signals;
 mod text;
 
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use host_harness::Conformance;
-use host_harness::suite::{self, Against, RunOptions, Suite, SuiteReport};
+use host_harness::suite::{self, Against, Interrupt, RunOptions, Suite, SuiteReport};
 
 use super::cache::CacheArguments;
 use super::conformance::ConformanceArguments;
@@ -53,8 +54,16 @@ enum Proxy {
     Envoy,
 }
 
-/// Runs the cases; says whether none failed.
-pub(crate) fn run(arguments: &Test, cache: &CacheArguments) -> anyhow::Result<bool> {
+/// How the command ends.
+pub(crate) enum Ended {
+    /// Whether no case failed.
+    Well(bool),
+    /// By this signal.
+    Signalled(u8),
+}
+
+/// Runs the cases.
+pub(crate) fn run(arguments: &Test, cache: &CacheArguments) -> anyhow::Result<Ended> {
     let (mut suites, mut mistakes) = (Vec::new(), Vec::new());
     for path in &arguments.suites {
         match Suite::read(path, arguments.module.as_deref()) {
@@ -76,6 +85,8 @@ pub(crate) fn run(arguments: &Test, cache: &CacheArguments) -> anyhow::Result<bo
         against == Against::Harness || conformance != Some(Conformance::Spec),
         "Envoy does as Envoy does; leave `--conformance spec` away, or `--against envoy`"
     );
+    let interrupt = Interrupt::default();
+    let signalled = signals::stop(&interrupt)?;
     let options = RunOptions {
         against,
         filter: arguments.filter.clone(),
@@ -84,6 +95,7 @@ pub(crate) fn run(arguments: &Test, cache: &CacheArguments) -> anyhow::Result<bo
         traces: arguments.trace,
         cache: cache.open(),
         conformance,
+        interrupt,
     };
     let began = std::time::Instant::now();
     let mut text = text::Text::new(&suites);
@@ -92,6 +104,9 @@ pub(crate) fn run(arguments: &Test, cache: &CacheArguments) -> anyhow::Result<bo
             print(&text.case(suite, case));
         }
     });
+    if let Some(signal) = signalled.get() {
+        return Ok(Ended::Signalled(*signal));
+    }
     if arguments.json {
         print(&serde_json::to_string_pretty(&reports)?);
     } else {
@@ -101,7 +116,12 @@ pub(crate) fn run(arguments: &Test, cache: &CacheArguments) -> anyhow::Result<bo
         let xml = junit::xml(&reports, began.elapsed())?;
         std::fs::write(path, xml).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(reports.iter().all(SuiteReport::passed))
+    Ok(Ended::Well(reports.iter().all(SuiteReport::passed)))
+}
+
+/// The status of a command that a signal has ended, as shells have it.
+pub(crate) fn status(signal: u8) -> u8 {
+    128 + signal
 }
 
 #[allow(clippy::print_stdout, reason = "it is what the command is for")]

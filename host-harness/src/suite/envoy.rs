@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 
 use super::check::{HostSeen, Metrics, StreamSeen};
 use super::format::{Action, Case, Cluster, HostExpect, Setup, Stream};
+use super::interrupt::Interrupt;
 use super::runner::{Proxy, Refusal};
 use crate::Conformance;
 use bootstrap::Filter;
@@ -36,6 +37,7 @@ pub(super) struct Envoy {
     callouts_before: usize,
     /// Whether the admin interface answers.
     answers: bool,
+    interrupt: Interrupt,
     /// Dropped last: everything else runs in it.
     runtime: Runtime,
 }
@@ -101,7 +103,7 @@ pub(super) fn not_given(setup: &Setup) -> Vec<(&'static str, &'static str)> {
 
 impl Envoy {
     /// Starts it for cases of one setup, and waits until it listens.
-    pub(super) fn start(binary: &Path, cases: &[&Case]) -> Result<Self, Refusal> {
+    pub(super) fn start(binary: &Path, cases: &[&Case], interrupt: &Interrupt) -> Result<Self, Refusal> {
         let fail = |error: String| Refusal { lines: vec![error], log: Vec::new(), trace: String::new() };
         let none = Setup::default();
         let setup = cases.first().map_or(&none, |case| &case.setup);
@@ -120,7 +122,7 @@ impl Envoy {
         let is_replaced = steps.into_iter().any(|step| matches!(step.action, Action::Reconfigure { .. }));
         let filter = Filter::new(folder.path(), setup, is_replaced).map_err(fail)?;
         let config = bootstrap::write(folder.path(), &filter, &servers, &state_names).map_err(fail)?;
-        let process = runtime.block_on(Process::start(binary, folder, &config, setup))?;
+        let process = runtime.block_on(Process::start(binary, folder, &config, setup, interrupt))?;
         let unseen_clusters =
             clusters.into_iter().filter(|(_, cluster)| !matches!(cluster, Cluster::Rules(_))).map(|(name, _)| name);
         Ok(Self {
@@ -133,6 +135,7 @@ impl Envoy {
             log_before: 0,
             callouts_before: 0,
             answers: true,
+            interrupt: interrupt.clone(),
             runtime,
         })
     }
@@ -150,7 +153,7 @@ impl Envoy {
         let lines = loop {
             let lines = self.process.access_log();
             let missing = sent.iter().any(|sent| sent.client.is_some_and(|client| !lines.contains_key(&client)));
-            if !missing || Instant::now() >= until {
+            if !missing || Instant::now() >= until || self.interrupt.is_stopped() {
                 break lines;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -259,7 +262,7 @@ impl Proxy for Envoy {
 
     fn wait(&mut self, waited: &mut Duration, within: Duration) -> bool {
         const STEP: Duration = Duration::from_millis(50);
-        if *waited >= within.max(PATIENCE) {
+        if *waited >= within.max(PATIENCE) || self.interrupt.is_stopped() {
             return false;
         }
         std::thread::sleep(STEP);

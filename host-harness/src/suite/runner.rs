@@ -10,6 +10,7 @@ use super::check::{Findings, HostSeen, Metrics, StreamSeen};
 use super::envoy::{self, Envoy};
 use super::format::{Action, Case, HostExpect, Only, Stream, Suite};
 use super::harness::Harness;
+use super::interrupt::Interrupt;
 use super::matcher::shown;
 use super::report::{CaseReport, Failure, Outcome, SuiteReport, Unchecked};
 use crate::{CodeCache, Conformance, LogLevel};
@@ -29,11 +30,21 @@ pub struct RunOptions {
     pub cache: Option<CodeCache>,
     /// Whose behaviour the embedded host has, where a suite does not say.
     pub conformance: Option<Conformance>,
+    /// By which the run may be ended early.
+    pub interrupt: Interrupt,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { against: Against::Harness, filter: None, jobs: 0, traces: false, cache: None, conformance: None }
+        Self {
+            against: Against::Harness,
+            filter: None,
+            jobs: 0,
+            traces: false,
+            cache: None,
+            conformance: None,
+            interrupt: Interrupt::default(),
+        }
     }
 }
 
@@ -146,6 +157,9 @@ fn run_unit(unit: &Unit<'_>, options: &RunOptions, mut done: impl FnMut(usize, C
     // Of those that share a host, the first that is not skipped starts it.
     let mut proxy: Option<Result<Box<dyn Proxy>, Refusal>> = None;
     for (place, case) in &unit.cases {
+        if options.interrupt.is_stopped() {
+            return;
+        }
         let began = Instant::now();
         let mut findings = Findings::default();
         let mut trace = String::new();
@@ -215,7 +229,7 @@ fn start(cases: &[(usize, &Case)], first: &Case, options: &RunOptions) -> Result
         Against::Harness => Box::new(Harness::start(&first.setup, options)?),
         Against::Envoy(binary) => {
             let cases: Vec<&Case> = cases.iter().map(|(_, case)| *case).collect();
-            Box::new(Envoy::start(binary, &cases)?)
+            Box::new(Envoy::start(binary, &cases, &options.interrupt)?)
         }
     })
 }
