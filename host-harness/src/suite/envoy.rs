@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 use super::check::{HostSeen, Metrics, StreamSeen};
-use super::format::{Action, Case, Cluster, HostExpect, Setup, Stream};
+use super::format::{Action, Case, Cluster, HostExpect, Setup, Stream, StreamReply};
 use super::interrupt::Interrupt;
 use super::runner::{Proxy, Refusal};
 use crate::Conformance;
@@ -49,8 +49,26 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 /// How long the line of a stream may take to come to the access log.
 const LOGGED_WITHIN: Duration = Duration::from_secs(5);
 
-/// Why Envoy cannot run a case.
-pub(super) fn cannot(case: &Case) -> Option<String> {
+/// Whether the upstream refuses a stream's connection.
+fn is_refused(stream: &Stream) -> bool {
+    matches!(stream.reply, Some(StreamReply::Refused))
+}
+
+/// The streams of a case.
+fn streams(case: &Case) -> impl Iterator<Item = &Stream> {
+    case.steps.iter().flat_map(|step| match &step.action {
+        Action::Streams(streams) => streams.as_slice(),
+        Action::Advance(_) | Action::Tick | Action::Reconfigure { .. } | Action::Look => &[],
+    })
+}
+
+/// Why Envoy cannot run a case, which is one of those that share it.
+pub(super) fn cannot(case: &Case, all: &[&Case]) -> Option<String> {
+    if let Some(stream) = streams(case).find(|stream| is_refused(stream))
+        && !all.iter().flat_map(|case| streams(case)).all(is_refused)
+    {
+        return Some(format!("{}.reply: Envoy's upstream refuses all streams of its cases or none", stream.path));
+    }
     if case.setup.faults.as_ref().is_some_and(|faults| !faults.is_empty()) {
         return Some("Envoy has no faults".to_owned());
     }
@@ -113,8 +131,10 @@ impl Envoy {
             .build()
             .map_err(|error| fail(error.to_string()))?;
         let clusters = setup.clusters.clone().unwrap_or_default();
+        let mut all = cases.iter().flat_map(|case| streams(case)).peekable();
+        let upstream_refuses = all.peek().is_some() && all.all(is_refused);
         let servers = runtime
-            .block_on(Servers::start(&clusters))
+            .block_on(Servers::start(&clusters, upstream_refuses))
             .map_err(|error| fail(format!("no servers around Envoy: {error}")))?;
         let state_names: Vec<String> = state_names(cases).into_iter().collect();
         let folder = tempfile::tempdir().map_err(|error| fail(format!("no folder for Envoy: {error}")))?;
@@ -178,11 +198,7 @@ impl Envoy {
 
 /// The names of filter state that cases ask for, without the prefix.
 fn state_names(cases: &[&Case]) -> BTreeSet<String> {
-    let streams = cases.iter().flat_map(|case| &case.steps).flat_map(|step| match &step.action {
-        Action::Streams(streams) => streams.as_slice(),
-        Action::Advance(_) | Action::Tick | Action::Reconfigure { .. } | Action::Look => &[],
-    });
-    let names = streams.flat_map(|stream| &stream.expect.filter_state);
+    let names = cases.iter().flat_map(|case| streams(case)).flat_map(|stream| &stream.expect.filter_state);
     names.map(|(name, _)| name.strip_prefix("wasm.").unwrap_or(name).to_owned()).collect()
 }
 

@@ -157,6 +157,18 @@ pub(super) enum Action {
     Look,
 }
 
+/// What the upstream does with a stream.
+#[derive(Debug, Clone)]
+pub(super) enum StreamReply {
+    Payload(Payload),
+    /// The connection is refused.
+    Refused,
+    /// The connection is closed before an answer.
+    Closed,
+    /// The answer breaks off after its headers.
+    Reset,
+}
+
 /// A request, what the upstream answers, and what must come of it.
 #[derive(Debug, Clone)]
 pub(super) struct Stream {
@@ -165,7 +177,7 @@ pub(super) struct Stream {
     pub(super) request: Payload,
     pub(super) protocol: Protocol,
     /// None when the client leaves before there is one.
-    pub(super) reply: Option<Payload>,
+    pub(super) reply: Option<StreamReply>,
     pub(super) after: Duration,
     pub(super) source: Option<std::net::SocketAddr>,
     pub(super) mtls: bool,

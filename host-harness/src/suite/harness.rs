@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::check::{CalloutSeen, HostSeen, MetricSeen, Metrics, StreamSeen};
-use super::format::{Cluster, FaultSpec, HostExpect, Payload, Protocol, Rule, RuleAnswer, Setup, Stream, When};
+use super::format::{
+    Cluster, FaultSpec, HostExpect, Payload, Protocol, Rule, RuleAnswer, Setup, Stream, StreamReply, When,
+};
 use super::runner::{Proxy, Refusal, RunOptions};
 use crate::test::{Answer, Exchange, Host, HostBuilder, Message, Reply, Request, Upstream};
 use crate::{Callout, Fault, LogEntry, MODULE_PREFIX, Metric};
@@ -210,7 +212,10 @@ fn request(stream: &Stream) -> Request {
         request = request.trailers(trailers);
     }
     request = match &stream.reply {
-        Some(payload) => request.reply(reply(payload.clone())),
+        Some(StreamReply::Payload(payload)) => request.reply(reply(payload.clone())),
+        Some(StreamReply::Refused) => request.answer(Answer::Refusal),
+        Some(StreamReply::Closed) => request.answer(Answer::Close),
+        Some(StreamReply::Reset) => request.answer(Answer::Reset),
         None => request.aborted(),
     };
     request = request.takes(stream.after).protocol(stream.protocol.name());

@@ -156,6 +156,7 @@ fn units<'a>(suites: &[&'a Suite], options: &RunOptions) -> Vec<Unit<'a>> {
 fn run_unit(unit: &Unit<'_>, options: &RunOptions, mut done: impl FnMut(usize, CaseReport)) {
     // Of those that share a host, the first that is not skipped starts it.
     let mut proxy: Option<Result<Box<dyn Proxy>, Refusal>> = None;
+    let cases: Vec<&Case> = unit.cases.iter().map(|(_, case)| *case).collect();
     for (place, case) in &unit.cases {
         if options.interrupt.is_stopped() {
             return;
@@ -163,10 +164,10 @@ fn run_unit(unit: &Unit<'_>, options: &RunOptions, mut done: impl FnMut(usize, C
         let began = Instant::now();
         let mut findings = Findings::default();
         let mut trace = String::new();
-        let skipped = skipped(case, &options.against);
+        let skipped = skipped(case, &cases, &options.against);
         if skipped.is_none() {
             let fresh = proxy.is_none();
-            match proxy.get_or_insert_with(|| start(&unit.cases, case, options)) {
+            match proxy.get_or_insert_with(|| start(&cases, case, options)) {
                 Ok(proxy) => {
                     drive(case, proxy.as_mut(), fresh, &mut findings);
                     if options.traces || !findings.failures.is_empty() {
@@ -211,7 +212,7 @@ fn run_unit(unit: &Unit<'_>, options: &RunOptions, mut done: impl FnMut(usize, C
     }
 }
 
-fn skipped(case: &Case, against: &Against) -> Option<String> {
+fn skipped(case: &Case, all: &[&Case], against: &Against) -> Option<String> {
     let other = match (case.only, against) {
         (Some(Only::Envoy), Against::Harness) => Some("it is for Envoy only".to_owned()),
         (Some(Only::Harness), Against::Envoy(_)) => Some("it is for the harness only".to_owned()),
@@ -219,18 +220,15 @@ fn skipped(case: &Case, against: &Against) -> Option<String> {
     };
     case.skip.clone().or(other).or_else(|| match against {
         Against::Harness => None,
-        Against::Envoy(_) => envoy::cannot(case),
+        Against::Envoy(_) => envoy::cannot(case, all),
     })
 }
 
 /// Starts a proxy for cases of one setup.
-fn start(cases: &[(usize, &Case)], first: &Case, options: &RunOptions) -> Result<Box<dyn Proxy>, Refusal> {
+fn start(cases: &[&Case], first: &Case, options: &RunOptions) -> Result<Box<dyn Proxy>, Refusal> {
     Ok(match &options.against {
         Against::Harness => Box::new(Harness::start(&first.setup, options)?),
-        Against::Envoy(binary) => {
-            let cases: Vec<&Case> = cases.iter().map(|(_, case)| *case).collect();
-            Box::new(Envoy::start(binary, &cases, &options.interrupt)?)
-        }
+        Against::Envoy(binary) => Box::new(Envoy::start(binary, cases, &options.interrupt)?),
     })
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::node::{Fields, Node};
 use super::{expect, setup, value};
 use crate::HeaderMap;
-use crate::suite::format::{Action, Case, HostExpect, Only, Payload, Protocol, Setup, Step, Stream};
+use crate::suite::format::{Action, Case, HostExpect, Only, Payload, Protocol, Setup, Step, Stream, StreamReply};
 
 pub(super) const FIELDS: [&str; 4] = ["name", "skip", "only", "expect"];
 pub(super) const STREAM_FIELDS: [&str; 3] = ["request", "reply", "client_leaves"];
@@ -159,8 +159,8 @@ fn stream(fields: &Fields<'_>, node: &Node<'_>, protocol: Protocol, alone: bool)
     if leaves {
         stream.reply = None;
     } else if let Some(node) = fields.get("reply") {
-        let (payload, after) = reply(&node)?;
-        stream.reply = Some(payload);
+        let (reply, after) = stream_reply(&node)?;
+        stream.reply = Some(reply);
         stream.after = after;
     }
     let mut host = host;
@@ -176,7 +176,10 @@ fn request(node: &Node<'_>, protocol: Protocol) -> Option<Stream> {
         path: String::new(),
         request: Payload::default(),
         protocol,
-        reply: Some(Payload { headers: HeaderMap::from([(":status", "200")]), ..Payload::default() }),
+        reply: Some(StreamReply::Payload(Payload {
+            headers: HeaderMap::from([(":status", "200")]),
+            ..Payload::default()
+        })),
         after: Duration::ZERO,
         source: None,
         mtls: false,
@@ -239,6 +242,34 @@ fn add_headers(headers: &mut HeaderMap, more: HeaderMap) {
     for (name, value) in more.iter() {
         if name.starts_with(b":") { headers.set(name, value) } else { headers.add(name, value) }
     }
+}
+
+/// What an upstream may do that is no reply.
+pub(super) const REPLY_WORDS: [&str; 3] = ["refused", "closed", "reset"];
+
+/// What the upstream does with a stream, and how long that takes.
+fn stream_reply(node: &Node<'_>) -> Option<(StreamReply, Duration)> {
+    let word = |node: &Node<'_>| {
+        let replies = [StreamReply::Refused, StreamReply::Closed, StreamReply::Reset];
+        replies.into_iter().nth(node.word(&REPLY_WORDS)?)
+    };
+    if node.as_text().is_some() {
+        return Some((word(node)?, Duration::ZERO));
+    }
+    if !node.is_mapping() {
+        let (payload, after) = reply(node)?;
+        return Some((StreamReply::Payload(payload), after));
+    }
+    let fields = node.fields(&[&["answer"], &REPLY_FIELDS])?;
+    if let Some(answer) = fields.get("answer") {
+        for other in REPLY_FIELDS.iter().filter(|name| **name != "after") {
+            fields.at_most_one(&["answer", other]);
+        }
+        let after = fields.get("after").map_or(Some(Duration::ZERO), |node| value::duration(&node))?;
+        return Some((word(&answer)?, after));
+    }
+    let (payload, after) = reply_fields(&fields)?;
+    Some((StreamReply::Payload(payload), after))
 }
 
 /// A status, or a mapping; and how long it takes.

@@ -82,6 +82,8 @@ fn wrong_values_are_refused() {
         ("request: 7", "cases[0].request: found 7; use a method and a path, like `GET /`, or a mapping"),
         ("reply: 200", "cases[0].reply: found without `request`; add it"),
         ("request: /\nreply: 99", "cases[0].reply: found 99; use a whole number from 200 to 599"),
+        ("request: /\nreply: refuse", "cases[0].reply: found `refuse`; use `refused`, `closed` or `reset`"),
+        ("request: /\nreply: {answer: reset, body: a}", "cases[0].reply: found `answer` and `body`; keep one"),
         ("request: /\nreply: {after: 5}", "cases[0].reply.after: found 5; use a time like `5s` or `20ms`"),
         ("request: /\nsteps: []", "cases[0]: found `request` and `steps`; keep one"),
         ("streams: []", "cases[0].streams: found no stream; add one"),
@@ -220,7 +222,7 @@ fn the_list_of_mistakes_has_an_end() {
 fn every_field_is_described() {
     use super::{case, expect, setup, value};
     let description = include_str!("../../../SUITES.md");
-    let known: [&[&str]; 24] = [
+    let known: [&[&str]; 25] = [
         &super::FIELDS,
         &setup::FIELDS,
         &setup::RULE_FIELDS,
@@ -232,6 +234,7 @@ fn every_field_is_described() {
         &case::ACTION_FIELDS,
         &case::REQUEST_FIELDS,
         &case::REPLY_FIELDS,
+        &case::REPLY_WORDS,
         &expect::STREAM_FIELDS,
         &expect::HOST_FIELDS,
         &expect::UPSTREAM_FIELDS,
