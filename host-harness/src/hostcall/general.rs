@@ -128,7 +128,8 @@ fn continue_stream(guest: &mut Guest<'_>, stream: u32) -> Answer {
             }
             stream.bodies[0].current = false;
         }
-        let asked = &mut stream.asked[usize::from(direction == StreamType::Response)];
+        let [request, response, _] = &mut stream.asked;
+        let asked = if direction == StreamType::Response { response } else { request };
         if !std::mem::replace(asked, true) {
             state.actions.push((id, Action::Continue(direction)));
         }

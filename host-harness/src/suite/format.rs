@@ -153,8 +153,47 @@ pub(super) enum Action {
         configuration: Vec<u8>,
         refused: Option<Text>,
     },
+    Connection(Box<Talk>),
     /// Nothing is done.
     Look,
+}
+
+/// A TCP connection: what client and server do, in turns, and what must come of it.
+#[derive(Debug, Clone)]
+pub(super) struct Talk {
+    pub(super) turns: Vec<Turn>,
+    pub(super) expect: TalkExpect,
+}
+
+/// What one side of a connection does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Turn {
+    Client(Vec<u8>),
+    Server(Vec<u8>),
+    ClientEnds,
+    ServerEnds,
+    ServerResets,
+}
+
+/// What must come of a connection.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TalkExpect {
+    /// Like `cases[2].expect`.
+    pub(super) path: String,
+    /// What the server got, and the client.
+    pub(super) server: Option<BodyMatch>,
+    pub(super) client: Option<BodyMatch>,
+    pub(super) closed_by: Option<Closer>,
+    pub(super) held: Option<bool>,
+    pub(super) filter_state: Vec<(String, Option<Text>)>,
+    pub(super) cost: Vec<(CostItem, Number)>,
+}
+
+/// Who closed the client's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closer {
+    Client,
+    Proxy,
 }
 
 /// What the upstream does with a stream.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::check::{CalloutSeen, HostSeen, MetricSeen, Metrics, StreamSeen};
+use super::check::{CalloutSeen, HostSeen, MetricSeen, Metrics, StreamSeen, TalkSeen};
 use super::format::{
-    Cluster, FaultSpec, HostExpect, Payload, Protocol, Rule, RuleAnswer, Setup, Stream, StreamReply, When,
+    Closer, Cluster, FaultSpec, HostExpect, Payload, Protocol, Rule, RuleAnswer, Setup, Stream, StreamReply, Talk,
+    Turn, When,
 };
 use super::runner::{Proxy, Refusal, RunOptions};
-use crate::test::{Answer, Exchange, Host, HostBuilder, Message, Reply, Request, Upstream};
-use crate::{Callout, Fault, LogEntry, MODULE_PREFIX, Metric};
+use crate::test::{Answer, Closed, Exchange, Host, HostBuilder, Message, Reply, Request, Upstream};
+use crate::{Callout, Fault, LogEntry, MODULE_PREFIX, Metric, Peer};
 
 /// A host, and what was there when the case began.
 #[derive(Debug)]
@@ -50,6 +51,29 @@ impl Proxy for Harness {
     fn streams(&mut self, streams: &[Stream]) -> Result<Vec<StreamSeen>, String> {
         let exchanges = self.host.exchanges(streams.iter().map(request));
         Ok(exchanges.into_iter().map(seen).collect())
+    }
+
+    fn connection(&mut self, talk: &Talk) -> Result<TalkSeen, String> {
+        let mut connection = self.host.connect();
+        for turn in &talk.turns {
+            match turn {
+                Turn::Client(bytes) => connection.send(bytes),
+                Turn::Server(bytes) => connection.reply(bytes),
+                Turn::ClientEnds => connection.send_end(),
+                Turn::ServerEnds => connection.reply_end(),
+                Turn::ServerResets => connection.server_resets(),
+            };
+        }
+        let held = connection.is_paused();
+        let Closed { by, server_got, client_got, filter_state, cost } = connection.close();
+        Ok(TalkSeen {
+            server: server_got,
+            client: client_got,
+            closed_by: if by == Peer::Local { Closer::Proxy } else { Closer::Client },
+            held: Some(held),
+            filter_state,
+            cost: Some(cost),
+        })
     }
 
     fn advance(&mut self, time: Duration) -> Result<(), String> {

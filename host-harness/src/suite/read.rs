@@ -1,6 +1,7 @@
 //! A suite's file to a [`Suite`], or every mistake in it.
 
 mod case;
+mod connection;
 mod expect;
 mod node;
 mod setup;

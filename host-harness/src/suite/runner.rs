@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::check::{Findings, HostSeen, Metrics, StreamSeen};
+use super::check::{Findings, HostSeen, Metrics, StreamSeen, TalkSeen};
 use super::envoy::{self, Envoy};
-use super::format::{Action, Case, HostExpect, Only, Stream, Suite};
+use super::format::{Action, Case, HostExpect, Only, Stream, Suite, Talk};
 use super::harness::Harness;
 use super::interrupt::Interrupt;
 use super::matcher::shown;
@@ -62,6 +62,7 @@ pub(super) trait Proxy {
     /// A case begins: what the metrics are now.
     fn begin(&mut self) -> Metrics;
     fn streams(&mut self, streams: &[Stream]) -> Result<Vec<StreamSeen>, String>;
+    fn connection(&mut self, talk: &Talk) -> Result<TalkSeen, String>;
     fn advance(&mut self, time: Duration) -> Result<(), String>;
     fn tick(&mut self) -> Result<(), String>;
     fn reconfigure(&mut self, configuration: &[u8]) -> Result<(), String>;
@@ -267,6 +268,11 @@ fn take(action: &Action, proxy: &mut dyn Proxy, findings: &mut Findings) -> Resu
             for (stream, seen) in streams.iter().zip(&seen) {
                 findings.stream(&stream.expect, seen);
             }
+            Ok(())
+        }
+        Action::Connection(talk) => {
+            let seen = proxy.connection(talk).map_err(failed("a connection that can be made"))?;
+            findings.connection(&talk.expect, &seen);
             Ok(())
         }
         Action::Advance(time) => proxy.advance(*time).map_err(failed("time that passes")),

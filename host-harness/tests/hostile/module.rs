@@ -255,7 +255,7 @@ fn call(bytes: &mut Bytes<'_>, imports: &mut BTreeSet<usize>) -> String {
             }
             Text => {
                 let word = bytes.below(WORDS.len());
-                _ = write!(arguments, " (i32.const {}) (i32.const {})", TEXTS + 32 * word as u32, WORDS[word].len());
+                _ = write!(arguments, " (i32.const {}) (i32.const {})", TEXTS as usize + 32 * word, WORDS[word].len());
             }
             Pairs => {
                 let size = if bytes.one_in(5) { usize::from(bytes.byte()) } else { pairs().len() };
@@ -297,8 +297,9 @@ fn pairs() -> Vec<u8> {
     let lines = [(":method", "POST"), (":path", "/"), (":authority", "good"), ("x-a", "b")];
     let mut pairs = 4_u32.to_le_bytes().to_vec();
     for (name, value) in lines {
-        pairs.extend((name.len() as u32).to_le_bytes());
-        pairs.extend((value.len() as u32).to_le_bytes());
+        for text in [name, value] {
+            pairs.extend(u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
+        }
     }
     for (name, value) in lines {
         for text in [name, value] {

@@ -29,6 +29,8 @@ pub(super) const STREAM_HEADER: &str = "x-host-harness-stream";
 #[derive(Debug)]
 pub(super) struct Servers {
     pub(super) upstream: SocketAddr,
+    /// The upstream of TCP connections.
+    pub(super) tcp: Option<Arc<TcpListener>>,
     /// Each cluster's address; none without endpoint.
     pub(super) clusters: Vec<(String, Option<SocketAddr>)>,
     book: Arc<Book>,
@@ -72,12 +74,22 @@ type Answer = Result<Response<Pieces>, String>;
 
 impl Servers {
     /// An upstream that refuses connections does nothing else.
-    pub(super) async fn start(clusters: &[(String, Cluster)], upstream_refuses: bool) -> io::Result<Self> {
+    pub(super) async fn start(
+        clusters: &[(String, Cluster)],
+        upstream_refuses: bool,
+        is_tcp: bool,
+    ) -> io::Result<Self> {
         let book = Arc::new(Book::default());
         let mut addresses = Vec::new();
         let mut refusing = Vec::new();
+        let mut tcp = None;
         let upstream = if upstream_refuses {
             refuse(&mut refusing)?
+        } else if is_tcp {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let upstream = listener.local_addr()?;
+            tcp = Some(Arc::new(listener));
+            upstream
         } else {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
             let upstream = listener.local_addr()?;
@@ -98,7 +110,7 @@ impl Servers {
             };
             addresses.push((name.clone(), address));
         }
-        Ok(Self { upstream, clusters: addresses, book, _refusing: refusing })
+        Ok(Self { upstream, tcp, clusters: addresses, book, _refusing: refusing })
     }
 
     /// The upstream is to answer the stream of a client so.

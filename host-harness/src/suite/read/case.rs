@@ -4,14 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::node::{Fields, Node};
-use super::{expect, setup, value};
+use super::{connection, expect, setup, value};
 use crate::HeaderMap;
 use crate::suite::format::{Action, Case, HostExpect, Only, Payload, Protocol, Setup, Step, Stream, StreamReply};
 
 pub(super) const FIELDS: [&str; 4] = ["name", "skip", "only", "expect"];
 pub(super) const STREAM_FIELDS: [&str; 3] = ["request", "reply", "client_leaves"];
-pub(super) const ACTION_FIELDS: [&str; 6] =
-    ["streams", "advance", "tick", "reconfigure", "reconfigure_file", "refused"];
+pub(super) const ACTION_FIELDS: [&str; 7] =
+    ["streams", "connection", "advance", "tick", "reconfigure", "reconfigure_file", "refused"];
 pub(super) const REQUEST_FIELDS: [&str; 14] = [
     "method",
     "path",
@@ -34,7 +34,7 @@ const MOST_STREAMS: usize = 1000;
 
 /// Reads a case; what it does not say of the setup, the suite says.
 pub(super) fn read(node: &Node<'_>, suite: &Setup, shared: bool) -> Option<Case> {
-    let fields = node.fields(&[&FIELDS, &STREAM_FIELDS, &["streams", "steps"], &setup::FIELDS])?;
+    let fields = node.fields(&[&FIELDS, &STREAM_FIELDS, &["streams", "steps", "connection"], &setup::FIELDS])?;
     let own = setup::read(&fields);
     if shared && let Some((name, node)) = setup::FIELDS.iter().find_map(|name| Some((name, fields.get(name)?))) {
         node.mistake(format!("all cases of this suite share one host; say `{name}` at the top, or drop `shared`"));
@@ -43,13 +43,21 @@ pub(super) fn read(node: &Node<'_>, suite: &Setup, shared: bool) -> Option<Case>
     let name = fields.required("name", "a name").and_then(|node| node.text()).unwrap_or_default();
     let protocol = setup.protocol.unwrap_or_default();
     let path = node.path().to_owned();
-    fields.at_most_one(&["request", "streams", "steps"]);
+    fields.at_most_one(&["request", "streams", "steps", "connection"]);
     let mut expect = HostExpect { path: format!("{path}.expect"), ..HostExpect::default() };
     let mut steps = Vec::new();
     if fields.has("request") {
         let (stream, host) = stream(&fields, node, protocol, true)?;
         expect = host;
         let action = Action::Streams(vec![stream]);
+        steps.push(Step { path: path.clone(), action, expect: HostExpect::default() });
+    } else if let Some(node) = fields.get("connection") {
+        without_request(&fields);
+        let (talk, host) = connection::read(&node, fields.get("expect").as_ref())?;
+        if !host.path.is_empty() {
+            expect = host;
+        }
+        let action = Action::Connection(Box::new(talk));
         steps.push(Step { path: path.clone(), action, expect: HostExpect::default() });
     } else {
         without_request(&fields);
@@ -81,7 +89,7 @@ pub(super) fn read(node: &Node<'_>, suite: &Setup, shared: bool) -> Option<Case>
 
 fn step(node: &Node<'_>, protocol: Protocol) -> Option<Step> {
     let fields = node.fields(&[&STREAM_FIELDS, &ACTION_FIELDS, &["expect"]])?;
-    fields.at_most_one(&["request", "streams", "advance", "tick", "reconfigure", "reconfigure_file"]);
+    fields.at_most_one(&["request", "streams", "connection", "advance", "tick", "reconfigure", "reconfigure_file"]);
     if let Some(node) = fields.get("refused")
         && !fields.has("reconfigure")
         && !fields.has("reconfigure_file")
@@ -94,6 +102,10 @@ fn step(node: &Node<'_>, protocol: Protocol) -> Option<Step> {
         return Some(Step { path, action: Action::Streams(vec![stream]), expect });
     }
     without_request(&fields);
+    if let Some(node) = fields.get("connection") {
+        let (talk, expect) = connection::read(&node, fields.get("expect").as_ref())?;
+        return Some(Step { path, action: Action::Connection(Box::new(talk)), expect });
+    }
     let expect = fields.get("expect").map(|node| expect::host(&node));
     let action = if let Some(node) = fields.get("streams") {
         Action::Streams(streams(&node, protocol))
@@ -114,7 +126,9 @@ fn step(node: &Node<'_>, protocol: Protocol) -> Option<Step> {
     } else if expect.is_some() {
         Action::Look
     } else {
-        node.mistake("nothing is done; use `request`, `streams`, `advance`, `tick`, `reconfigure` or `expect`");
+        node.mistake(
+            "nothing is done; use `request`, `streams`, `connection`, `advance`, `tick`, `reconfigure` or `expect`",
+        );
         return None;
     };
     Some(Step { path, action, expect: expect.unwrap_or_default() })
