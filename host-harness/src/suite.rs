@@ -71,6 +71,12 @@ impl Suite {
     }
 }
 
+/// The format as a JSON Schema (draft 7), for editors; `suite.schema.json` beside this crate is the same.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    read::schema()
+}
+
 /// Runs the cases of suites, several at a time. `done` hears of each case and of the number of its suite, in the files' order.
 pub fn run(suites: &[Suite], options: &RunOptions, done: impl FnMut(usize, &CaseReport)) -> Vec<SuiteReport> {
     let suites: Vec<&format::Suite> = suites.iter().map(|suite| &suite.0).collect();

@@ -9,6 +9,10 @@ use crate::HeaderMap;
 use crate::suite::format::{Action, Case, HostExpect, Only, Payload, Protocol, Setup, Step, Stream, StreamReply};
 
 pub(super) const FIELDS: [&str; 4] = ["name", "skip", "only", "expect"];
+/// What a case is made of besides one stream.
+pub(super) const PARTS: [&str; 3] = ["streams", "steps", "connection"];
+/// The proxies that a case may be for.
+pub(super) const PROXIES: [&str; 2] = ["harness", "envoy"];
 pub(super) const STREAM_FIELDS: [&str; 3] = ["request", "reply", "client_leaves"];
 pub(super) const ACTION_FIELDS: [&str; 7] =
     ["streams", "connection", "advance", "tick", "reconfigure", "reconfigure_file", "refused"];
@@ -34,7 +38,7 @@ const MOST_STREAMS: usize = 1000;
 
 /// Reads a case; what it does not say of the setup, the suite says.
 pub(super) fn read(node: &Node<'_>, suite: &Setup, shared: bool) -> Option<Case> {
-    let fields = node.fields(&[&FIELDS, &STREAM_FIELDS, &["streams", "steps", "connection"], &setup::FIELDS])?;
+    let fields = node.fields(&[&FIELDS, &STREAM_FIELDS, &PARTS, &setup::FIELDS])?;
     let own = setup::read(&fields);
     if shared && let Some((name, node)) = setup::FIELDS.iter().find_map(|name| Some((name, fields.get(name)?))) {
         node.mistake(format!("all cases of this suite share one host; say `{name}` at the top, or drop `shared`"));
@@ -80,9 +84,8 @@ pub(super) fn read(node: &Node<'_>, suite: &Setup, shared: bool) -> Option<Case>
     if expect.start_refused.is_none() {
         expect.failed.get_or_insert(false);
     }
-    let only = fields
-        .get("only")
-        .and_then(|node| Some(if node.word(&["harness", "envoy"])? == 0 { Only::Harness } else { Only::Envoy }));
+    let only =
+        fields.get("only").and_then(|node| Some(if node.word(&PROXIES)? == 0 { Only::Harness } else { Only::Envoy }));
     let skip = fields.get("skip").and_then(|node| node.text());
     Some(Case { name, path, setup, skip, only, steps, expect })
 }

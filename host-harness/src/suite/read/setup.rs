@@ -41,9 +41,12 @@ pub(super) const RULE_FIELDS: [&str; 3] = ["when", "answer", "after"];
 pub(super) const WHEN_FIELDS: [&str; 4] = ["method", "path", "headers", "body"];
 pub(super) const FAULT_FIELDS: [&str; 4] = ["hostcall", "nth", "returns", "traps"];
 pub(super) const CLUSTER_WORDS: [&str; 5] = ["silent", "refused", "closed", "reset", "no_endpoint"];
-const CONFORMANCES: [&str; 2] = ["envoy", "spec"];
-const PROTOCOLS: [&str; 2] = ["HTTP/1.1", "HTTP/2"];
-const LEVELS: [(&str, LogLevel); 6] = [
+pub(super) const CONFORMANCES: [&str; 2] = ["envoy", "spec"];
+pub(super) const FAILURE_POLICIES: [&str; 3] = ["fail_closed", "fail_open", "fail_reload"];
+/// What a cluster may do that is no reply.
+pub(super) const ANSWERS: [&str; 3] = ["silent", "closed", "reset"];
+pub(super) const PROTOCOLS: [&str; 2] = ["HTTP/1.1", "HTTP/2"];
+pub(super) const LEVELS: [(&str, LogLevel); 6] = [
     ("trace", LogLevel::Trace),
     ("debug", LogLevel::Debug),
     ("info", LogLevel::Info),
@@ -149,7 +152,7 @@ pub(super) fn configuration_value(node: &Node<'_>) -> Option<Vec<u8>> {
 }
 
 fn failure_policy(fields: &Fields<'_>) -> Option<FailurePolicy> {
-    let policy = fields.get("failure_policy").and_then(|node| node.word(&["fail_closed", "fail_open", "fail_reload"]));
+    let policy = fields.get("failure_policy").and_then(|node| node.word(&FAILURE_POLICIES));
     let backoff = fields.get("reload_backoff");
     if let Some(node) = backoff.as_ref().filter(|_| policy != Some(2)) {
         node.mistake("found without `failure_policy: fail_reload` beside it; add that");
@@ -208,9 +211,8 @@ fn cluster(node: &Node<'_>) -> Option<Cluster> {
 
 /// A status, a word, or a mapping.
 fn rule(node: &Node<'_>) -> Option<Rule> {
-    const WORDS: [&str; 3] = ["silent", "closed", "reset"];
     let answer = |node: &Node<'_>| {
-        Some(match node.word(&WORDS)? {
+        Some(match node.word(&ANSWERS)? {
             0 => RuleAnswer::Silence,
             1 => RuleAnswer::Close,
             _ => RuleAnswer::Reset,

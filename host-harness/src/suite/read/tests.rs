@@ -22,6 +22,8 @@ fn accept(case: &str) {
     if let Err(error) = parse(Path::new("suite.yaml"), &text, Some(Path::new(MODULE))) {
         panic!("{error}\n{text}");
     }
+    let value = serde_json::to_value(super::yaml(&text).unwrap()).unwrap();
+    assert_eq!(super::schema::tests::complaint(&value), None, "{text}");
 }
 
 #[test]
