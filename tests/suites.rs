@@ -7,11 +7,12 @@ use host_harness::suite::{self, Against, Outcome, RunOptions, Suite, SuiteReport
 use crate::support::proxy::{envoy_binary, module_path};
 
 /// The filter's own suite, and those of the host's, whose modules do what the filter never does.
-const SUITES: [&str; 4] = [
+const SUITES: [&str; 5] = [
     "tests/suites/edge-observer.yaml",
     "host-harness/tests/suite/asking.yaml",
     "host-harness/tests/suite/counting.yaml",
     "host-harness/tests/suite/doing.yaml",
+    "host-harness/tests/suite/talking.yaml",
 ];
 
 fn suites() -> Vec<Suite> {

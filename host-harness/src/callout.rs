@@ -50,7 +50,7 @@ impl Callout {
 /// What the module is told of its callout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CalloutOutcome {
-    /// A response, also one that the proxy made because the cluster gave none.
+    /// A response.
     Response {
         /// With `:status`.
         headers: HeaderMap,
@@ -58,6 +58,13 @@ pub enum CalloutOutcome {
         body: Vec<u8>,
         /// Trailers.
         trailers: HeaderMap,
+    },
+    /// There was none. Envoy makes one of its own then; by the specification there are no headers.
+    NoResponse {
+        /// Of Envoy's response.
+        status: u16,
+        /// Its body.
+        text: &'static str,
     },
     /// The response broke off: no headers, no body, and `proxy_get_status` says `reset`.
     Reset,
@@ -67,28 +74,30 @@ impl CalloutOutcome {
     /// Nobody answered in time: the proxy's 504.
     #[must_use]
     pub fn timeout() -> Self {
-        Self::own(504, "upstream request timeout")
+        Self::NoResponse { status: 504, text: "upstream request timeout" }
     }
 
     /// No connection could be made: the proxy's 503.
     #[must_use]
     pub fn connection_failure() -> Self {
-        Self::own(
-            503,
-            "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure",
-        )
+        Self::NoResponse {
+            status: 503,
+            text: "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure",
+        }
     }
 
     /// The connection was closed before the response's headers: the proxy's 503.
     #[must_use]
     pub fn connection_termination() -> Self {
-        Self::own(
-            503,
-            "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
-        )
+        Self::NoResponse {
+            status: 503,
+            text: "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+        }
     }
 
-    fn own(status: u16, text: &str) -> Self {
+    /// What Envoy makes of it.
+    pub(crate) fn in_envoy(self) -> Self {
+        let Self::NoResponse { status, text } = self else { return self };
         let headers = HeaderMap::from([
             (":status", status.to_string().as_str()),
             ("content-length", text.len().to_string().as_str()),

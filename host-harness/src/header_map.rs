@@ -29,6 +29,8 @@ impl Line {
 
 /// The most that a module may build one map up to; past it, lines are dropped.
 const MAX_BYTES: usize = 64 << 20;
+/// The most lines, which may all be empty.
+const MAX_LINES: usize = 1 << 20;
 
 impl HeaderMap {
     /// An empty map.
@@ -78,7 +80,7 @@ impl HeaderMap {
     pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let (name, value) = (name.as_ref(), value.as_ref());
         let added = name.len().saturating_add(value.len());
-        if self.byte_size().saturating_add(added) > MAX_BYTES {
+        if self.byte_size().saturating_add(added) > MAX_BYTES || self.lines.len() >= MAX_LINES {
             return;
         }
         if self.garbage > self.byte_size() + 4096 {

@@ -162,7 +162,7 @@ fn enter(
 ) -> wasmtime::Result<u32> {
     let state = guest.data_mut();
     if let Some(calls) = state.cost.calls.get_mut(call as usize) {
-        *calls += 1;
+        *calls = calls.saturating_add(1);
     }
     if !state.afford(HOSTCALL_WORK) {
         wasmtime::bail!("the callback's fuel is spent on hostcalls, the last one is {}", call.name());

@@ -38,7 +38,8 @@
 //!
 //! # Rules
 //!
-//! - What a hostcall answers in which callback is Envoy's behaviour, not the specification's: an unavailable header map is
+//! - What a hostcall answers in which callback is Envoy's behaviour, not the specification's, unless [`Conformance`] says
+//!   otherwise: an unavailable header map is
 //!   `BadArgument` to a value and `Ok` with nothing to pairs, recording a counter adds, adding 0 to it is `BadArgument`, and so
 //!   on. The order of callbacks is Envoy's too: log, done, delete; a stream refused before the filters is created to be logged.
 //! - A failed VM answers 503 from then on, is passed by, or is replaced after a back-off, as [`FailurePolicy`] says; a plugin's
@@ -56,6 +57,7 @@
 //!   declared; those that are flat buffers, or messages other than wrapped texts, are not looked into.
 //! - Of the foreign functions that Envoy has, those for expressions (`expr_…`) are not there: see [`ForeignFunctions`].
 //! - A module that imports what the host does not have is refused, with the list.
+//! - Code is compiled once in a process, and where a [`CodeCache`] is given, once on a machine.
 //! - No module can crash, hang or grow the host, as long as [`Limits`] says how much fuel or time a callback may take: every
 //!   pointer is checked, memory is bounded, and hostcalls count as work.
 //! - The same seed, clock and requests give the same result, cost included.
@@ -63,6 +65,7 @@
 pub mod abi;
 mod callout;
 mod clock;
+mod conformance;
 mod connection;
 mod cost;
 pub mod exposition;
@@ -94,6 +97,7 @@ mod xds;
 
 pub use callout::{Callout, CalloutId, CalloutOutcome, Cluster};
 pub use clock::Clock;
+pub use conformance::Conformance;
 pub use connection::{
     ConnectionEvent, ConnectionFacts, ConnectionId, ConnectionOutcome, DataOutcome, FinishedConnection, Peer,
 };
@@ -104,7 +108,7 @@ pub use grpc::{GrpcCallout, GrpcCommand, GrpcEvent, GrpcId, GrpcReset};
 pub use header_map::HeaderMap;
 pub use inspect::{Function, Inspection, Memory};
 pub use log::{LogEntry, LogLevel, LogSink};
-pub use module::{AbiVersion, EngineOptions, Module, ModuleError};
+pub use module::{AbiVersion, CacheError, CodeCache, EngineOptions, Module, ModuleError};
 pub use plugin::{FailurePolicy, PluginConfig};
 pub use shared::{Limits, Shared, SharedOptions};
 pub use stats::{Counter, Gauge, Histogram, MODULE_PREFIX, Metric, Stats};

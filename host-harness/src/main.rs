@@ -2,6 +2,8 @@
 
 mod command {
     pub(crate) mod bench;
+    pub(crate) mod cache;
+    pub(crate) mod conformance;
     pub(crate) mod inspect;
     pub(crate) mod run;
     pub(crate) mod serve;
@@ -12,12 +14,15 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use command::cache::CacheArguments;
 use command::{bench, inspect, run, serve, test};
 
 /// Runs proxy-wasm modules as Envoy would.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
+    #[command(flatten)]
+    cache: CacheArguments,
     #[command(subcommand)]
     command: Command,
 }
@@ -40,19 +45,26 @@ enum Command {
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let arguments = match Cli::parse().command {
+    let Cli { cache, command } = Cli::parse();
+    let arguments = match command {
         Command::Serve(arguments) => *arguments,
-        Command::Inspect(arguments) => return ended(inspect::run(&arguments)),
+        Command::Inspect(arguments) => return ended(inspect::run(&arguments, &cache)),
         Command::Bench(arguments) => return ended(bench::run(&arguments).map(|()| true)),
-        Command::Run(arguments) => return ended(run::run(&arguments)),
-        Command::Test(arguments) => return ended(test::run(&arguments)),
+        Command::Run(arguments) => return ended(run::run(&arguments, &cache)),
+        Command::Test(arguments) => {
+            return match test::run(&arguments, &cache) {
+                Ok(test::Ended::Well(well)) => ended(Ok(well)),
+                Ok(test::Ended::Signalled(signal)) => ExitCode::from(test::status(signal)),
+                Err(error) => ended(Err(error)),
+            };
+        }
     };
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    match serve::read(arguments) {
+    match serve::read(arguments, &cache) {
         Err(error) => fail(&error, USAGE),
         Ok(options) => match serve::run(options) {
             Err(error) => fail(&error, 1),

@@ -1,13 +1,19 @@
 //! A WebAssembly module, compiled once for each way of running it.
 
+mod cache;
+mod runtime;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use wasmtime::{Config, Engine, ExternType, InstancePre, Linker};
+use wasmtime::{ExternType, InstancePre};
+
+pub use cache::{CacheError, CodeCache};
+pub(crate) use runtime::DEADLINE_STEP;
+use runtime::Runtimes;
 
 use crate::hostcall;
 use crate::vm::state::HostState;
@@ -85,6 +91,8 @@ impl AbiVersion {
 #[derive(Clone)]
 pub struct Module {
     inner: Arc<Inner>,
+    /// How its code is made where it is not in memory.
+    runtimes: Arc<Runtimes>,
 }
 
 struct Inner {
@@ -99,9 +107,6 @@ pub(crate) struct Compiled {
     pub(crate) instance: InstancePre<HostState>,
     pub(crate) abi: AbiVersion,
 }
-
-/// How long a step of the deadline clock is.
-pub(crate) const DEADLINE_STEP: Duration = Duration::from_millis(10);
 
 impl Module {
     /// Reads a module from a file.
@@ -124,27 +129,33 @@ impl Module {
     /// When the bytes are not valid WebAssembly.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, ModuleError> {
         let bytes = bytes.into();
-        let sha256 = Sha256::digest(&bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-            use fmt::Write as _;
-            _ = write!(hex, "{byte:02x}");
-            hex
-        });
+        let sha256 = hex(&bytes);
         let mut known = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(inner) = known.iter().find(|inner| inner.sha256 == sha256) {
-            return Ok(Self { inner: Arc::clone(inner) });
+            return Ok(Self { inner: Arc::clone(inner), runtimes: Arc::clone(&UNCACHED) });
         }
-        let runtime = runtime(EngineOptions::default())?;
-        if bytes.starts_with(b"\0asm") {
-            wasmtime::Module::validate(&runtime.engine, &bytes).map_err(invalid)?;
-        } else {
-            wasmtime::Module::new(&runtime.engine, &bytes).map_err(invalid)?;
-        }
-        let inner = Arc::new(Inner { bytes, sha256, compiled: Mutex::default() });
+        let module = Self::alone(bytes, sha256)?;
         if known.len() >= KEPT_MODULES {
             known.remove(0);
         }
-        known.push(Arc::clone(&inner));
-        Ok(Self { inner })
+        known.push(Arc::clone(&module.inner));
+        Ok(module)
+    }
+
+    /// A module of which this process knows nothing yet.
+    fn alone(bytes: Vec<u8>, sha256: String) -> Result<Self, ModuleError> {
+        let runtimes = Arc::clone(&UNCACHED);
+        let engine = &runtimes.get(EngineOptions::default())?.engine;
+        let binary = wat::parse_bytes(&bytes).map_err(|error| ModuleError::Invalid(error.to_string()))?;
+        wasmtime::Module::validate(engine, &binary).map_err(invalid)?;
+        Ok(Self { inner: Arc::new(Inner { bytes, sha256, compiled: Mutex::default() }), runtimes })
+    }
+
+    /// The same module, whose code is kept on disk. What this process has compiled already is not compiled again to be kept.
+    #[must_use]
+    pub fn cached_in(mut self, cache: &CodeCache) -> Self {
+        self.runtimes = Arc::clone(&cache.runtimes);
+        self
     }
 
     /// SHA-256 of the bytes, in hex.
@@ -170,7 +181,7 @@ impl Module {
 
     /// The module as the engine has it, and the ABI that it speaks or why that is not known.
     pub(crate) fn parts(&self) -> Result<(wasmtime::Module, Result<AbiVersion, ModuleError>), ModuleError> {
-        let runtime = runtime(EngineOptions::default())?;
+        let runtime = self.runtimes.get(EngineOptions::default())?;
         let module = wasmtime::Module::new(&runtime.engine, &self.inner.bytes).map_err(invalid)?;
         let abi = abi_version(&module);
         Ok((module, abi))
@@ -183,7 +194,7 @@ impl Module {
         if let Some(known) = compiled.get(&options) {
             return Ok(known.clone());
         }
-        let runtime = runtime(options)?;
+        let runtime = self.runtimes.get(options)?;
         let module = wasmtime::Module::new(&runtime.engine, &self.inner.bytes).map_err(invalid)?;
         let abi = abi_version(&module)?;
         let missing = missing_imports(&module, abi);
@@ -207,46 +218,15 @@ impl fmt::Debug for Module {
 static MODULES: Mutex<Vec<Arc<Inner>>> = Mutex::new(Vec::new());
 const KEPT_MODULES: usize = 16;
 
-/// An engine and what modules may import from the host.
-struct Runtime {
-    engine: Engine,
-    linker: Linker<HostState>,
-}
+/// The engines of code that is not kept on disk.
+static UNCACHED: LazyLock<Arc<Runtimes>> = LazyLock::new(Arc::default);
 
-/// The engines of this process: they hold no state of a module, only how code is made.
-static RUNTIMES: LazyLock<Mutex<HashMap<EngineOptions, Arc<Runtime>>>> = LazyLock::new(Mutex::default);
-
-fn runtime(options: EngineOptions) -> Result<Arc<Runtime>, ModuleError> {
-    let mut runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(runtime) = runtimes.get(&options) {
-        return Ok(Arc::clone(runtime));
-    }
-    let mut config = Config::new();
-    config
-        .consume_fuel(options.fuel)
-        .epoch_interruption(options.deadline)
-        // The same bytes in, the same bytes out, on every machine.
-        .cranelift_nan_canonicalization(true)
-        .relaxed_simd_deterministic(true)
-        .max_wasm_stack(512 << 10);
-    let engine = Engine::new(&config).map_err(invalid)?;
-    let mut linker = Linker::new(&engine);
-    hostcall::link_all(&mut linker).map_err(invalid)?;
-    if options.deadline {
-        let engine = engine.weak();
-        let ticker = std::thread::Builder::new().name("wasm-deadline".to_owned());
-        let spawned = ticker.spawn(move || {
-            while let Some(engine) = engine.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                std::thread::sleep(DEADLINE_STEP);
-            }
-        });
-        spawned.map_err(|error| ModuleError::Invalid(format!("no thread for deadlines: {error}")))?;
-    }
-    let runtime = Arc::new(Runtime { engine, linker });
-    runtimes.insert(options, Arc::clone(&runtime));
-    Ok(runtime)
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        use fmt::Write as _;
+        _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn invalid(error: wasmtime::Error) -> ModuleError {

@@ -7,7 +7,9 @@ use crate::abi::Status;
 use crate::fault::Faults;
 use crate::log::LogMemory;
 use crate::queue::SharedQueues;
-use crate::{Clock, Cluster, EngineOptions, Fault, ForeignFunctions, LogEntry, LogLevel, LogSink, Stats, Trace, Xds};
+use crate::{
+    Clock, Cluster, Conformance, EngineOptions, Fault, ForeignFunctions, LogEntry, LogLevel, LogSink, Stats, Trace, Xds,
+};
 
 /// How a host is set up.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +24,8 @@ pub struct SharedOptions {
     pub log_level: Option<LogLevel>,
     /// Bounds on what a module may use.
     pub limits: Limits,
+    /// Whose behaviour the host has.
+    pub conformance: Conformance,
     /// Where callouts may go.
     pub clusters: Vec<Cluster>,
     /// What modules may call by name.
@@ -162,6 +166,8 @@ type Values = HashMap<Vec<u8>, (Vec<u8>, u32)>;
 
 /// The most that all shared data may take; Envoy has no bound.
 const MAX_SHARED_DATA: usize = 256 << 20;
+/// What an entry takes besides its key and value, about.
+const ENTRY: usize = 128;
 
 impl SharedData {
     pub(crate) fn get(&self, vm_id: &str, key: &[u8]) -> Result<(Vec<u8>, u32), Status> {
@@ -169,8 +175,20 @@ impl SharedData {
         inner.by_vm.get(vm_id).and_then(|values| values.get(key)).cloned().ok_or(Status::NotFound)
     }
 
-    /// A number of 0 sets unconditionally, and a missing key may be set with any number.
-    pub(crate) fn set(&self, vm_id: &str, key: &[u8], value: &[u8], cas: u32) -> Result<(), Status> {
+    /// What everything takes.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
+    /// A number of 0 sets unconditionally, and a missing key may be set with any number where the host says so.
+    pub(crate) fn set(
+        &self,
+        conformance: Conformance,
+        vm_id: &str,
+        (key, value): (&[u8], &[u8]),
+        cas: u32,
+    ) -> Result<(), Status> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let SharedDataInner { by_vm, cas: last, bytes } = &mut *inner;
         if !by_vm.contains_key(vm_id) {
@@ -180,11 +198,15 @@ impl SharedData {
             return Err(Status::InternalFailure);
         };
         let old = values.get(key);
-        if old.is_some_and(|(_, number)| cas != 0 && cas != *number) {
+        let differs = match old {
+            Some((_, number)) => cas != *number,
+            None => conformance.cas_needs_a_key(),
+        };
+        if cas != 0 && differs {
             return Err(Status::CasMismatch);
         }
-        let freed = old.map_or(0, |(value, _)| value.len() + key.len());
-        let sum = *bytes - freed + value.len() + key.len();
+        let freed = old.map_or(0, |(value, _)| value.len() + key.len() + ENTRY);
+        let sum = *bytes - freed + value.len() + key.len() + ENTRY;
         if sum > MAX_SHARED_DATA {
             return Err(Status::InternalFailure);
         }

@@ -1,7 +1,7 @@
 //! The proxy's stats store: counters, gauges and histograms by name, shared by all VMs and by the proxy around them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::abi::MetricType;
@@ -10,7 +10,14 @@ use crate::abi::MetricType;
 #[derive(Debug, Default)]
 pub struct Stats {
     stats: RwLock<BTreeMap<(String, MetricType), Metric>>,
+    /// What the names take that modules have made up.
+    module_bytes: AtomicUsize,
 }
+
+/// The most that names of modules' stats may take; Envoy has no bound.
+const MAX_MODULE_BYTES: usize = 64 << 20;
+/// What a stat takes besides its name, about.
+const STAT: usize = 128;
 
 /// One stat.
 #[derive(Debug, Clone)]
@@ -80,6 +87,19 @@ impl Stats {
             .clone()
     }
 
+    /// The same for a module, which may not make more than so many.
+    pub(crate) fn of_module(&self, name: &str, kind: MetricType) -> Option<Metric> {
+        if let Some(known) = self.find(name, kind) {
+            return Some(known);
+        }
+        let size = name.len() + STAT;
+        if self.module_bytes.fetch_add(size, Ordering::Relaxed) + size > MAX_MODULE_BYTES {
+            self.module_bytes.fetch_sub(size, Ordering::Relaxed);
+            return None;
+        }
+        Some(self.metric(name, kind))
+    }
+
     /// All stats, ordered by name.
     #[must_use]
     pub fn snapshot(&self) -> Vec<(String, Metric)> {
@@ -109,6 +129,13 @@ impl Counter {
     #[must_use]
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Counter {
+    /// Sets the value, as the specification of the ABI has it.
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
     }
 }
 

@@ -32,6 +32,7 @@ mod check;
 mod envoy;
 mod format;
 mod harness;
+mod interrupt;
 mod matcher;
 mod read;
 mod report;
@@ -39,6 +40,7 @@ mod runner;
 
 use std::path::Path;
 
+pub use interrupt::Interrupt;
 pub use read::{Mistake, SuiteError};
 pub use report::{CaseReport, Failure, Outcome, SuiteReport, Unchecked};
 pub use runner::{Against, RunOptions, find_envoy};
@@ -67,6 +69,12 @@ impl Suite {
     pub fn cases(&self) -> impl Iterator<Item = &str> {
         self.0.cases.iter().map(|case| case.name.as_str())
     }
+}
+
+/// The format as a JSON Schema (draft 7), for editors; `suite.schema.json` beside this crate is the same.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    read::schema()
 }
 
 /// Runs the cases of suites, several at a time. `done` hears of each case and of the number of its suite, in the files' order.

@@ -46,10 +46,14 @@ pub struct Host {
     clusters: Vec<(String, Upstream)>,
     /// Answers to callouts, the next first.
     owed: Vec<events::Owed>,
-    /// All callouts so far.
+    /// The callouts so far; of very many the newest.
     made: Vec<Callout>,
-    /// All gRPC callouts so far.
+    /// The gRPC callouts so far; of very many the newest.
     grpc: Vec<grpc::Exchange>,
+    /// What all of these take.
+    made_bytes: usize,
+    /// How often in a row modules were told of what they caused in being told of something.
+    haste: u32,
 }
 
 impl Host {
@@ -72,12 +76,14 @@ impl Host {
     ///
     /// When there is no worker of this number.
     pub fn exchange_on(&mut self, worker: usize, request: Request) -> Exchange {
+        self.haste = 0;
         run::one(self, worker, request)
     }
 
     /// Takes requests through the filter side by side; workers take turns. Each stream goes one callback further in its turn,
     /// and time passes only while all wait. The results come in the order of the requests.
     pub fn exchanges(&mut self, requests: impl IntoIterator<Item = Request>) -> Vec<Exchange> {
+        self.haste = 0;
         let requests: Vec<Request> = requests.into_iter().collect();
         let (first, count) = (self.next, self.workers.len().max(1));
         self.next = (first + requests.len()) % count;
@@ -129,6 +135,7 @@ impl Host {
 
     /// Moves time on, with each tick and each answer to a callout when it is due.
     pub fn advance(&mut self, time: Duration) {
+        self.haste = 0;
         let until = self.now_ns().saturating_add(events::nanoseconds(time));
         while self.run_next(until) {}
         self.shared.clock().advance_to(until);

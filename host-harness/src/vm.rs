@@ -95,9 +95,14 @@ impl Vm {
         store.data_mut().memory =
             Some(memory.ok_or_else(|| StartError::Link("the module exports no memory".to_owned()))?);
         // The C name first, as Envoy has it.
-        let allocator = match function(&instance, &mut store, "malloc")? {
-            Some(malloc) => Some(malloc),
-            None => function(&instance, &mut store, "proxy_on_memory_allocate")?,
+        let [first, second] = if shared.options.conformance.own_allocator_first() {
+            ["proxy_on_memory_allocate", "malloc"]
+        } else {
+            ["malloc", "proxy_on_memory_allocate"]
+        };
+        let allocator = match function(&instance, &mut store, first)? {
+            Some(allocator) => Some(allocator),
+            None => function(&instance, &mut store, second)?,
         };
         store.data_mut().allocator = allocator;
         let exports = Exports::find(&instance, &mut store)?;

@@ -250,7 +250,10 @@ impl Worker {
         while !self.vm.state().actions.is_empty() {
             let actions = std::mem::take(&mut self.vm.state_mut().actions);
             for (id, action) in actions {
-                if let Some(connection) = self.connection_mut(id) {
+                let state = self.vm.state_mut();
+                if let Some(stream) = state.streams.get_mut(&id) {
+                    stream.asked = [false; 3];
+                } else if let Some(connection) = state.connections.get_mut(&id) {
                     connection.asked = [false; 2];
                 }
                 match action {

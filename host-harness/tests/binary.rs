@@ -11,6 +11,8 @@ fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_host-harness"));
     command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env_remove("RUST_LOG");
+    // Not the user's own.
+    command.env("HOST_HARNESS_CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
     command
 }
 
@@ -125,6 +127,51 @@ fn inspect_says_what_a_module_is_and_whether_it_would_load() {
     assert!(text.contains("refused       missing or unknown proxy-wasm ABI version"), "{text}");
     let (code, text) = inspect(&["/nowhere.wasm"]);
     assert_eq!((code, text.matches("/nowhere.wasm").count()), (Some(2), 1), "{text}");
+}
+
+/// The files in a folder and below.
+fn files(folder: &std::path::Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    entries.map(|entry| entry.unwrap().path()).map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
+}
+
+#[test]
+fn compiled_modules_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let inspect = |arguments: &[&str], variable: &str| {
+        let mut command = command(&[&["inspect", MODULE], arguments].concat());
+        command.env("HOST_HARNESS_CACHE", variable).env("XDG_CACHE_HOME", folder.path().join("user"));
+        command
+    };
+    let well = |mut command: Command| {
+        let Output { status, stderr, .. } = command.output().unwrap();
+        let text = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(0), "{text}");
+        text
+    };
+    let named = cache.to_str().unwrap();
+    assert_eq!(well(inspect(&["--no-cache"], named)), "");
+    assert_eq!(files(folder.path()), 0);
+    // Several at a time.
+    let many: Vec<Child> = (0..4).map(|_| inspect(&["--cache", named], "/nowhere").spawn().unwrap()).collect();
+    for one in many {
+        assert_eq!(one.wait_with_output().unwrap().status.code(), Some(0));
+    }
+    let kept = files(&cache);
+    assert!(kept > 0);
+    assert_eq!(well(inspect(&[], named)), "");
+    assert_eq!(well(inspect(&[], "")), "");
+    assert!(files(&folder.path().join("user/host-harness")) > 0);
+
+    // Where nothing can be kept, that is told, and nothing else comes of it.
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let text = well(inspect(&["--cache", file.to_str().unwrap()], named));
+    let wanted = format!("host-harness: compiled modules are not kept: cannot write to {}: ", file.display());
+    assert!(text.starts_with(&wanted) && text.lines().count() == 1, "{text}");
+    let (code, text) = run(&["inspect", MODULE, "--cache", named, "--no-cache"]);
+    assert_eq!(code, Some(2), "{text}");
 }
 
 #[test]
@@ -281,6 +328,90 @@ fn test_ends_with_2_where_a_suite_cannot_be_read() {
     let (code, out, err) = test("cases: [{name: one}]", &["--against", "envoy", "--envoy", "/nowhere"]);
     assert_eq!((code, out.as_str()), (Some(2), ""));
     assert_eq!(err, "host-harness: there is no Envoy at /nowhere\n");
+}
+
+/// A signal to `test` while an Envoy starts that never will.
+#[test]
+fn a_signal_leaves_no_envoy_behind() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let suite = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/counting.yaml");
+    let folder = tempfile::tempdir().unwrap();
+    let (envoy, told) = (folder.path().join("envoy"), folder.path().join("pid"));
+    std::fs::write(&envoy, format!("#!/bin/sh\necho $$ >> {}\nexec sleep 1000\n", told.display())).unwrap();
+    std::fs::set_permissions(&envoy, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for (signal, status) in [("-TERM", 143), ("-INT", 130)] {
+        let _ = std::fs::remove_file(&told);
+        let arguments = ["test", suite, "--against", "envoy", "--jobs", "2", "--envoy", envoy.to_str().unwrap()];
+        let mut running = Running(command(&arguments).env("TMPDIR", folder.path()).spawn().unwrap());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let envoys = loop {
+            let text = std::fs::read_to_string(&told).unwrap_or_default();
+            if text.lines().count() == 2 && text.ends_with('\n') {
+                break text;
+            }
+            assert!(Instant::now() < deadline, "no Envoy was started");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let signalled = Command::new("kill").args([signal, &running.0.id().to_string()]).status().unwrap();
+        assert!(signalled.success());
+        let ended = loop {
+            if let Some(ended) = running.0.try_wait().unwrap() {
+                break ended;
+            }
+            assert!(Instant::now() < deadline, "it did not end");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        assert_eq!(ended.code(), Some(status));
+        for envoy in envoys.lines() {
+            let lives = std::path::Path::new("/proc").join(envoy).exists();
+            assert!(!lives, "{envoy} is left behind by {signal}");
+        }
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 2, "{left:?}");
+    }
+}
+
+/// The specification's way is asked for in a suite or beside it; Envoy has only its own.
+#[test]
+fn test_takes_whose_behaviour_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("records.wat"),
+        r#"(module
+            (import "env" "proxy_define_metric" (func $define (param i32 i32 i32 i32) (result i32)))
+            (import "env" "proxy_record_metric" (func $record (param i32 i64) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "c")
+            (func (export "proxy_abi_version_0_2_1"))
+            (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+                (drop (call $define (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+                (drop (call $record (i32.load (i32.const 8)) (i64.const 5)))
+                (drop (call $record (i32.load (i32.const 8)) (i64.const 3)))
+                (i32.const 0)))"#,
+    )
+    .unwrap();
+    let path = folder.path().join("suite.yaml");
+    let run = |said: &str, value: u32, arguments: &[&str]| {
+        let case = format!("{{name: one, request: /, expect: {{metrics: {{c: {value}}}}}}}");
+        std::fs::write(&path, format!("module: records.wat\n{said}\ncases: [{case}]\n")).unwrap();
+        let Output { status, stdout, stderr } =
+            command(&[&["test", path.to_str().unwrap()], arguments].concat()).output().unwrap();
+        (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())
+    };
+    let spec = ["--conformance", "spec"];
+    for (said, value, arguments) in
+        [("", 8, &[][..]), ("", 3, &spec), ("conformance: spec", 3, &[]), ("conformance: envoy", 8, &spec)]
+    {
+        let (code, text) = run(said, value, arguments);
+        assert_eq!(code, Some(0), "{said} {arguments:?}: {text}");
+    }
+    // Any file stands for Envoy here, which is not started.
+    let against = ["--against", "envoy", "--envoy", MODULE];
+    let (code, text) = run("", 3, &[spec.as_slice(), &against].concat());
+    assert!(code == Some(2) && text.contains("Envoy does as Envoy does"), "{text}");
+    let (code, text) = run("conformance: spec", 3, &against);
+    assert!(code == Some(0) && text.contains("Envoy does not do as the specification says"), "{text}");
 }
 
 #[test]

@@ -31,8 +31,9 @@ fn told(case: &CaseReport) -> Vec<String> {
 
 #[test]
 fn the_suites_beside_this_pass() {
-    let suites: Vec<Suite> =
-        ["asking.yaml", "counting.yaml", "doing.yaml"].map(|name| Suite::read(&file(name), None).unwrap()).into();
+    let suites: Vec<Suite> = ["asking.yaml", "counting.yaml", "doing.yaml", "talking.yaml"]
+        .map(|name| Suite::read(&file(name), None).unwrap())
+        .into();
     for report in run(&suites, &RunOptions::default()) {
         for case in &report.cases {
             assert_eq!(

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, ensure};
 use crate::workspace::{cargo, is_installed, root, run, step, target_dir};
 
 /// The targets, and the largest input of each in bytes.
-const TARGETS: [(&str, u32); 4] = [("router", 4096), ("path_rules", 1024), ("openapi", 8192), ("django", 4096)];
+const TARGETS: [(&str, u32); 5] =
+    [("router", 4096), ("path_rules", 1024), ("openapi", 8192), ("django", 4096), ("hostile", 4096)];
 
 /// Options of `cargo xtask fuzz`.
 #[derive(clap::Args, Debug)]
@@ -51,7 +52,7 @@ pub(crate) fn fuzz(options: &Options) -> Result<()> {
         fuzz.arg("--").args([
             format!("-max_total_time={}", options.seconds),
             format!("-max_len={max_len}"),
-            "-timeout=10".to_owned(),
+            "-timeout=20".to_owned(),
             "-rss_limit_mb=2048".to_owned(),
             "-print_final_stats=1".to_owned(),
             "-verbosity=0".to_owned(),

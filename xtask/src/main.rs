@@ -41,7 +41,7 @@ enum Task {
     Lint,
     /// Regenerate derived files, or fail if one is out of date.
     Gen(generate::Options),
-    /// Run the fuzz targets of the router and the importers, each for a bounded time.
+    /// Run the fuzz targets of the router, the importers and the embedded host, each for a bounded time.
     Fuzz(fuzz::Options),
     /// What CI runs: lint, gen --check, test, short fuzzing, and two builds with the same bytes.
     Ci,

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use host_harness::{Inspection, Module};
+use host_harness::Inspection;
+
+use super::cache::CacheArguments;
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -17,9 +19,8 @@ pub(crate) struct Inspect {
 }
 
 /// Prints it; says whether Envoy would load the module.
-pub(crate) fn run(arguments: &Inspect) -> anyhow::Result<bool> {
-    // Its message tells everything that its source would tell again.
-    let module = Module::from_file(&arguments.module).map_err(|error| anyhow::anyhow!("{error}"))?;
+pub(crate) fn run(arguments: &Inspect, cache: &CacheArguments) -> anyhow::Result<bool> {
+    let module = cache.load(&arguments.module)?;
     let found = module.inspect()?;
     if arguments.json {
         print(&serde_json::to_string_pretty(&found)?);

@@ -12,8 +12,11 @@ use host_harness::exposition::prometheus;
 use host_harness::replay::{self, MetricReport, Replay, Report};
 use host_harness::stats_config::StatsConfig;
 use host_harness::test::Host;
-use host_harness::{LogLevel, Module, PluginConfig};
+use host_harness::{LogLevel, PluginConfig};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::cache::CacheArguments;
+use super::conformance::ConformanceArguments;
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -36,6 +39,8 @@ pub(crate) struct Run {
     /// Workers that take turns, each with a VM of its own
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: u16,
+    #[command(flatten)]
+    conformance: ConformanceArguments,
     /// The level of the module's log: trace, debug, info, warn, error or critical
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]
     log_level: LogLevel,
@@ -57,10 +62,9 @@ fn level(text: &str) -> Result<LogLevel, String> {
 }
 
 /// Runs it; says whether the module came through well.
-pub(crate) fn run(arguments: &Run) -> anyhow::Result<bool> {
+pub(crate) fn run(arguments: &Run, cache: &CacheArguments) -> anyhow::Result<bool> {
     let bytes = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    // Its message tells everything that its source would tell again.
-    let module = Module::from_file(&arguments.module).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let module = cache.load(&arguments.module)?;
     let stats_config = match &arguments.stats_config {
         Some(path) => {
             let text = String::from_utf8(bytes(path)?).with_context(|| format!("{} is not UTF-8", path.display()))?;
@@ -86,6 +90,7 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<bool> {
         .plugin(plugin)
         .workers(arguments.workers.into())
         .log_level(arguments.log_level)
+        .conformance(arguments.conformance.given().unwrap_or_default())
         .trace(false);
     // Time begins with the recording.
     if let Some(Ok(Ok(first))) = recording.peek()

@@ -8,7 +8,10 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use host_harness::serve::{self, Endpoint, EndpointError, Protocol, ServeOptions, Upstream};
 use host_harness::stats_config::StatsConfig;
-use host_harness::{FailurePolicy, LogSink, Module, PluginConfig};
+use host_harness::{FailurePolicy, LogSink, PluginConfig};
+
+use super::cache::CacheArguments;
+use super::conformance::ConformanceArguments;
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -52,6 +55,8 @@ pub(crate) struct Serve {
     /// Which root context of the module to use
     #[arg(long, value_name = "ID", default_value = "")]
     root_id: String,
+    #[command(flatten)]
+    conformance: ConformanceArguments,
     /// What requests get after the module has failed: 503, the upstream's answer without the module, or 503 until a fresh VM
     /// takes over; TCP connections are closed where a request gets 503
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = OnFailure::Closed)]
@@ -85,10 +90,9 @@ fn cluster(text: &str) -> Result<(String, Option<Endpoint>), String> {
 }
 
 /// Reads the files that the command line names.
-pub(crate) fn read(arguments: Serve) -> anyhow::Result<ServeOptions> {
+pub(crate) fn read(arguments: Serve, cache: &CacheArguments) -> anyhow::Result<ServeOptions> {
     let bytes = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    // Its message tells everything that its source would tell again.
-    let module = Module::from_file(&arguments.module).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let module = cache.load(&arguments.module)?;
     let plugin = PluginConfig {
         vm_id: arguments.name.clone(),
         name: arguments.name,
@@ -109,6 +113,7 @@ pub(crate) fn read(arguments: Serve) -> anyhow::Result<ServeOptions> {
         options.stats_config =
             StatsConfig::from_bootstrap_yaml(&text).with_context(|| format!("{} is wrong", path.display()))?;
     }
+    options.conformance = arguments.conformance.given().unwrap_or_default();
     options.clusters = arguments.clusters;
     options.listen = arguments.listen;
     options.admin = arguments.admin;

@@ -1,13 +1,18 @@
 //! `test`: suites of cases in the embedded host, or in a real Envoy.
 
 mod junit;
+mod signals;
 mod text;
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use host_harness::suite::{self, Against, RunOptions, Suite, SuiteReport};
+use host_harness::Conformance;
+use host_harness::suite::{self, Against, Interrupt, RunOptions, Suite, SuiteReport};
+
+use super::cache::CacheArguments;
+use super::conformance::ConformanceArguments;
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -30,6 +35,8 @@ pub(crate) struct Test {
     /// Print the traces of cases that pass, too
     #[arg(long)]
     trace: bool,
+    #[command(flatten)]
+    conformance: ConformanceArguments,
     /// The proxy that the cases run in
     #[arg(long, value_name = "PROXY", default_value = "harness")]
     against: Proxy,
@@ -47,8 +54,16 @@ enum Proxy {
     Envoy,
 }
 
-/// Runs the cases; says whether none failed.
-pub(crate) fn run(arguments: &Test) -> anyhow::Result<bool> {
+/// How the command ends.
+pub(crate) enum Ended {
+    /// Whether no case failed.
+    Well(bool),
+    /// By this signal.
+    Signalled(u8),
+}
+
+/// Runs the cases.
+pub(crate) fn run(arguments: &Test, cache: &CacheArguments) -> anyhow::Result<Ended> {
     let (mut suites, mut mistakes) = (Vec::new(), Vec::new());
     for path in &arguments.suites {
         match Suite::read(path, arguments.module.as_deref()) {
@@ -65,12 +80,22 @@ pub(crate) fn run(arguments: &Test) -> anyhow::Result<bool> {
         Proxy::Harness => Against::Harness,
         Proxy::Envoy => Against::Envoy(suite::find_envoy(arguments.envoy.as_deref()).map_err(anyhow::Error::msg)?),
     };
+    let conformance = arguments.conformance.given();
+    anyhow::ensure!(
+        against == Against::Harness || conformance != Some(Conformance::Spec),
+        "Envoy does as Envoy does; leave `--conformance spec` away, or `--against envoy`"
+    );
+    let interrupt = Interrupt::default();
+    let signalled = signals::stop(&interrupt)?;
     let options = RunOptions {
         against,
         filter: arguments.filter.clone(),
         jobs: arguments.jobs,
         // A trace costs time only where it is looked at.
         traces: arguments.trace,
+        cache: cache.open(),
+        conformance,
+        interrupt,
     };
     let began = std::time::Instant::now();
     let mut text = text::Text::new(&suites);
@@ -79,6 +104,9 @@ pub(crate) fn run(arguments: &Test) -> anyhow::Result<bool> {
             print(&text.case(suite, case));
         }
     });
+    if let Some(signal) = signalled.get() {
+        return Ok(Ended::Signalled(*signal));
+    }
     if arguments.json {
         print(&serde_json::to_string_pretty(&reports)?);
     } else {
@@ -88,7 +116,12 @@ pub(crate) fn run(arguments: &Test) -> anyhow::Result<bool> {
         let xml = junit::xml(&reports, began.elapsed())?;
         std::fs::write(path, xml).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(reports.iter().all(SuiteReport::passed))
+    Ok(Ended::Well(reports.iter().all(SuiteReport::passed)))
+}
+
+/// The status of a command that a signal has ended, as shells have it.
+pub(crate) fn status(signal: u8) -> u8 {
+    128 + signal
 }
 
 #[allow(clippy::print_stdout, reason = "it is what the command is for")]

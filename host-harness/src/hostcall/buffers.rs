@@ -38,11 +38,13 @@ fn content(state: &HostState, buffer: BufferType) -> Result<Option<&[u8]>, Fail>
         BufferType::HttpCallResponseBody => {
             Some(state.calls.response.as_ref().map(|response| &response.body).ok_or(Status::NotFound)?)
         }
+        BufferType::VmConfiguration if state.conformance().vm_configuration_goes() && !state.vm_starting => None,
         BufferType::VmConfiguration => Some(&state.plugin.vm_configuration),
         BufferType::PluginConfiguration => {
             let root = state.configuring.and_then(|root| state.root(root)).ok_or(Status::NotFound)?;
             Some(&root.plugin.configuration)
         }
+        BufferType::CallData if state.conformance().call_data_is_of_callbacks() => None,
         BufferType::CallData => match state.looked_into {
             Some((context, last)) if context == state.context() => content(state, last).unwrap_or_default(),
             _ => None,
@@ -50,11 +52,23 @@ fn content(state: &HostState, buffer: BufferType) -> Result<Option<&[u8]>, Fail>
     })
 }
 
+/// The same, where one that is not there may be told so.
+fn there(state: &HostState, buffer: BufferType) -> Result<Option<&[u8]>, Fail> {
+    let content = content(state, buffer)?;
+    if content.is_none() && state.conformance().missing_buffers_are_told() {
+        return Err(Status::NotFound.into());
+    }
+    Ok(content)
+}
+
 fn get_bytes(guest: &mut Guest<'_>, buffer: u32, start: u32, max: u32, value: u32, size: u32) -> Answer {
     let buffer = buffer_type(buffer)?;
     give(guest, value, size, |state, bytes| {
-        let Some(content) = content(state, buffer)? else { return Ok(()) };
+        let Some(content) = there(state, buffer)? else { return Ok(()) };
         let start = start as usize;
+        if start > content.len() && state.conformance().past_the_end_is_told() {
+            return Err(Status::BadArgument.into());
+        }
         let end = start.saturating_add(max as usize).min(content.len());
         bytes.extend_from_slice(content.get(start..end).unwrap_or_default());
         remember(state, buffer);
@@ -72,7 +86,7 @@ fn remember(state: &mut HostState, buffer: BufferType) {
 fn get_status(guest: &mut Guest<'_>, buffer: u32, length_to: u32, flags: u32) -> Answer {
     let buffer = buffer_type(buffer)?;
     let mut memory = GuestMemory::of(guest)?;
-    let length = content(memory.state, buffer)?.map(<[u8]>::len);
+    let length = there(memory.state, buffer)?.map(<[u8]>::len);
     if length.is_some() {
         remember(memory.state, buffer);
     }
@@ -97,13 +111,14 @@ fn writable(state: &mut HostState, buffer: BufferType) -> Option<&mut Vec<u8>> {
     }
 }
 
-/// Prepends, appends or replaces; Envoy knows no way to put bytes into the middle.
+/// Prepends, appends or replaces from the start; Envoy knows no way to put bytes into the middle.
 fn set_bytes(guest: &mut Guest<'_>, buffer: u32, start: u32, length: u32, value: u32, size: u32) -> Answer {
     let buffer = buffer_type(buffer)?;
     let mut memory = GuestMemory::of(guest)?;
-    content(memory.state, buffer)?;
+    there(memory.state, buffer)?;
     let (bytes, state) = memory.read_with(value, size)?;
     let limit = state.shared.options.limits.body;
+    let middle = state.conformance().middle_is_writable();
     let content = writable(state, buffer).ok_or(Status::BadArgument)?;
     let (start, length) = (start as usize, length as usize);
     if start >= content.len() && start > 0 {
@@ -112,11 +127,12 @@ fn set_bytes(guest: &mut Guest<'_>, buffer: u32, start: u32, length: u32, value:
             return Err(Status::InternalFailure.into());
         }
         content.extend_from_slice(bytes);
-    } else if start == 0 {
+    } else if start == 0 || middle {
         if bytes.len() > limit.saturating_mul(16) || content.len() + bytes.len() > limit.saturating_mul(16) {
             return Err(Status::InternalFailure.into());
         }
-        content.splice(..length.min(content.len()), bytes.iter().copied());
+        let end = start.saturating_add(length).min(content.len());
+        content.splice(start..end, bytes.iter().copied());
     } else {
         return Err(Status::BadArgument.into());
     }

@@ -17,6 +17,11 @@ pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
+/// The most that zlib makes of a byte.
+const INFLATED: usize = 1032;
+/// The most that a call makes of its argument before it fails.
+const MOST_TRIED: usize = 16 << 20;
+
 /// A module that does not want the result, or its size, gives null for where to write it.
 fn call(
     guest: &mut Guest<'_>,
@@ -41,7 +46,9 @@ fn call(
         Function::SetEnvoyFilterState => filter_state::set(state, argument).map(|()| Vec::new()),
     };
     let bytes = answer.as_deref().unwrap_or_default();
-    state.afford(bytes.len() as u64);
+    // What came of it has been work, and where it failed what might have come of it.
+    let tried = if answer.is_ok() { 0 } else { MOST_TRIED.min(argument.len() * INFLATED) };
+    state.afford((argument.len() * 8 + bytes.len() + tried) as u64);
     let pointer = allocate_and_write(guest, bytes)?;
     let mut memory = GuestMemory::of(guest)?;
     let size = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;

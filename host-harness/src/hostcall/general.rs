@@ -55,7 +55,7 @@ fn set_tick_period(guest: &mut Guest<'_>, period_ms: u32) -> Answer {
     let id = state.root_id();
     if let Some(root) = state.root_mut(id) {
         let period_ns = u64::from(period_ms) * 1_000_000;
-        root.tick = (period_ns > 0).then_some(Tick { period_ns, due_ns: now + period_ns });
+        root.tick = (period_ns > 0).then_some(Tick { period_ns, due_ns: now.saturating_add(period_ns) });
         // Its thread may sleep for longer.
         state.shared.queues.signal(state.role).notify_one();
     }
@@ -115,17 +115,24 @@ fn continue_stream(guest: &mut Guest<'_>, stream: u32) -> Answer {
     }
     let state = guest.data_mut();
     let id = state.context();
+    let stays = state.conformance().continued_stays();
     if let Some(stream) = state.stream_mut()
         && matches!(direction, StreamType::Request | StreamType::Response)
     {
-        // Envoy forgets the request's maps and body at once, in the same callback.
-        for map in [MapType::RequestHeaders, MapType::RequestTrailers] {
-            if let Some(map) = stream.map_mut(map) {
-                map.current = false;
+        if !stays {
+            // Envoy forgets the request's maps and body at once, in the same callback.
+            for map in [MapType::RequestHeaders, MapType::RequestTrailers] {
+                if let Some(map) = stream.map_mut(map) {
+                    map.current = false;
+                }
             }
+            stream.bodies[0].current = false;
         }
-        stream.bodies[0].current = false;
-        state.actions.push((id, Action::Continue(direction)));
+        let [request, response, _] = &mut stream.asked;
+        let asked = if direction == StreamType::Response { response } else { request };
+        if !std::mem::replace(asked, true) {
+            state.actions.push((id, Action::Continue(direction)));
+        }
     } else if direction == StreamType::Downstream
         && let Some(connection) = state.connection_mut()
         && !std::mem::replace(&mut connection.asked[0], true)
@@ -140,8 +147,10 @@ fn close_stream(guest: &mut Guest<'_>, stream: u32) -> Answer {
     let state = guest.data_mut();
     let id = state.context();
     let of_stream = matches!(direction, StreamType::Request | StreamType::Response);
-    if of_stream && state.streams.contains_key(&id) {
-        state.actions.push((id, Action::Close));
+    if of_stream && let Some(stream) = state.streams.get_mut(&id) {
+        if !std::mem::replace(&mut stream.asked[2], true) {
+            state.actions.push((id, Action::Close));
+        }
     } else if !of_stream
         && let Some(connection) = state.connection_mut()
         && !std::mem::replace(&mut connection.asked[1], true)
@@ -172,6 +181,7 @@ fn send_local_response(
     let state = memory.state;
     let id = state.context();
     let details = String::from_utf8_lossy(&details).replace(' ', "_");
+    state.afford(state.actions.len() as u64);
     let asked = state.actions.iter_mut().find_map(|(of, action)| match action {
         Action::LocalReply(reply) if *of == id => Some(reply),
         _ => None,

@@ -117,13 +117,16 @@ fn open(guest: &mut Guest<'_>, opening: Opening, call: Option<(&[u8], u32)>) -> 
     let root = state.root_id();
     // Envoy counts the callout before it fails.
     let token = state.grpc.next(call.is_none());
+    if cluster.is_none() && state.conformance().grpc_upstreams_are_parsed() {
+        return Err(Status::ParseFailure.into());
+    }
     let service = service.map_err(|error| match error {
         ServiceError::NoTarget => Fail::Trap(wasmtime::format_err!("a gRPC service without a target ends Envoy")),
         ServiceError::Malformed | ServiceError::Refused => Status::BadArgument.into(),
     })?;
     let Some(cluster) = cluster else {
         let message = "Cluster not available".to_owned();
-        state.grpc.failed.push_back(Failed { root, token, status: UNAVAILABLE, message });
+        state.grpc.fail(Failed { root, token, status: UNAVAILABLE, message });
         return Err(Status::InternalFailure.into());
     };
     let frame = call.map(|(message, _)| state.grpc.frame(message));
@@ -223,7 +226,7 @@ fn fail(guest: &mut Guest<'_>, root: u32, token: u32, told: Vec<Told>) -> Fail {
             Told::InitialMetadata(map) => tell(guest, root, token, "proxy_on_grpc_receive_initial_metadata", map),
             Told::TrailingMetadata(map) => tell(guest, root, token, "proxy_on_grpc_receive_trailing_metadata", map),
             Told::Close { status, message } => {
-                guest.data_mut().grpc.failed.push_back(Failed { root, token, status, message });
+                guest.data_mut().grpc.fail(Failed { root, token, status, message });
                 Ok(())
             }
             Told::Message(_) => Ok(()),

@@ -27,27 +27,39 @@ fn map_type(map: u32) -> Result<MapType, Fail> {
 
 /// The map, to change; unavailable is a bad argument.
 fn writable(state: &mut HostState, map: MapType) -> Result<&mut HeaderMap, Fail> {
+    look_through(state, map);
     state.stream_mut().and_then(|stream| stream.writable(map)).ok_or(Status::BadArgument.into())
 }
 
-/// The size is only told of a map that could be written.
+/// To look for a name in a map is work.
+fn look_through(state: &mut HostState, map: MapType) {
+    let lines = state.readable(map).map_or(0, HeaderMap::len);
+    state.afford(lines as u64 / 2);
+}
+
+/// The size is only told of a map that could be written, as Envoy has it.
 fn get_size(guest: &mut Guest<'_>, map: u32, size: u32) -> Answer {
     let map = map_type(map)?;
     let mut memory = GuestMemory::of(guest)?;
-    let bytes = u32::try_from(writable(memory.state, map)?.byte_size()).map_err(|_| Status::InternalFailure)?;
+    let bytes = if memory.state.conformance().sizes_are_encoded() {
+        memory.state.readable(map).ok_or(Status::BadArgument)?.encoded_len()
+    } else {
+        writable(memory.state, map)?.byte_size()
+    };
+    let bytes = u32::try_from(bytes).map_err(|_| Status::InternalFailure)?;
     memory.write_u32(size, bytes)
 }
 
-/// An unavailable map is an empty one.
+/// An unavailable map is an empty one, as Envoy has it.
 fn get_pairs(guest: &mut Guest<'_>, map: u32, pairs: u32, size: u32) -> Answer {
     let map = map_type(map)?;
-    give(guest, pairs, size, |state, bytes| {
-        if let Some(map) = state.readable(map)
-            && !map.is_empty()
-        {
+    give(guest, pairs, size, |state, bytes| match state.readable(map) {
+        None if state.conformance().missing_maps_are_told() => Err(Status::BadArgument.into()),
+        Some(map) if !map.is_empty() => {
             map.encode_pairs(bytes);
+            Ok(())
         }
-        Ok(())
+        Some(_) | None => Ok(()),
     })
 }
 
@@ -66,6 +78,7 @@ fn get_value(guest: &mut Guest<'_>, map: u32, name: u32, name_size: u32, value: 
     let mut memory = GuestMemory::of(guest)?;
     let (name, state) = memory.read_with(name, name_size)?;
     // Copied before the module's memory is let go: its allocator may move everything.
+    look_through(state, map);
     let mut scratch = std::mem::take(&mut state.scratch);
     scratch.clear();
     let found = first_value(state, map, name, &mut scratch);
@@ -77,6 +90,7 @@ fn get_value(guest: &mut Guest<'_>, map: u32, name: u32, name_size: u32, value: 
 fn first_value(state: &HostState, map: MapType, name: &[u8], out: &mut Vec<u8>) -> Answer {
     let found = match state.readable(map) {
         Some(lines) => lines.get(name),
+        None if state.conformance().missing_maps_are_told() => return Err(Status::BadArgument.into()),
         None if state.stream().is_some_and(|stream| stream.logging) => None,
         None => return Err(Status::BadArgument.into()),
     };

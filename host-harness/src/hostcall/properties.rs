@@ -9,7 +9,7 @@ mod path;
 mod upstream;
 mod xds;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use path::Path;
@@ -35,10 +35,20 @@ fn get(guest: &mut Guest<'_>, path: u32, path_size: u32, value: u32, size: u32) 
     let (path, state) = memory.read_with(path, path_size)?;
     let mut out = std::mem::take(&mut state.scratch);
     out.clear();
+    state.afford(looked_through(state));
     let found = lookup(state, path, &mut out);
     state.scratch = out;
     found?;
     give_scratch(guest, value, size)
+}
+
+/// The work to find something among a stream's headers and filter state, at most.
+fn looked_through(state: &HostState) -> u64 {
+    let of_stream = |stream: &Stream| {
+        let lines: usize = stream.maps.iter().map(|slot| slot.map.len()).sum();
+        (lines + stream.filter_state.len()) as u64
+    };
+    state.stream().map_or(0, of_stream)
 }
 
 /// Filter state `wasm.<path>`; a property of the proxy's own stays what it is.
@@ -265,27 +275,27 @@ fn response(stream: &Stream, field: &[u8], out: &mut Vec<u8>) -> Answer {
 fn header_property(map: Option<&HeaderMap>, mut rest: Path<'_>, out: &mut Vec<u8>) -> Answer {
     let name = rest.next();
     path::end(rest)?;
-    let join = |map: &HeaderMap, name: &[u8], out: &mut Vec<u8>| {
+    if let Some(name) = name {
+        let map = map.filter(|map| map.get(name).is_some()).ok_or(Status::NotFound)?;
         for (index, value) in map.get_all(name).enumerate() {
             if index > 0 {
                 out.push(b',');
             }
             out.extend_from_slice(value);
         }
-    };
-    if let Some(name) = name {
-        let map = map.filter(|map| map.get(name).is_some()).ok_or(Status::NotFound)?;
-        join(map, name, out);
         return Ok(());
     }
     let Some(map) = map else { return no_pairs(out) };
-    let mut seen = HashSet::new();
     let mut pairs: Vec<(&[u8], Vec<u8>)> = Vec::new();
-    for (name, _) in map.iter() {
-        if seen.insert(name) {
-            let mut value = Vec::new();
-            join(map, name, &mut value);
-            pairs.push((name, value));
+    let mut places: HashMap<&[u8], usize> = HashMap::new();
+    for (name, value) in map.iter() {
+        let place = *places.entry(name).or_insert(pairs.len());
+        match pairs.get_mut(place) {
+            Some((_, values)) => {
+                values.push(b',');
+                values.extend_from_slice(value);
+            }
+            None => pairs.push((name, value.to_vec())),
         }
     }
     encode_pairs(pairs.iter().map(|(name, value)| (*name, value.as_slice())), out);

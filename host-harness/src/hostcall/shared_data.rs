@@ -26,6 +26,6 @@ fn get(guest: &mut Guest<'_>, key: u32, key_size: u32, value: u32, size: u32, ca
 fn set(guest: &mut Guest<'_>, key: u32, key_size: u32, value: u32, value_size: u32, cas: u32) -> Answer {
     let mut memory = GuestMemory::of(guest)?;
     let (key, value, state) = memory.read_two((key, key_size), (value, value_size))?;
-    state.shared.data.set(&state.plugin.vm_id, key, value, cas)?;
+    state.shared.data.set(state.conformance(), &state.plugin.vm_id, (key, value), cas)?;
     Ok(())
 }

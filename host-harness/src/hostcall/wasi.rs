@@ -139,6 +139,7 @@ fn fd_write(guest: &mut Guest<'_>, fd: u32, slices: u32, count: u32, written: u3
     let mut text = Vec::new();
     let mut total = 0_u32;
     for index in 0..count {
+        memory.state.afford(1);
         let at = index.checked_mul(8).and_then(|offset| slices.checked_add(offset)).ok_or(Fail::Code(FAULT))?;
         let slice = memory.read(at, 8).map_err(fault)?;
         let number = |from: usize| {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::stats_config::StatsConfig;
-use crate::{LogSink, Module, PluginConfig, Xds};
+use crate::{Conformance, LogSink, Module, PluginConfig, Xds};
 
 /// What a proxy passes on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -64,6 +64,8 @@ pub struct ServeOptions {
     pub log: LogSink,
     /// Seed of the module's randomness; drawn from the system when there is none.
     pub seed: Option<u64>,
+    /// Whose behaviour the host has where Envoy and the specification differ.
+    pub conformance: Conformance,
 }
 
 impl ServeOptions {
@@ -90,6 +92,7 @@ impl ServeOptions {
             xds: Xds::default(),
             log: LogSink::default(),
             seed: None,
+            conformance: Conformance::default(),
         }
     }
 }

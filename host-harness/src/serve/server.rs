@@ -150,6 +150,7 @@ pub async fn start(options: ServeOptions) -> Result<RunningServer, ServeError> {
     let clusters = clusters.map(|(name, endpoint)| Cluster { name: name.clone(), has_endpoint: endpoint.is_some() });
     let shared = Shared::new(SharedOptions {
         seed: options.seed,
+        conformance: options.conformance,
         log: options.log.clone(),
         clusters: clusters.collect(),
         xds: options.xds.clone(),

@@ -1,5 +1,7 @@
 //! Expectations against what was seen.
 
+mod connection;
+
 use std::collections::BTreeMap;
 
 use super::format::{
@@ -23,6 +25,8 @@ pub(super) struct StreamSeen {
     /// None where it is not known.
     pub(super) cost: Option<Cost>,
 }
+
+pub(super) use connection::{TalkSeen, fits};
 
 /// What is to be seen of a host, as far as it is known, since the case began.
 #[derive(Debug, Clone, Default)]
@@ -102,11 +106,20 @@ impl Findings {
         if let Some(wanted) = expect.held {
             self.look(wanted == seen.held, || at("held"), wanted, || seen.held.to_string());
         }
-        for (name, wanted) in &expect.filter_state {
-            let found = seen.filter_state.iter().find(|(known, _)| known == name || strip(known) == name);
-            self.value(&at("filter_state"), name, wanted.as_ref(), found.map(|(_, value)| value.as_slice()));
+        self.filter_state(&expect.filter_state, &seen.filter_state, &at("filter_state"));
+        self.cost(&expect.cost, seen.cost.as_ref(), &expect.path);
+    }
+
+    fn filter_state(&mut self, wanted: &[(String, Option<Text>)], seen: &[(String, Vec<u8>)], path: &str) {
+        for (name, wanted) in wanted {
+            let found = seen.iter().find(|(known, _)| known == name || strip(known) == name);
+            self.value(path, name, wanted.as_ref(), found.map(|(_, value)| value.as_slice()));
         }
-        for (item, wanted) in &expect.cost {
+    }
+
+    fn cost(&mut self, wanted: &[(CostItem, Number)], seen: Option<&Cost>, path: &str) {
+        let at = |field: &str| format!("{path}.{field}");
+        for (item, wanted) in wanted {
             let path = at(&match item {
                 CostItem::Hostcall(name) => format!("cost.hostcalls.{name}"),
                 CostItem::Hostcalls => "cost.total_hostcalls".to_owned(),
@@ -116,7 +129,7 @@ impl Findings {
                 CostItem::BytesOut => "cost.bytes_out".to_owned(),
                 CostItem::Allocations => "cost.allocations".to_owned(),
             });
-            match &seen.cost {
+            match seen {
                 None => self.skip(path, "Envoy does not tell the cost"),
                 Some(cost) => {
                     let found = of_cost(cost, item);

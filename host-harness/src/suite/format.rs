@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::matcher::{BodyMatch, HeaderMatch, Number, Text};
 use crate::abi::Status;
-use crate::{FailurePolicy, HeaderMap, LogLevel};
+use crate::{Conformance, FailurePolicy, HeaderMap, LogLevel};
 
 /// A file of cases.
 #[derive(Debug, Clone)]
@@ -33,6 +33,7 @@ pub(super) struct Setup {
     /// Nanoseconds since the Unix epoch.
     pub(super) clock: Option<u64>,
     pub(super) log_level: Option<LogLevel>,
+    pub(super) conformance: Option<Conformance>,
     pub(super) failure_policy: Option<FailurePolicy>,
     pub(super) fuel_per_callback: Option<u64>,
     pub(super) memory_limit: Option<usize>,
@@ -152,8 +153,59 @@ pub(super) enum Action {
         configuration: Vec<u8>,
         refused: Option<Text>,
     },
+    Connection(Box<Talk>),
     /// Nothing is done.
     Look,
+}
+
+/// A TCP connection: what client and server do, in turns, and what must come of it.
+#[derive(Debug, Clone)]
+pub(super) struct Talk {
+    pub(super) turns: Vec<Turn>,
+    pub(super) expect: TalkExpect,
+}
+
+/// What one side of a connection does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Turn {
+    Client(Vec<u8>),
+    Server(Vec<u8>),
+    ClientEnds,
+    ServerEnds,
+    ServerResets,
+}
+
+/// What must come of a connection.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TalkExpect {
+    /// Like `cases[2].expect`.
+    pub(super) path: String,
+    /// What the server got, and the client.
+    pub(super) server: Option<BodyMatch>,
+    pub(super) client: Option<BodyMatch>,
+    pub(super) closed_by: Option<Closer>,
+    pub(super) held: Option<bool>,
+    pub(super) filter_state: Vec<(String, Option<Text>)>,
+    pub(super) cost: Vec<(CostItem, Number)>,
+}
+
+/// Who closed the client's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closer {
+    Client,
+    Proxy,
+}
+
+/// What the upstream does with a stream.
+#[derive(Debug, Clone)]
+pub(super) enum StreamReply {
+    Payload(Payload),
+    /// The connection is refused.
+    Refused,
+    /// The connection is closed before an answer.
+    Closed,
+    /// The answer breaks off after its headers.
+    Reset,
 }
 
 /// A request, what the upstream answers, and what must come of it.
@@ -164,7 +216,7 @@ pub(super) struct Stream {
     pub(super) request: Payload,
     pub(super) protocol: Protocol,
     /// None when the client leaves before there is one.
-    pub(super) reply: Option<Payload>,
+    pub(super) reply: Option<StreamReply>,
     pub(super) after: Duration,
     pub(super) source: Option<std::net::SocketAddr>,
     pub(super) mtls: bool,

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use super::check::{CalloutSeen, HostSeen, MetricSeen, Metrics, StreamSeen};
-use super::format::{Cluster, FaultSpec, HostExpect, Payload, Protocol, Rule, RuleAnswer, Setup, Stream, When};
-use super::runner::{Proxy, Refusal};
-use crate::test::{Answer, Exchange, Host, HostBuilder, Message, Reply, Request, Upstream};
-use crate::{Callout, Fault, LogEntry, MODULE_PREFIX, Metric};
+use super::check::{CalloutSeen, HostSeen, MetricSeen, Metrics, StreamSeen, TalkSeen};
+use super::format::{
+    Closer, Cluster, FaultSpec, HostExpect, Payload, Protocol, Rule, RuleAnswer, Setup, Stream, StreamReply, Talk,
+    Turn, When,
+};
+use super::runner::{Proxy, Refusal, RunOptions};
+use crate::test::{Answer, Closed, Exchange, Host, HostBuilder, Message, Reply, Request, Upstream};
+use crate::{Callout, Fault, LogEntry, MODULE_PREFIX, Metric, Peer};
 
 /// A host, and what was there when the case began.
 #[derive(Debug)]
@@ -18,8 +21,10 @@ pub(super) struct Harness {
 }
 
 impl Harness {
-    pub(super) fn start(setup: &Setup) -> Result<Self, Refusal> {
-        let host = builder(setup).start().map_err(|failure| {
+    pub(super) fn start(setup: &Setup, options: &RunOptions) -> Result<Self, Refusal> {
+        let conformance = setup.conformance.or(options.conformance).unwrap_or_default();
+        let builder = options.cache.iter().fold(builder(setup), HostBuilder::code_cache).conformance(conformance);
+        let host = builder.start().map_err(|failure| {
             let log: Vec<_> = failure.logs.iter().map(line).collect();
             let mut lines = vec![failure.error.to_string()];
             lines.extend(failure.logs.iter().map(|entry| entry.message.clone()));
@@ -46,6 +51,29 @@ impl Proxy for Harness {
     fn streams(&mut self, streams: &[Stream]) -> Result<Vec<StreamSeen>, String> {
         let exchanges = self.host.exchanges(streams.iter().map(request));
         Ok(exchanges.into_iter().map(seen).collect())
+    }
+
+    fn connection(&mut self, talk: &Talk) -> Result<TalkSeen, String> {
+        let mut connection = self.host.connect();
+        for turn in &talk.turns {
+            match turn {
+                Turn::Client(bytes) => connection.send(bytes),
+                Turn::Server(bytes) => connection.reply(bytes),
+                Turn::ClientEnds => connection.send_end(),
+                Turn::ServerEnds => connection.reply_end(),
+                Turn::ServerResets => connection.server_resets(),
+            };
+        }
+        let held = connection.is_paused();
+        let Closed { by, server_got, client_got, filter_state, cost } = connection.close();
+        Ok(TalkSeen {
+            server: server_got,
+            client: client_got,
+            closed_by: if by == Peer::Local { Closer::Proxy } else { Closer::Client },
+            held: Some(held),
+            filter_state,
+            cost: Some(cost),
+        })
     }
 
     fn advance(&mut self, time: Duration) -> Result<(), String> {
@@ -208,7 +236,10 @@ fn request(stream: &Stream) -> Request {
         request = request.trailers(trailers);
     }
     request = match &stream.reply {
-        Some(payload) => request.reply(reply(payload.clone())),
+        Some(StreamReply::Payload(payload)) => request.reply(reply(payload.clone())),
+        Some(StreamReply::Refused) => request.answer(Answer::Refusal),
+        Some(StreamReply::Closed) => request.answer(Answer::Close),
+        Some(StreamReply::Reset) => request.answer(Answer::Reset),
         None => request.aborted(),
     };
     request = request.takes(stream.after).protocol(stream.protocol.name());

@@ -1,8 +1,10 @@
 //! A suite's file to a [`Suite`], or every mistake in it.
 
 mod case;
+mod connection;
 mod expect;
 mod node;
+mod schema;
 mod setup;
 mod value;
 
@@ -13,6 +15,7 @@ use serde_yaml_ng::Value;
 
 use super::format::{Case, Suite};
 use node::{Book, Node};
+pub(super) use schema::schema;
 
 /// One mistake in a suite's file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::check::{Findings, HostSeen, Metrics, StreamSeen};
+use super::check::{Findings, HostSeen, Metrics, StreamSeen, TalkSeen};
 use super::envoy::{self, Envoy};
-use super::format::{Action, Case, HostExpect, Only, Stream, Suite};
+use super::format::{Action, Case, HostExpect, Only, Stream, Suite, Talk};
 use super::harness::Harness;
+use super::interrupt::Interrupt;
 use super::matcher::shown;
 use super::report::{CaseReport, Failure, Outcome, SuiteReport, Unchecked};
-use crate::LogLevel;
+use crate::{CodeCache, Conformance, LogLevel};
 
 /// How cases are run.
 #[derive(Debug, Clone)]
@@ -25,11 +26,25 @@ pub struct RunOptions {
     pub jobs: usize,
     /// Keep the traces of cases that pass, too.
     pub traces: bool,
+    /// Where the embedded host keeps modules' compiled code.
+    pub cache: Option<CodeCache>,
+    /// Whose behaviour the embedded host has, where a suite does not say.
+    pub conformance: Option<Conformance>,
+    /// By which the run may be ended early.
+    pub interrupt: Interrupt,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { against: Against::Harness, filter: None, jobs: 0, traces: false }
+        Self {
+            against: Against::Harness,
+            filter: None,
+            jobs: 0,
+            traces: false,
+            cache: None,
+            conformance: None,
+            interrupt: Interrupt::default(),
+        }
     }
 }
 
@@ -47,6 +62,7 @@ pub(super) trait Proxy {
     /// A case begins: what the metrics are now.
     fn begin(&mut self) -> Metrics;
     fn streams(&mut self, streams: &[Stream]) -> Result<Vec<StreamSeen>, String>;
+    fn connection(&mut self, talk: &Talk) -> Result<TalkSeen, String>;
     fn advance(&mut self, time: Duration) -> Result<(), String>;
     fn tick(&mut self) -> Result<(), String>;
     fn reconfigure(&mut self, configuration: &[u8]) -> Result<(), String>;
@@ -141,14 +157,18 @@ fn units<'a>(suites: &[&'a Suite], options: &RunOptions) -> Vec<Unit<'a>> {
 fn run_unit(unit: &Unit<'_>, options: &RunOptions, mut done: impl FnMut(usize, CaseReport)) {
     // Of those that share a host, the first that is not skipped starts it.
     let mut proxy: Option<Result<Box<dyn Proxy>, Refusal>> = None;
+    let cases: Vec<&Case> = unit.cases.iter().map(|(_, case)| *case).collect();
     for (place, case) in &unit.cases {
+        if options.interrupt.is_stopped() {
+            return;
+        }
         let began = Instant::now();
         let mut findings = Findings::default();
         let mut trace = String::new();
-        let skipped = skipped(case, &options.against);
+        let skipped = skipped(case, &cases, &options.against);
         if skipped.is_none() {
             let fresh = proxy.is_none();
-            match proxy.get_or_insert_with(|| start(&unit.cases, case, &options.against)) {
+            match proxy.get_or_insert_with(|| start(&cases, case, options)) {
                 Ok(proxy) => {
                     drive(case, proxy.as_mut(), fresh, &mut findings);
                     if options.traces || !findings.failures.is_empty() {
@@ -193,7 +213,7 @@ fn run_unit(unit: &Unit<'_>, options: &RunOptions, mut done: impl FnMut(usize, C
     }
 }
 
-fn skipped(case: &Case, against: &Against) -> Option<String> {
+fn skipped(case: &Case, all: &[&Case], against: &Against) -> Option<String> {
     let other = match (case.only, against) {
         (Some(Only::Envoy), Against::Harness) => Some("it is for Envoy only".to_owned()),
         (Some(Only::Harness), Against::Envoy(_)) => Some("it is for the harness only".to_owned()),
@@ -201,18 +221,15 @@ fn skipped(case: &Case, against: &Against) -> Option<String> {
     };
     case.skip.clone().or(other).or_else(|| match against {
         Against::Harness => None,
-        Against::Envoy(_) => envoy::cannot(case),
+        Against::Envoy(_) => envoy::cannot(case, all),
     })
 }
 
 /// Starts a proxy for cases of one setup.
-fn start(cases: &[(usize, &Case)], first: &Case, against: &Against) -> Result<Box<dyn Proxy>, Refusal> {
-    Ok(match against {
-        Against::Harness => Box::new(Harness::start(&first.setup)?),
-        Against::Envoy(binary) => {
-            let cases: Vec<&Case> = cases.iter().map(|(_, case)| *case).collect();
-            Box::new(Envoy::start(binary, &cases)?)
-        }
+fn start(cases: &[&Case], first: &Case, options: &RunOptions) -> Result<Box<dyn Proxy>, Refusal> {
+    Ok(match &options.against {
+        Against::Harness => Box::new(Harness::start(&first.setup, options)?),
+        Against::Envoy(binary) => Box::new(Envoy::start(binary, cases, &options.interrupt)?),
     })
 }
 
@@ -251,6 +268,11 @@ fn take(action: &Action, proxy: &mut dyn Proxy, findings: &mut Findings) -> Resu
             for (stream, seen) in streams.iter().zip(&seen) {
                 findings.stream(&stream.expect, seen);
             }
+            Ok(())
+        }
+        Action::Connection(talk) => {
+            let seen = proxy.connection(talk).map_err(failed("a connection that can be made"))?;
+            findings.connection(&talk.expect, &seen);
             Ok(())
         }
         Action::Advance(time) => proxy.advance(*time).map_err(failed("time that passes")),

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use super::{Host, Upstream};
 use crate::abi::Status;
 use crate::{
-    Clock, Cluster, FailurePolicy, Fault, ForeignFunctions, Limits, LogEntry, LogLevel, LogSink, Module, ModuleError,
-    PluginConfig, Role, Shared, SharedOptions, StartError, Worker, Xds,
+    Clock, Cluster, CodeCache, Conformance, FailurePolicy, Fault, ForeignFunctions, Limits, LogEntry, LogLevel,
+    LogSink, Module, ModuleError, PluginConfig, Role, Shared, SharedOptions, StartError, Worker, Xds,
 };
 
 /// A host that is being set up. What is not said is: one worker, time at 2026-01-01T00:00:00Z, seed 0, 10⁹ units of fuel for
@@ -15,12 +15,14 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct HostBuilder {
     module: Source,
+    cache: Option<CodeCache>,
     plugin: PluginConfig,
     workers: u32,
     seed: u64,
     start_ns: u64,
     log_level: LogLevel,
     limits: Limits,
+    conformance: Conformance,
     trace: bool,
     faults: Vec<Fault>,
     clusters: Vec<(String, Upstream)>,
@@ -43,12 +45,14 @@ impl Default for HostBuilder {
     fn default() -> Self {
         Self {
             module: Source::None,
+            cache: None,
             plugin: PluginConfig { name: "plugin".to_owned(), vm_id: "vm".to_owned(), ..PluginConfig::default() },
             workers: 1,
             seed: 0,
             start_ns: START_NS,
             log_level: LogLevel::Info,
             limits: Limits { memory: 64 << 20, fuel_per_callback: Some(1_000_000_000), ..Limits::default() },
+            conformance: Conformance::default(),
             trace: true,
             faults: Vec::new(),
             clusters: Vec::new(),
@@ -77,6 +81,13 @@ impl HostBuilder {
     #[must_use]
     pub fn module_bytes(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.module = Source::Bytes(bytes.into());
+        self
+    }
+
+    /// Keeps the module's compiled code on disk.
+    #[must_use]
+    pub fn code_cache(mut self, cache: &CodeCache) -> Self {
+        self.cache = Some(cache.clone());
         self
     }
 
@@ -185,6 +196,13 @@ impl HostBuilder {
         self
     }
 
+    /// Whose behaviour the host has: Envoy's, unless said otherwise.
+    #[must_use]
+    pub fn conformance(mut self, conformance: Conformance) -> Self {
+        self.conformance = conformance;
+        self
+    }
+
     /// Whether the trace is written.
     #[must_use]
     pub fn trace(mut self, on: bool) -> Self {
@@ -260,6 +278,7 @@ impl HostBuilder {
             log: LogSink::Memory,
             log_level: Some(self.log_level),
             limits: self.limits.clone(),
+            conformance: self.conformance,
             foreign_functions: self.foreign_functions.clone(),
             xds: self.xds.clone(),
             trace: self.trace,
@@ -279,6 +298,10 @@ impl HostBuilder {
                 Source::Bytes(bytes) => Module::from_bytes(bytes)?,
                 Source::None => return Err(ModuleError::Invalid("the builder was given no module".to_owned()).into()),
             };
+            let module = match &self.cache {
+                Some(cache) => module.cached_in(cache),
+                None => module,
+            };
             Worker::canary(&module, &self.plugin, &shared)?;
             let main = Worker::start(&module, &self.plugin, &shared, Role::Main)?;
             let workers = (0..self.workers)
@@ -296,6 +319,8 @@ impl HostBuilder {
                 owed: Vec::new(),
                 made: Vec::new(),
                 grpc: Vec::new(),
+                made_bytes: 0,
+                haste: 0,
             })
         };
         start().map_err(|error| StartFailure { error, logs: shared.logs(), trace: shared.trace().text() })

@@ -246,6 +246,7 @@ impl Connection<'_> {
 
     /// Takes everything as far as it goes.
     fn run(&mut self) {
+        self.host.haste = 0;
         let until = self.host.now_ns().saturating_add(nanoseconds(IDLE));
         loop {
             self.host.settle();
@@ -262,9 +263,10 @@ impl Connection<'_> {
     }
 
     fn take_events(&mut self) {
-        for (id, event) in self.worker().take_connection_events() {
+        let id = self.id;
+        for event in self.worker().take_events_of(id) {
             match event {
-                _ if id != self.id || self.closed.is_some() => {}
+                _ if self.closed.is_some() => {}
                 ConnectionEvent::Continue if self.connected => {
                     let bytes = self.worker().take_held_data(id);
                     self.held = false;

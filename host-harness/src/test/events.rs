@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Host;
+use super::{Host, grpc};
 use crate::{Callout, CalloutId, CalloutOutcome, GrpcEvent, GrpcId, Role, Worker};
 
 /// Something that a module will be told.
@@ -25,9 +25,13 @@ pub(super) enum What {
 /// What passes, at least, before a module hears of what it caused while it was told of something: one that asks again at every
 /// answer shall not stop time.
 const AT_LEAST: Duration = Duration::from_micros(1);
+/// After so many times in a row that is twice as long, so that no wait has more than some thousands of them.
+const PATIENCE: u32 = 256;
+/// The most that is kept of callouts, in bytes.
+const MOST_KEPT: usize = 256 << 20;
 
 impl Host {
-    /// Every callout that the module made so far, in order.
+    /// Every callout that the module made so far, in order; of those of more than 256 MiB the newest.
     pub fn callouts(&mut self) -> &[Callout] {
         self.collect(Duration::ZERO);
         &self.made
@@ -46,10 +50,12 @@ impl Host {
                     let due_ns = self.now_ns().saturating_add(nanoseconds(takes.max(at_least)));
                     self.owe(due_ns, role, What::Http(callout.id, outcome));
                 }
+                self.made_bytes += size(&callout);
                 self.made.push(callout);
             }
             self.collect_grpc(role, commands, at_least);
         }
+        self.forget();
         // What a module does not wait for any more holds nobody up.
         let Self { main, workers, owed, .. } = self;
         owed.retain(|owed| match (&owed.what, owed.role) {
@@ -77,8 +83,9 @@ impl Host {
             self.instances().for_each(|worker| {
                 worker.run_ready_queues();
             });
-            self.shared.clock().advance_to(self.now_ns().saturating_add(nanoseconds(AT_LEAST)));
-            self.collect(AT_LEAST);
+            let at_least = self.at_least();
+            self.shared.clock().advance_to(self.now_ns().saturating_add(nanoseconds(at_least)));
+            self.collect(at_least);
             return true;
         }
         let answer = self.owed.first().map_or(u64::MAX, |owed| owed.due_ns);
@@ -96,11 +103,29 @@ impl Host {
                     What::Grpc(id, event) => worker.grpc_event(id, event),
                 }
             }
-            self.collect(AT_LEAST);
+            let at_least = self.at_least();
+            self.collect(at_least);
         } else {
             self.instances().for_each(Worker::run_due_ticks);
         }
         true
+    }
+
+    /// What passes before a module hears of what it causes now.
+    fn at_least(&mut self) -> Duration {
+        let at_least = AT_LEAST.saturating_mul(1 << (self.haste / PATIENCE).min(30));
+        self.haste = self.haste.saturating_add(1);
+        at_least
+    }
+
+    /// Forgets the older half of the callouts, if all take too much.
+    fn forget(&mut self) {
+        if self.made_bytes > MOST_KEPT {
+            self.made.drain(..self.made.len().div_ceil(2));
+            self.grpc.drain(..self.grpc.len().div_ceil(2));
+            let of_grpc: usize = self.grpc.iter().map(grpc::Exchange::size).sum();
+            self.made_bytes = self.made.iter().map(size).sum::<usize>() + of_grpc;
+        }
     }
 
     /// Whether a module waits for something that will come by itself, ticks aside.
@@ -130,6 +155,11 @@ impl Host {
             Role::Worker(number) => self.workers.get_mut(number as usize),
         }
     }
+}
+
+/// What a callout takes, about.
+fn size(callout: &Callout) -> usize {
+    size_of::<Callout>() + callout.headers.byte_size() + callout.body.len() + callout.trailers.byte_size()
 }
 
 /// A time as clocks count it.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::Answer;
 use crate::{CalloutOutcome, ConnectionState, Cost, GrpcEvent, HeaderMap, StreamFacts};
 
 /// A request for [`Host::exchange`](super::Host::exchange), and what the upstream does with it.
@@ -14,7 +15,8 @@ pub struct Request {
     pub(super) trailers: Option<HeaderMap>,
     facts: StreamFacts,
     pub(super) upstream: SocketAddr,
-    pub(super) reply: Option<Reply>,
+    /// None when the client leaves before there is one.
+    pub(super) answer: Option<Answer>,
     pub(super) takes: Duration,
     pub(super) code_details: &'static str,
     pub(super) flags: u64,
@@ -68,7 +70,7 @@ pub struct Exchange {
     pub upstream: Option<Message>,
     /// What the client got; none when the stream was reset or the client left.
     pub response: Option<Message>,
-    /// The response is the module's own, or the host's on its behalf, with these details.
+    /// The response is the module's own, the host's on its behalf, or the proxy's for want of one, with these details.
     pub local_reply: Option<String>,
     /// The module holds the request or the response, and nothing came to let it go.
     pub stuck: bool,
@@ -128,7 +130,7 @@ impl Request {
             trailers: None,
             facts,
             upstream: SocketAddr::from(([127, 0, 0, 1], 20_000)),
-            reply: Some(Reply::status(200)),
+            answer: Some(Answer::Reply(Reply::status(200))),
             takes: Duration::ZERO,
             code_details: "via_upstream",
             flags: 0,
@@ -227,8 +229,26 @@ impl Request {
 
     /// What the upstream answers; 200 when not said.
     #[must_use]
-    pub fn reply(mut self, reply: Reply) -> Self {
-        self.reply = Some(reply);
+    pub fn reply(self, reply: Reply) -> Self {
+        self.answer(reply)
+    }
+
+    /// What comes of the request at the upstream, also if that is no reply. A connection that is refused, or closed before a
+    /// response, is the proxy's 503, which passes the module; a reset comes after the headers of a 200; at a silent upstream
+    /// the client leaves after five minutes.
+    ///
+    /// ```
+    /// use host_harness::test::{Answer, Host, Request};
+    ///
+    /// # let filter = "(module (memory (export \"memory\") 1) (func (export \"proxy_abi_version_0_2_1\")))";
+    /// let mut host = Host::builder().module_bytes(filter).start()?;
+    /// let exchange = host.exchange(Request::get("/").answer(Answer::Refusal));
+    /// assert_eq!((exchange.status(), exchange.upstream), (Some(503), None));
+    /// # Ok::<(), host_harness::test::StartFailure>(())
+    /// ```
+    #[must_use]
+    pub fn answer(mut self, answer: impl Into<Answer>) -> Self {
+        self.answer = Some(answer.into());
         self
     }
 
@@ -242,7 +262,7 @@ impl Request {
     /// The client leaves before there is an answer.
     #[must_use]
     pub fn aborted(mut self) -> Self {
-        self.reply = None;
+        self.answer = None;
         self.code_details = "downstream_remote_disconnect";
         self.flags = 0x4000;
         self

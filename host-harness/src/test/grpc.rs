@@ -180,8 +180,18 @@ pub(super) struct Exchange {
     until_ns: u64,
 }
 
+impl Exchange {
+    /// What it takes, about.
+    pub(super) fn size(&self) -> usize {
+        let GrpcRequest { callout, messages, .. } = &self.request;
+        let messages: usize = messages.iter().map(|message| message.len() + size_of::<Vec<u8>>()).sum();
+        size_of::<Self>() + callout.headers.byte_size() + messages
+    }
+}
+
 impl Host {
-    /// Every gRPC callout that the module made so far, in order, with what it has sent on it.
+    /// Every gRPC callout that the module made so far, in order, with what it has sent on it; of those of more than 256 MiB the
+    /// newest.
     pub fn grpc_callouts(&mut self) -> Vec<&GrpcRequest> {
         self.collect(Duration::ZERO);
         self.grpc.iter().map(|exchange| &exchange.request).collect()
@@ -194,7 +204,9 @@ impl Host {
                 GrpcCommand::Open(callout) => {
                     let (id, timeout) = (callout.id, callout.timeout);
                     let request = GrpcRequest { callout, messages: Vec::new(), ended: false, cancelled: false };
-                    self.grpc.push(Exchange { role, request, began: false, until_ns: 0 });
+                    let exchange = Exchange { role, request, began: false, until_ns: 0 };
+                    self.made_bytes += exchange.size();
+                    self.grpc.push(exchange);
                     if let Some(timeout) = timeout {
                         let due_ns = self.now_ns().saturating_add(nanoseconds(timeout.max(at_least)));
                         self.owe(due_ns, role, What::Grpc(id, GrpcEvent::Timeout));
@@ -203,10 +215,13 @@ impl Host {
                         self.serve_grpc(role, id, at_least, |_| {});
                     }
                 }
-                GrpcCommand::Send { id, frame, end } => self.serve_grpc(role, id, at_least, |request| {
-                    request.messages.push(frame.get(5..).unwrap_or_default().to_vec());
-                    request.ended = end;
-                }),
+                GrpcCommand::Send { id, frame, end } => {
+                    self.made_bytes += frame.len() + size_of::<Vec<u8>>();
+                    self.serve_grpc(role, id, at_least, |request| {
+                        request.messages.push(frame.get(5..).unwrap_or_default().to_vec());
+                        request.ended = end;
+                    });
+                }
                 GrpcCommand::Close(id) => self.serve_grpc(role, id, at_least, |request| request.ended = true),
                 GrpcCommand::Cancel(id) => {
                     if let Some(exchange) = self.exchange_of(role, id) {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::events::nanoseconds;
-use super::{Exchange, Host, Message, Reply, Request};
+use super::{Answer, Exchange, Host, Message, Reply, Request};
 use crate::{
     BodyOutcome, FinishedStream, HeaderMap, HeadersOutcome, LocalReply, StreamEnd, StreamEvent, StreamFacts, StreamId,
     UpstreamFacts, Worker,
@@ -12,6 +12,12 @@ use crate::{
 
 /// How long a stream that the module holds is waited for: Envoy's idle timeout of a stream.
 const IDLE: Duration = Duration::from_secs(300);
+
+/// Why a stream ended otherwise than it should have, as access logs have it.
+const NOT_CONNECTED: u64 = 0x20;
+const CONNECTION_CLOSED: u64 = 0x40;
+const UPSTREAM_RESET: u64 = 0x10;
+const DOWNSTREAM_LEFT: u64 = 0x4000;
 
 /// One stream on its way.
 struct Run {
@@ -26,7 +32,9 @@ struct Run {
     message: Message,
     state: State,
     upstream: SocketAddr,
-    reply: Option<Reply>,
+    answer: Option<Answer>,
+    /// The response breaks off after its headers.
+    breaks_off: bool,
     takes: Duration,
     end_alone: bool,
     exchange: Exchange,
@@ -133,7 +141,7 @@ impl Run {
         let facts = StreamFacts { connection_id: host.connections, ..request.facts() };
         let start_ns = host.now_ns();
         let stream = host.worker(worker).open_stream(facts);
-        let Request { headers, body, trailers, upstream, reply, takes, code_details, flags, end_alone, .. } = request;
+        let Request { headers, body, trailers, upstream, answer, takes, code_details, flags, end_alone, .. } = request;
         let request_size = body.iter().map(|piece| piece.len() as u64).sum();
         Self {
             worker,
@@ -144,7 +152,8 @@ impl Run {
             message: Message::default(),
             state: State::Goes,
             upstream,
-            reply,
+            answer,
+            breaks_off: false,
             takes,
             end_alone,
             exchange: Exchange::default(),
@@ -272,6 +281,10 @@ impl Run {
         if self.request {
             self.keep_upstream();
             self.state = State::Waits(host.now_ns().saturating_add(nanoseconds(self.takes)));
+        } else if self.breaks_off {
+            self.end.details = "upstream_reset_after_response_started{remote_reset}".to_owned();
+            self.end.flags = UPSTREAM_RESET;
+            self.halt(host, Halt::Reset);
         } else {
             self.keep_response();
             self.finish(host);
@@ -292,14 +305,48 @@ impl Run {
 
     /// The upstream answers, or the client has left.
     fn respond(&mut self, host: &mut Host) {
-        match self.reply.take() {
+        match self.answer.take() {
             None => self.finish(host),
-            Some(Reply { headers, body, trailers }) => {
-                self.request = false;
-                self.parts = Parts::new(headers, body, trailers, self.end_alone);
-                self.state = State::Goes;
+            Some(Answer::Reply(reply)) => self.begin_response(reply),
+            Some(Answer::Silence) => {
+                self.end.details = "downstream_remote_disconnect".to_owned();
+                self.end.flags = DOWNSTREAM_LEFT;
+                self.state = State::Waits(host.now_ns().saturating_add(nanoseconds(IDLE)));
+            }
+            Some(Answer::Refusal) => {
+                self.exchange.upstream = None;
+                let reason = "remote_connection_failure|delayed_connect_error:_Connection_refused";
+                self.fail(host, NOT_CONNECTED, reason, "remote connection failure");
+            }
+            Some(Answer::Close) => {
+                self.fail(host, CONNECTION_CLOSED, "connection_termination", "connection termination");
+            }
+            Some(Answer::Reset) => {
+                self.breaks_off = true;
+                self.begin_response(Reply::status(200));
             }
         }
+    }
+
+    fn begin_response(&mut self, Reply { headers, body, trailers }: Reply) {
+        self.request = false;
+        self.parts = Parts::new(headers, body, trailers, self.end_alone);
+        self.parts.breaks_off = self.breaks_off;
+        self.state = State::Goes;
+    }
+
+    /// There is no response: the proxy answers for the upstream.
+    fn fail(&mut self, host: &mut Host, flags: u64, reason: &str, text: &str) {
+        let text = format!("upstream connect error or disconnect/reset before headers. reset reason: {text}");
+        let details = format!("upstream_reset_before_response_started{{{reason}}}");
+        host.worker(self.worker).set_response_details(self.stream, &details);
+        self.end.flags = flags;
+        self.end.details.clone_from(&details);
+        self.exchange.local_reply = Some(details);
+        let reply =
+            Reply::status(503).header("content-length", text.len().to_string()).header("content-type", "text/plain");
+        self.end_alone = false;
+        self.begin_response(reply.chunk(text));
     }
 
     fn halt(&mut self, host: &mut Host, halt: Halt) {
@@ -353,12 +400,14 @@ struct Parts {
     trailers: Option<HeaderMap>,
     /// Whether the end is still to come by itself.
     end_alone: bool,
+    /// No end comes.
+    breaks_off: bool,
 }
 
 impl Parts {
     fn new(headers: HeaderMap, body: Vec<Vec<u8>>, trailers: Option<HeaderMap>, end_alone: bool) -> Self {
         let end_alone = end_alone && !body.is_empty() && trailers.is_none();
-        Self { headers: Some(headers), pieces: body.into_iter(), trailers, end_alone }
+        Self { headers: Some(headers), pieces: body.into_iter(), trailers, end_alone, breaks_off: false }
     }
 }
 
@@ -367,7 +416,8 @@ impl Iterator for Parts {
 
     fn next(&mut self) -> Option<Part> {
         if let Some(headers) = self.headers.take() {
-            return Some(Part::Headers(headers, self.pieces.len() == 0 && self.trailers.is_none()));
+            let end = self.pieces.len() == 0 && self.trailers.is_none() && !self.breaks_off;
+            return Some(Part::Headers(headers, end));
         }
         if let Some(piece) = self.pieces.next() {
             return Some(Part::Piece(piece, self.pieces.len() == 0 && self.trailers.is_none() && !self.end_alone));

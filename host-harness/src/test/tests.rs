@@ -100,3 +100,28 @@ fn an_end_may_come_alone() {
         ]
     );
 }
+
+#[test]
+fn a_connection_leaves_other_connections_events_alone() {
+    // The first connection is held until the second one sends something.
+    const MODULE: &str = r#"(module
+        (import "env" "proxy_set_effective_context" (func $enter (param i32) (result i32)))
+        (import "env" "proxy_continue_stream" (func $continue (param i32) (result i32)))
+        (memory (export "memory") 1)
+        (global $held (mut i32) (i32.const 0))
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "proxy_on_downstream_data") (param $id i32) (param i32 i32) (result i32)
+            (if (i32.eqz (global.get $held)) (then (global.set $held (local.get $id)) (return (i32.const 1))))
+            (drop (call $enter (global.get $held)))
+            (drop (call $continue (i32.const 2)))
+            (i32.const 0)))"#;
+    let mut host = Host::builder().module_bytes(MODULE).start().unwrap();
+    let mut first = host.connect();
+    first.send("one");
+    assert!(first.is_paused());
+    let mut second = first.host().connect();
+    second.send("two");
+    assert_eq!(second.close().server_got, b"two");
+    assert_eq!(first.server_got(), b"one");
+    assert!(!first.is_paused());
+}

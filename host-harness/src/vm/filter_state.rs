@@ -160,6 +160,14 @@ impl FilterState {
         Self { own: Entries::default(), connection: Some(connection) }
     }
 
+    /// How many entries a search may look at.
+    pub(crate) fn len(&self) -> usize {
+        let shared = self.connection.as_ref();
+        let shared =
+            shared.map_or(0, |ConnectionState(shared)| shared.lock().unwrap_or_else(PoisonError::into_inner).0.len());
+        self.own.0.len() + shared
+    }
+
     /// Does something with the entry of a name, wherever it is.
     fn with<R>(&self, is_it: impl Fn(&str) -> bool, work: impl FnOnce(Option<&Entry>) -> R) -> R {
         match (self.own.find(&is_it), &self.connection) {

@@ -13,6 +13,8 @@ use crate::{GrpcCommand, GrpcId, HeaderMap};
 const MAX_OPEN: usize = 1024;
 /// The most bytes that are sent and not yet taken by upstreams; Envoy has no bound, a host that a module must not grow has.
 const MAX_AHEAD: usize = 64 << 20;
+/// The most callouts of one callback that fail at once and are told of.
+const MAX_FAILED: usize = 1 << 16;
 /// What a message takes besides its bytes.
 const OVERHEAD: usize = 128;
 
@@ -111,6 +113,13 @@ impl Grpc {
     /// Whether another one may be opened.
     pub(crate) fn is_full(&self) -> bool {
         self.open.values().filter(|callout| callout.response.is_some()).count() >= MAX_OPEN
+    }
+
+    /// A callout has failed, of which the module will hear; past a number of these it does not.
+    pub(crate) fn fail(&mut self, failed: Failed) {
+        if self.failed.len() < MAX_FAILED {
+            self.failed.push_back(failed);
+        }
     }
 
     /// A message as it goes out; none if too much is on its way.

@@ -32,6 +32,7 @@ impl<'a> GuestMemory<'a> {
     /// Also an empty range must lie inside the memory.
     pub(crate) fn read(&mut self, pointer: u32, size: u32) -> Result<&[u8], Fail> {
         self.state.cost.bytes_out += u64::from(size);
+        self.state.afford(u64::from(size) / 8);
         self.bytes.get(range(pointer, size)).ok_or(Status::InvalidMemoryAccess.into())
     }
 
@@ -78,6 +79,7 @@ impl<'a> GuestMemory<'a> {
     /// The area that the module wants filled.
     pub(crate) fn area(&mut self, pointer: u32, size: u32) -> Result<(&mut [u8], &mut HostState), Fail> {
         self.state.cost.bytes_in += u64::from(size);
+        self.state.afford(u64::from(size));
         let area = self.bytes.get_mut(range(pointer, size)).ok_or(Status::InvalidMemoryAccess)?;
         Ok((area, self.state))
     }
@@ -118,7 +120,10 @@ pub(crate) fn give(
 
 /// The same with what is in the scratch buffer already.
 pub(crate) fn give_scratch(guest: &mut Guest<'_>, pointer_to: u32, size_to: u32) -> Answer {
-    let bytes = std::mem::take(&mut guest.data_mut().scratch);
+    let state = guest.data_mut();
+    let bytes = std::mem::take(&mut state.scratch);
+    // They have been copied, also if the module has no place for them.
+    state.afford(bytes.len() as u64 / 8);
     let result = give_bytes(guest, &bytes, pointer_to, size_to);
     guest.data_mut().scratch = bytes;
     result
@@ -146,7 +151,7 @@ pub(crate) fn allocate_and_write(guest: &mut Guest<'_>, bytes: &[u8]) -> Result<
 /// Calls the module's allocator. Null is an invalid memory access.
 fn allocate(guest: &mut Guest<'_>, size: u32) -> Result<u32, Fail> {
     let state = guest.data_mut();
-    state.cost.allocations += 1;
+    state.cost.allocations = state.cost.allocations.saturating_add(1);
     match state.shared.faults.strike("allocator") {
         None => {}
         Some(Effect::Status(_)) => return Err(Status::InvalidMemoryAccess.into()),

@@ -16,8 +16,8 @@ use crate::hostcall::{Hostcall, NAMES};
 use crate::stats::Metric;
 use crate::trace::Event;
 use crate::{
-    AbiVersion, Callout, ConnectionFacts, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig, Role, Shared,
-    StreamEnd, StreamFacts, UpstreamFacts,
+    AbiVersion, Callout, Conformance, ConnectionFacts, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig,
+    Role, Shared, StreamEnd, StreamFacts, UpstreamFacts,
 };
 
 /// Everything that hostcalls reach.
@@ -37,6 +37,8 @@ pub(crate) struct HostState {
     pub(crate) starting: bool,
     /// Where a hostcall is written before it goes into the trace.
     pub(crate) traced: Vec<u8>,
+    /// `proxy_on_vm_start` runs.
+    pub(crate) vm_starting: bool,
     /// `proxy_on_configure` runs for this root: its configuration is readable.
     pub(crate) configuring: Option<u32>,
     pub(crate) roots: Vec<Root>,
@@ -183,6 +185,8 @@ pub(crate) struct Stream {
     pub(crate) logging: bool,
     /// A local reply has been asked for, or the response has begun.
     pub(crate) replied: bool,
+    /// It has been asked to go on with the request, with the response, to close; once is enough.
+    pub(crate) asked: [bool; 3],
     /// Response headers have gone to the client.
     pub(crate) response_started: bool,
     /// The module holds the request, the response.
@@ -311,9 +315,10 @@ impl HostState {
             capabilities: capabilities(plugin),
             memory: None,
             allocator: None,
-            limiter: Limiter { memory: shared.options.limits.memory },
+            limiter: Limiter::new(shared.options.limits.memory),
             starting: false,
             traced: Vec::new(),
+            vm_starting: false,
             configuring: None,
             roots: Vec::new(),
             streams: HashMap::default(),
@@ -332,6 +337,11 @@ impl HostState {
             work_left: u64::MAX,
             complaints: None,
         }
+    }
+
+    /// Whose behaviour the host has.
+    pub(crate) fn conformance(&self) -> Conformance {
+        self.shared.options.conformance
     }
 
     /// Whether the module may make a hostcall.
@@ -392,9 +402,13 @@ impl HostState {
         self.connections.get_mut(&id).map(Box::as_mut)
     }
 
-    /// What the module has set as properties of the context that hostcalls act on; a root context has none.
+    /// What the module has set as properties of the context that hostcalls act on; a root context has none. Whoever asks is about to search it,
+    /// which counts as work for each entry.
     pub(crate) fn filter_state_mut(&mut self) -> Option<&mut FilterState> {
         let id = self.context();
+        let state = self.streams.get(&id).map(|stream| &stream.filter_state);
+        let state = state.or_else(|| self.connections.get(&id).map(|connection| &connection.filter_state));
+        self.afford(state.map_or(0, FilterState::len) as u64);
         let Self { streams, connections, .. } = self;
         let of_stream = streams.get_mut(&id).map(|stream| &mut stream.filter_state);
         of_stream.or_else(|| connections.get_mut(&id).map(|connection| &mut connection.filter_state))
@@ -420,6 +434,11 @@ impl HostState {
             }
             MapType::GrpcReceiveInitialMetadata => self.grpc.initial_metadata.as_ref(),
             MapType::GrpcReceiveTrailingMetadata => self.grpc.trailing_metadata.as_ref(),
+            MapType::RequestTrailers if self.conformance().trailers_are_logged() => {
+                let stream = self.stream()?;
+                let logged = stream.map(map).filter(|slot| stream.logging && slot.present).map(|slot| &slot.map);
+                logged.or_else(|| stream.readable(map))
+            }
             map => self.stream()?.readable(map),
         }
     }
@@ -431,7 +450,7 @@ impl HostState {
         self.current = context;
         self.effective = 0;
         self.swap_cost(context);
-        self.cost.callbacks += 1;
+        self.cost.callbacks = self.cost.callbacks.saturating_add(1);
         around
     }
 
@@ -566,16 +585,32 @@ impl Stream {
 /// Keeps the module within its memory.
 #[derive(Debug)]
 pub(crate) struct Limiter {
+    /// Bytes that its memories may still grow by, all together.
     memory: usize,
+    /// Elements that its tables may still grow by.
+    elements: usize,
+}
+
+impl Limiter {
+    fn new(memory: usize) -> Self {
+        Self { memory, elements: 1 << 20 }
+    }
+}
+
+/// Takes from what is left; says whether there was enough.
+fn take(left: &mut usize, now: usize, desired: usize) -> bool {
+    let rest = left.checked_sub(desired.saturating_sub(now));
+    *left = rest.unwrap_or(*left);
+    rest.is_some()
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= self.memory)
+    fn memory_growing(&mut self, now: usize, desired: usize, most: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(most.is_none_or(|most| desired <= most) && take(&mut self.memory, now, desired))
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= 1 << 20)
+    fn table_growing(&mut self, now: usize, desired: usize, most: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(most.is_none_or(|most| desired <= most) && take(&mut self.elements, now, desired))
     }
 }
 

@@ -31,12 +31,19 @@ impl Worker {
         let Some(Pending { root, .. }) = calls.pending.remove(&token) else {
             return;
         };
+        let outcome =
+            if self.shared.options.conformance.no_response_has_no_headers() { outcome } else { outcome.in_envoy() };
+        let calls = &mut self.vm.state_mut().calls;
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         let sizes = match outcome {
             CalloutOutcome::Response { headers, body, trailers } => {
                 let sizes = (count(headers.len()), count(body.len()), count(trailers.len()));
                 calls.response = Some(CallResponse { headers, body, trailers });
                 sizes
+            }
+            CalloutOutcome::NoResponse { status, text } => {
+                calls.status = (status.into(), text.to_owned());
+                (0, 0, 0)
             }
             CalloutOutcome::Reset => {
                 calls.status = (Status::BrokenConnection.code(), "reset".to_owned());

@@ -135,6 +135,12 @@ impl Worker {
         std::mem::take(&mut self.connection_events)
     }
 
+    /// The same of one connection; those of others stay.
+    pub(crate) fn take_events_of(&mut self, connection: ConnectionId) -> Vec<ConnectionEvent> {
+        let own = self.connection_events.extract_if(.., |(id, _)| *id == connection);
+        own.map(|(_, event)| event).collect()
+    }
+
     /// How many connections are open.
     #[must_use]
     pub fn open_connections(&self) -> usize {

@@ -84,7 +84,7 @@ impl Worker {
             if let Some(tick) = self.root_of(id).and_then(|root| root.tick.as_mut())
                 && Some(tick.due_ns) == before
             {
-                tick.due_ns = now + tick.period_ns;
+                tick.due_ns = now.saturating_add(tick.period_ns);
             }
         }
     }
@@ -138,7 +138,9 @@ impl Worker {
         self.vm.call(CREATE, id, |exports| &exports.context_create, (id, 0), &[id, 0]);
         self.fine(CREATE)?;
         let bytes = size(&self.vm.state().plugin.vm_configuration);
+        self.vm.state_mut().vm_starting = true;
         let answer = self.vm.call(START, id, |exports| &exports.vm_start, (id, bytes), &[id, bytes]);
+        self.vm.state_mut().vm_starting = false;
         self.fine(START)?;
         if answer == Some(0) {
             return Err(START);

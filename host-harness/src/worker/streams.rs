@@ -131,7 +131,7 @@ impl Worker {
         })
     }
 
-    /// The stream is over: log, done, delete. A stream that the module never heard of is created now, as Envoy does.
+    /// The stream is over: log, done, delete, or done, log, delete by the specification. A stream that the module never heard of is created now, as Envoy does.
     pub fn finish(&mut self, stream: StreamId, mut end: StreamEnd) -> FinishedStream {
         let id = stream.0;
         let Some(stream) = self.stream_mut(id) else {
@@ -150,14 +150,15 @@ impl Worker {
             stream.upstream = Some(UpstreamFacts { address: end.upstream, ..UpstreamFacts::default() });
         }
         stream.end = Some(end);
-        stream.logging = true;
         if !stream.bypass && !stream.failed && self.vm.failure().is_none() {
-            self.create(id);
-            self.vm.call("proxy_on_log", id, |exports| &exports.log, id, &[id]);
-            if let Some(stream) = self.stream_mut(id) {
-                stream.logging = false;
+            if self.shared.options.conformance.done_before_log() {
+                self.create(id);
+                self.vm.call("proxy_on_done", id, |exports| &exports.done, id, &[id]);
+                self.log(id);
+            } else {
+                self.log(id);
+                self.vm.call("proxy_on_done", id, |exports| &exports.done, id, &[id]);
             }
-            self.vm.call("proxy_on_done", id, |exports| &exports.done, id, &[id]);
             self.vm.call("proxy_on_delete", id, |exports| &exports.delete, id, &[id]);
         }
         let Some(stream) = self.vm.state_mut().streams.remove(&id) else {
@@ -173,6 +174,18 @@ impl Worker {
             cost,
             request_headers: request.map,
             response_headers: response.map,
+        }
+    }
+
+    /// The stream's headers are readable while it is logged.
+    fn log(&mut self, id: u32) {
+        if let Some(stream) = self.stream_mut(id) {
+            stream.logging = true;
+        }
+        self.create(id);
+        self.vm.call("proxy_on_log", id, |exports| &exports.log, id, &[id]);
+        if let Some(stream) = self.stream_mut(id) {
+            stream.logging = false;
         }
     }
 

@@ -1,7 +1,9 @@
 //! What hostcalls answer in each callback, and what they do to the stream.
 
+mod bounds;
 mod callouts;
 mod capabilities;
+mod conformance;
 mod connections;
 mod filter_state;
 mod foreign;

@@ -54,7 +54,12 @@ pub(super) fn write(folder: &Path, filter: &Filter, servers: &Servers, state: &[
     } else {
         json!({ "name": FILTER, "typed_config": typed })
     };
-    let text = bootstrap(folder, &config, servers, state).to_string();
+    let chain = if filter.is_tcp {
+        json!([config, tcp_proxy(folder, state)])
+    } else {
+        json!([http_manager(folder, &config, state)])
+    };
+    let text = bootstrap(&chain, servers).to_string();
     std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     Ok(path)
 }
@@ -72,12 +77,14 @@ pub(super) struct Filter {
     module: PathBuf,
     /// Whether its configuration is replaced while it runs.
     is_replaced: bool,
+    /// Whether it is a network filter.
+    is_tcp: bool,
 }
 
 impl Filter {
     /// Writes the module to the folder where Envoy cannot read it as it is.
-    pub(super) fn new(folder: &Path, setup: &Setup, is_replaced: bool) -> Result<Self, String> {
-        Ok(Self { setup: setup.clone(), module: module(folder, setup)?, is_replaced })
+    pub(super) fn new(folder: &Path, setup: &Setup, is_replaced: bool, is_tcp: bool) -> Result<Self, String> {
+        Ok(Self { setup: setup.clone(), module: module(folder, setup)?, is_replaced, is_tcp })
     }
 
     /// Gives it another configuration.
@@ -86,7 +93,8 @@ impl Filter {
     }
 
     pub(super) fn typed_config(&self) -> Value {
-        json!({ "@type": format!("{FILTERS}.http.wasm.v3.Wasm"), "config": plugin(&self.module, &self.setup) })
+        let kind = if self.is_tcp { "network" } else { "http" };
+        json!({ "@type": format!("{FILTERS}.{kind}.wasm.v3.Wasm"), "config": plugin(&self.module, &self.setup) })
     }
 }
 
@@ -104,10 +112,19 @@ fn module(folder: &Path, setup: &Setup) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-fn bootstrap(folder: &Path, filter: &Value, servers: &Servers, state: &[String]) -> Value {
-    let mut clusters = vec![cluster(UPSTREAM, Some(servers.upstream))];
-    clusters.extend(servers.clusters.iter().map(|(name, address)| cluster(name, *address)));
-    let manager = json!({
+/// A network filter that passes connections on.
+fn tcp_proxy(folder: &Path, state: &[String]) -> Value {
+    json!({ "name": "tcp_proxy", "typed_config": {
+        "@type": format!("{FILTERS}.network.tcp_proxy.v3.TcpProxy"),
+        "stat_prefix": LISTENER,
+        "cluster": UPSTREAM,
+        "access_log": [access_log(folder, state)],
+    } })
+}
+
+/// A network filter that makes streams of connections, for an HTTP filter.
+fn http_manager(folder: &Path, filter: &Value, state: &[String]) -> Value {
+    json!({ "name": "manager", "typed_config": {
         "@type": format!("{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": LISTENER,
         "codec_type": "AUTO",
@@ -136,7 +153,12 @@ fn bootstrap(folder: &Path, filter: &Value, servers: &Servers, state: &[String])
                 "suppress_envoy_headers": true,
             } },
         ],
-    });
+    } })
+}
+
+fn bootstrap(chain: &Value, servers: &Servers) -> Value {
+    let mut clusters = vec![cluster(UPSTREAM, Some(servers.upstream))];
+    clusters.extend(servers.clusters.iter().map(|(name, address)| cluster(name, *address)));
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     json!({
         "node": { "id": "host-harness", "cluster": "host-harness" },
@@ -148,7 +170,7 @@ fn bootstrap(folder: &Path, filter: &Value, servers: &Servers, state: &[String])
             "listeners": [{
                 "name": LISTENER,
                 "address": socket_address(loopback),
-                "filter_chains": [{ "filters": [{ "name": "manager", "typed_config": manager }] }],
+                "filter_chains": [{ "filters": chain }],
             }],
             "clusters": clusters,
         },

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use super::{admin, bootstrap};
 use crate::LogLevel;
 use crate::suite::format::Setup;
+use crate::suite::interrupt::Interrupt;
 use crate::suite::runner::Refusal;
 
 /// A running Envoy; killed when dropped.
@@ -25,7 +26,7 @@ pub(super) struct Process {
     pub(super) admin: SocketAddr,
     lines: Arc<Mutex<Vec<Line>>>,
     folder: TempDir,
-    child: Child,
+    child: Arc<Mutex<Child>>,
 }
 
 /// A line of Envoy's log.
@@ -39,13 +40,21 @@ struct Line {
 
 /// How long a start may take.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
+/// How long a process that is killed may take to end.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
 /// The most of the log that is kept.
 const MOST_BYTES: usize = 64 << 20;
 /// The longest line that is kept; Envoy has no bound.
 const MOST_LINE: usize = 1 << 20;
 
 impl Process {
-    pub(super) async fn start(binary: &Path, folder: TempDir, config: &Path, setup: &Setup) -> Result<Self, Refusal> {
+    pub(super) async fn start(
+        binary: &Path,
+        folder: TempDir,
+        config: &Path,
+        setup: &Setup,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Refusal> {
         let level = setup.log_level.unwrap_or(LogLevel::Info).as_str();
         let admin_file = folder.path().join("admin");
         let spawned = Command::new(binary)
@@ -67,14 +76,17 @@ impl Process {
             Ok(child) => child,
             Err(error) => return Err(refusal(&lines, &format!("cannot start {}: {error}", binary.display()))),
         };
+        let stderr = child.stderr.take();
+        let child = Arc::new(Mutex::new(child));
+        interrupt.ends(&child);
         let prefixes = prefixes(setup);
-        let reading = child.stderr.take().map(|stderr| tokio::spawn(read(stderr, prefixes, Arc::clone(&lines))));
+        let reading = stderr.map(|stderr| tokio::spawn(read(stderr, prefixes, Arc::clone(&lines))));
         let until = Instant::now() + STARTS_WITHIN;
         let (admin, listen) = loop {
             if let Some(found) = listener(&admin_file).await {
                 break found;
             }
-            if let Ok(Some(status)) = child.try_wait() {
+            if let Some(status) = ended(&child) {
                 // Everything that it wrote has been read when it closes its end.
                 if let Some(reading) = reading {
                     let _ = reading.await;
@@ -92,7 +104,11 @@ impl Process {
     /// Ends it at once.
     pub(super) async fn end(&mut self) {
         // It has ended already, or it cannot be ended.
-        let _ = self.child.kill().await;
+        let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).start_kill();
+        let until = Instant::now() + ENDS_WITHIN;
+        while ended(&self.child).is_none() && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// The module's log.
@@ -129,6 +145,11 @@ impl Line {
     fn is_failure(&self) -> bool {
         !self.of_module && self.text.contains("Function: ") && self.text.contains(" failed: ")
     }
+}
+
+/// How a process has ended, if it has.
+fn ended(child: &Mutex<Child>) -> Option<ExitStatus> {
+    child.lock().unwrap_or_else(PoisonError::into_inner).try_wait().ok().flatten()
 }
 
 fn refusal(lines: &Mutex<Vec<Line>>, error: &str) -> Refusal {

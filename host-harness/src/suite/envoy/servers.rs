@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use super::pieces::{Pieces, add_lines, lines, read_body};
 use crate::HeaderMap;
 use crate::suite::check::CalloutSeen;
-use crate::suite::format::{Cluster, Payload, Protocol, Rule, RuleAnswer, Stream};
+use crate::suite::format::{Cluster, Payload, Protocol, Rule, RuleAnswer, Stream, StreamReply};
 use crate::suite::harness::answer;
 use crate::test::Message;
 
@@ -29,6 +29,8 @@ pub(super) const STREAM_HEADER: &str = "x-host-harness-stream";
 #[derive(Debug)]
 pub(super) struct Servers {
     pub(super) upstream: SocketAddr,
+    /// The upstream of TCP connections.
+    pub(super) tcp: Option<Arc<TcpListener>>,
     /// Each cluster's address; none without endpoint.
     pub(super) clusters: Vec<(String, Option<SocketAddr>)>,
     book: Arc<Book>,
@@ -58,7 +60,7 @@ impl Book {
 /// A stream at the upstream.
 #[derive(Debug)]
 struct Entry {
-    reply: Option<Payload>,
+    reply: Option<StreamReply>,
     after: Duration,
     end_alone: bool,
     got: Option<Message>,
@@ -71,23 +73,33 @@ const MOST_CALLOUT_BYTES: usize = 256 << 20;
 type Answer = Result<Response<Pieces>, String>;
 
 impl Servers {
-    pub(super) async fn start(clusters: &[(String, Cluster)]) -> io::Result<Self> {
+    /// An upstream that refuses connections does nothing else.
+    pub(super) async fn start(
+        clusters: &[(String, Cluster)],
+        upstream_refuses: bool,
+        is_tcp: bool,
+    ) -> io::Result<Self> {
         let book = Arc::new(Book::default());
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let upstream = listener.local_addr()?;
-        tokio::spawn(accept(listener, Arc::clone(&book), None));
         let mut addresses = Vec::new();
         let mut refusing = Vec::new();
+        let mut tcp = None;
+        let upstream = if upstream_refuses {
+            refuse(&mut refusing)?
+        } else if is_tcp {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let upstream = listener.local_addr()?;
+            tcp = Some(Arc::new(listener));
+            upstream
+        } else {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let upstream = listener.local_addr()?;
+            tokio::spawn(accept(listener, Arc::clone(&book), None));
+            upstream
+        };
         for (name, cluster) in clusters {
             let address = match cluster {
                 Cluster::NoEndpoint => None,
-                Cluster::Refused => {
-                    let socket = TcpSocket::new_v4()?;
-                    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-                    let address = socket.local_addr()?;
-                    refusing.push(socket);
-                    Some(address)
-                }
+                Cluster::Refused => Some(refuse(&mut refusing)?),
                 Cluster::Rules(rules) => {
                     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
                     let address = listener.local_addr()?;
@@ -98,7 +110,7 @@ impl Servers {
             };
             addresses.push((name.clone(), address));
         }
-        Ok(Self { upstream, clusters: addresses, book, _refusing: refusing })
+        Ok(Self { upstream, tcp, clusters: addresses, book, _refusing: refusing })
     }
 
     /// The upstream is to answer the stream of a client so.
@@ -135,6 +147,15 @@ impl Servers {
     }
 }
 
+/// An address at which every connection is refused.
+fn refuse(sockets: &mut Vec<TcpSocket>) -> io::Result<SocketAddr> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let address = socket.local_addr()?;
+    sockets.push(socket);
+    Ok(address)
+}
+
 /// A cluster's name and its rules; the upstream has none.
 type Script = Option<Arc<(String, Vec<Rule>)>>;
 
@@ -150,7 +171,7 @@ async fn serve(socket: TcpStream, book: Arc<Book>, script: Script) {
         let (book, script, close) = (Arc::clone(&book), script.clone(), Arc::clone(&close));
         async move {
             match script {
-                None => upstream(request, &book).await,
+                None => upstream(request, &book, &close).await,
                 Some(script) => callout(request, &book, &script, &close).await,
             }
         }
@@ -181,7 +202,7 @@ fn head(request: &Request<Incoming>) -> (Message, Option<SocketAddr>) {
     (Message { headers, ..Message::default() }, client)
 }
 
-async fn upstream(request: Request<Incoming>, book: &Book) -> Answer {
+async fn upstream(request: Request<Incoming>, book: &Book, close: &Notify) -> Answer {
     let (mut message, client) = head(&request);
     let client = client.ok_or_else(|| "a stream of nobody".to_owned())?;
     // Headers arrive even where the rest never does.
@@ -197,7 +218,14 @@ async fn upstream(request: Request<Incoming>, book: &Book) -> Answer {
     match script {
         Some((Some(reply), after, end_alone)) => {
             tokio::time::sleep(after).await;
-            response(reply, end_alone)
+            match reply {
+                StreamReply::Payload(payload) => response(payload, end_alone),
+                StreamReply::Reset => Ok(Response::new(Pieces::breaking_off())),
+                StreamReply::Closed | StreamReply::Refused => {
+                    close.notify_one();
+                    std::future::pending().await
+                }
+            }
         }
         // The client leaves, and Envoy resets the stream then.
         Some((None, ..)) | None => std::future::pending().await,

@@ -4,14 +4,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::node::{Fields, Node};
-use super::{expect, setup, value};
+use super::{connection, expect, setup, value};
 use crate::HeaderMap;
-use crate::suite::format::{Action, Case, HostExpect, Only, Payload, Protocol, Setup, Step, Stream};
+use crate::suite::format::{Action, Case, HostExpect, Only, Payload, Protocol, Setup, Step, Stream, StreamReply};
 
 pub(super) const FIELDS: [&str; 4] = ["name", "skip", "only", "expect"];
+/// What a case is made of besides one stream.
+pub(super) const PARTS: [&str; 3] = ["streams", "steps", "connection"];
+/// The proxies that a case may be for.
+pub(super) const PROXIES: [&str; 2] = ["harness", "envoy"];
 pub(super) const STREAM_FIELDS: [&str; 3] = ["request", "reply", "client_leaves"];
-pub(super) const ACTION_FIELDS: [&str; 6] =
-    ["streams", "advance", "tick", "reconfigure", "reconfigure_file", "refused"];
+pub(super) const ACTION_FIELDS: [&str; 7] =
+    ["streams", "connection", "advance", "tick", "reconfigure", "reconfigure_file", "refused"];
 pub(super) const REQUEST_FIELDS: [&str; 14] = [
     "method",
     "path",
@@ -34,7 +38,7 @@ const MOST_STREAMS: usize = 1000;
 
 /// Reads a case; what it does not say of the setup, the suite says.
 pub(super) fn read(node: &Node<'_>, suite: &Setup, shared: bool) -> Option<Case> {
-    let fields = node.fields(&[&FIELDS, &STREAM_FIELDS, &["streams", "steps"], &setup::FIELDS])?;
+    let fields = node.fields(&[&FIELDS, &STREAM_FIELDS, &PARTS, &setup::FIELDS])?;
     let own = setup::read(&fields);
     if shared && let Some((name, node)) = setup::FIELDS.iter().find_map(|name| Some((name, fields.get(name)?))) {
         node.mistake(format!("all cases of this suite share one host; say `{name}` at the top, or drop `shared`"));
@@ -43,13 +47,21 @@ pub(super) fn read(node: &Node<'_>, suite: &Setup, shared: bool) -> Option<Case>
     let name = fields.required("name", "a name").and_then(|node| node.text()).unwrap_or_default();
     let protocol = setup.protocol.unwrap_or_default();
     let path = node.path().to_owned();
-    fields.at_most_one(&["request", "streams", "steps"]);
+    fields.at_most_one(&["request", "streams", "steps", "connection"]);
     let mut expect = HostExpect { path: format!("{path}.expect"), ..HostExpect::default() };
     let mut steps = Vec::new();
     if fields.has("request") {
         let (stream, host) = stream(&fields, node, protocol, true)?;
         expect = host;
         let action = Action::Streams(vec![stream]);
+        steps.push(Step { path: path.clone(), action, expect: HostExpect::default() });
+    } else if let Some(node) = fields.get("connection") {
+        without_request(&fields);
+        let (talk, host) = connection::read(&node, fields.get("expect").as_ref())?;
+        if !host.path.is_empty() {
+            expect = host;
+        }
+        let action = Action::Connection(Box::new(talk));
         steps.push(Step { path: path.clone(), action, expect: HostExpect::default() });
     } else {
         without_request(&fields);
@@ -72,16 +84,15 @@ pub(super) fn read(node: &Node<'_>, suite: &Setup, shared: bool) -> Option<Case>
     if expect.start_refused.is_none() {
         expect.failed.get_or_insert(false);
     }
-    let only = fields
-        .get("only")
-        .and_then(|node| Some(if node.word(&["harness", "envoy"])? == 0 { Only::Harness } else { Only::Envoy }));
+    let only =
+        fields.get("only").and_then(|node| Some(if node.word(&PROXIES)? == 0 { Only::Harness } else { Only::Envoy }));
     let skip = fields.get("skip").and_then(|node| node.text());
     Some(Case { name, path, setup, skip, only, steps, expect })
 }
 
 fn step(node: &Node<'_>, protocol: Protocol) -> Option<Step> {
     let fields = node.fields(&[&STREAM_FIELDS, &ACTION_FIELDS, &["expect"]])?;
-    fields.at_most_one(&["request", "streams", "advance", "tick", "reconfigure", "reconfigure_file"]);
+    fields.at_most_one(&["request", "streams", "connection", "advance", "tick", "reconfigure", "reconfigure_file"]);
     if let Some(node) = fields.get("refused")
         && !fields.has("reconfigure")
         && !fields.has("reconfigure_file")
@@ -94,6 +105,10 @@ fn step(node: &Node<'_>, protocol: Protocol) -> Option<Step> {
         return Some(Step { path, action: Action::Streams(vec![stream]), expect });
     }
     without_request(&fields);
+    if let Some(node) = fields.get("connection") {
+        let (talk, expect) = connection::read(&node, fields.get("expect").as_ref())?;
+        return Some(Step { path, action: Action::Connection(Box::new(talk)), expect });
+    }
     let expect = fields.get("expect").map(|node| expect::host(&node));
     let action = if let Some(node) = fields.get("streams") {
         Action::Streams(streams(&node, protocol))
@@ -114,7 +129,9 @@ fn step(node: &Node<'_>, protocol: Protocol) -> Option<Step> {
     } else if expect.is_some() {
         Action::Look
     } else {
-        node.mistake("nothing is done; use `request`, `streams`, `advance`, `tick`, `reconfigure` or `expect`");
+        node.mistake(
+            "nothing is done; use `request`, `streams`, `connection`, `advance`, `tick`, `reconfigure` or `expect`",
+        );
         return None;
     };
     Some(Step { path, action, expect: expect.unwrap_or_default() })
@@ -159,8 +176,8 @@ fn stream(fields: &Fields<'_>, node: &Node<'_>, protocol: Protocol, alone: bool)
     if leaves {
         stream.reply = None;
     } else if let Some(node) = fields.get("reply") {
-        let (payload, after) = reply(&node)?;
-        stream.reply = Some(payload);
+        let (reply, after) = stream_reply(&node)?;
+        stream.reply = Some(reply);
         stream.after = after;
     }
     let mut host = host;
@@ -176,7 +193,10 @@ fn request(node: &Node<'_>, protocol: Protocol) -> Option<Stream> {
         path: String::new(),
         request: Payload::default(),
         protocol,
-        reply: Some(Payload { headers: HeaderMap::from([(":status", "200")]), ..Payload::default() }),
+        reply: Some(StreamReply::Payload(Payload {
+            headers: HeaderMap::from([(":status", "200")]),
+            ..Payload::default()
+        })),
         after: Duration::ZERO,
         source: None,
         mtls: false,
@@ -239,6 +259,34 @@ fn add_headers(headers: &mut HeaderMap, more: HeaderMap) {
     for (name, value) in more.iter() {
         if name.starts_with(b":") { headers.set(name, value) } else { headers.add(name, value) }
     }
+}
+
+/// What an upstream may do that is no reply.
+pub(super) const REPLY_WORDS: [&str; 3] = ["refused", "closed", "reset"];
+
+/// What the upstream does with a stream, and how long that takes.
+fn stream_reply(node: &Node<'_>) -> Option<(StreamReply, Duration)> {
+    let word = |node: &Node<'_>| {
+        let replies = [StreamReply::Refused, StreamReply::Closed, StreamReply::Reset];
+        replies.into_iter().nth(node.word(&REPLY_WORDS)?)
+    };
+    if node.as_text().is_some() {
+        return Some((word(node)?, Duration::ZERO));
+    }
+    if !node.is_mapping() {
+        let (payload, after) = reply(node)?;
+        return Some((StreamReply::Payload(payload), after));
+    }
+    let fields = node.fields(&[&["answer"], &REPLY_FIELDS])?;
+    if let Some(answer) = fields.get("answer") {
+        for other in REPLY_FIELDS.iter().filter(|name| **name != "after") {
+            fields.at_most_one(&["answer", other]);
+        }
+        let after = fields.get("after").map_or(Some(Duration::ZERO), |node| value::duration(&node))?;
+        return Some((word(&answer)?, after));
+    }
+    let (payload, after) = reply_fields(&fields)?;
+    Some((StreamReply::Payload(payload), after))
 }
 
 /// A status, or a mapping; and how long it takes.

@@ -56,7 +56,7 @@ fn stream_fields(fields: &Fields<'_>, node: &Node<'_>) -> StreamExpect {
     }
 }
 
-fn host_fields(fields: &Fields<'_>, node: &Node<'_>) -> HostExpect {
+pub(super) fn host_fields(fields: &Fields<'_>, node: &Node<'_>) -> HostExpect {
     let lines = |name: &str, counted: bool| {
         let nodes = fields.get(name).map(|node| node.one_or_more()).unwrap_or_default();
         nodes.iter().filter_map(|node| log(node, counted)).collect()
@@ -130,7 +130,7 @@ fn local_reply(node: &Node<'_>) -> Option<LocalReplyExpect> {
 }
 
 /// Names with the texts they must have, or `{present: false}`.
-fn values(node: &Node<'_>) -> Vec<(String, Option<Text>)> {
+pub(super) fn values(node: &Node<'_>) -> Vec<(String, Option<Text>)> {
     let value = |(name, node): (String, Node<'_>)| {
         if node.is_mapping() {
             let fields = node.fields(&[&value::PRESENT_FIELDS, &value::TEXT_FIELDS])?;
@@ -145,7 +145,7 @@ fn values(node: &Node<'_>) -> Vec<(String, Option<Text>)> {
     node.entries().unwrap_or_default().into_iter().filter_map(value).collect()
 }
 
-fn cost(node: &Node<'_>) -> Vec<(CostItem, Number)> {
+pub(super) fn cost(node: &Node<'_>) -> Vec<(CostItem, Number)> {
     let Some(fields) = node.fields(&[&COST_FIELDS]) else { return Vec::new() };
     let mut items = Vec::new();
     for (name, node) in fields.get("hostcalls").and_then(|node| node.entries()).unwrap_or_default() {

@@ -10,9 +10,9 @@ use super::node::{Fields, Node};
 use super::value;
 use crate::abi::Status;
 use crate::suite::format::{Cluster, FaultSpec, Protocol, Rule, RuleAnswer, Setup, When};
-use crate::{FailurePolicy, LogLevel};
+use crate::{Conformance, FailurePolicy, LogLevel};
 
-pub(super) const FIELDS: [&str; 22] = [
+pub(super) const FIELDS: [&str; 23] = [
     "module",
     "configuration",
     "configuration_file",
@@ -27,6 +27,7 @@ pub(super) const FIELDS: [&str; 22] = [
     "seed",
     "clock",
     "log_level",
+    "conformance",
     "failure_policy",
     "reload_backoff",
     "fuel_per_callback",
@@ -40,8 +41,12 @@ pub(super) const RULE_FIELDS: [&str; 3] = ["when", "answer", "after"];
 pub(super) const WHEN_FIELDS: [&str; 4] = ["method", "path", "headers", "body"];
 pub(super) const FAULT_FIELDS: [&str; 4] = ["hostcall", "nth", "returns", "traps"];
 pub(super) const CLUSTER_WORDS: [&str; 5] = ["silent", "refused", "closed", "reset", "no_endpoint"];
-const PROTOCOLS: [&str; 2] = ["HTTP/1.1", "HTTP/2"];
-const LEVELS: [(&str, LogLevel); 6] = [
+pub(super) const CONFORMANCES: [&str; 2] = ["envoy", "spec"];
+pub(super) const FAILURE_POLICIES: [&str; 3] = ["fail_closed", "fail_open", "fail_reload"];
+/// What a cluster may do that is no reply.
+pub(super) const ANSWERS: [&str; 3] = ["silent", "closed", "reset"];
+pub(super) const PROTOCOLS: [&str; 2] = ["HTTP/1.1", "HTTP/2"];
+pub(super) const LEVELS: [(&str, LogLevel); 6] = [
     ("trace", LogLevel::Trace),
     ("debug", LogLevel::Debug),
     ("info", LogLevel::Info),
@@ -74,6 +79,10 @@ pub(super) fn read(fields: &Fields<'_>) -> Setup {
         seed: fields.get("seed").and_then(|node| node.whole(0..=u64::MAX)),
         clock: fields.get("clock").and_then(|node| clock(&node)),
         log_level: fields.get("log_level").and_then(|node| level(&node)),
+        conformance: fields.get("conformance").and_then(|node| {
+            let place = node.word(&CONFORMANCES)?;
+            Some(if place == 0 { Conformance::Envoy } else { Conformance::Spec })
+        }),
         failure_policy: failure_policy(fields),
         fuel_per_callback: fields.get("fuel_per_callback").and_then(|node| node.whole(1..=u64::MAX)),
         memory_limit: bytes("memory_limit", MOST_MEMORY),
@@ -113,6 +122,7 @@ impl Setup {
             seed: self.seed.or(suite.seed),
             clock: self.clock.or(suite.clock),
             log_level: self.log_level.or(suite.log_level),
+            conformance: self.conformance.or(suite.conformance),
             failure_policy: self.failure_policy.or(suite.failure_policy),
             fuel_per_callback: self.fuel_per_callback.or(suite.fuel_per_callback),
             memory_limit: self.memory_limit.or(suite.memory_limit),
@@ -142,7 +152,7 @@ pub(super) fn configuration_value(node: &Node<'_>) -> Option<Vec<u8>> {
 }
 
 fn failure_policy(fields: &Fields<'_>) -> Option<FailurePolicy> {
-    let policy = fields.get("failure_policy").and_then(|node| node.word(&["fail_closed", "fail_open", "fail_reload"]));
+    let policy = fields.get("failure_policy").and_then(|node| node.word(&FAILURE_POLICIES));
     let backoff = fields.get("reload_backoff");
     if let Some(node) = backoff.as_ref().filter(|_| policy != Some(2)) {
         node.mistake("found without `failure_policy: fail_reload` beside it; add that");
@@ -201,9 +211,8 @@ fn cluster(node: &Node<'_>) -> Option<Cluster> {
 
 /// A status, a word, or a mapping.
 fn rule(node: &Node<'_>) -> Option<Rule> {
-    const WORDS: [&str; 3] = ["silent", "closed", "reset"];
     let answer = |node: &Node<'_>| {
-        Some(match node.word(&WORDS)? {
+        Some(match node.word(&ANSWERS)? {
             0 => RuleAnswer::Silence,
             1 => RuleAnswer::Close,
             _ => RuleAnswer::Reset,

@@ -22,6 +22,8 @@ fn accept(case: &str) {
     if let Err(error) = parse(Path::new("suite.yaml"), &text, Some(Path::new(MODULE))) {
         panic!("{error}\n{text}");
     }
+    let value = serde_json::to_value(super::yaml(&text).unwrap()).unwrap();
+    assert_eq!(super::schema::tests::complaint(&value), None, "{text}");
 }
 
 #[test]
@@ -82,6 +84,12 @@ fn wrong_values_are_refused() {
         ("request: 7", "cases[0].request: found 7; use a method and a path, like `GET /`, or a mapping"),
         ("reply: 200", "cases[0].reply: found without `request`; add it"),
         ("request: /\nreply: 99", "cases[0].reply: found 99; use a whole number from 200 to 599"),
+        ("request: /\nreply: refuse", "cases[0].reply: found `refuse`; use `refused`, `closed` or `reset`"),
+        ("request: /\nreply: {answer: reset, body: a}", "cases[0].reply: found `answer` and `body`; keep one"),
+        ("connection: [{client: a, server: b}]", "cases[0].connection[0]: found `client` and `server`; keep one"),
+        ("connection: [{client_ends: false}]", "cases[0].connection[0].client_ends: found false; use `true`"),
+        ("connection: []\nreply: 200", "cases[0].reply: found without `request`; add it"),
+        ("connection: []\nexpect: {closed_by: me}", "cases[0].expect.closed_by: found `me`; use `client` or `proxy`"),
         ("request: /\nreply: {after: 5}", "cases[0].reply.after: found 5; use a time like `5s` or `20ms`"),
         ("request: /\nsteps: []", "cases[0]: found `request` and `steps`; keep one"),
         ("streams: []", "cases[0].streams: found no stream; add one"),
@@ -124,7 +132,7 @@ fn wrong_values_are_refused() {
         ("expect: {callouts: []}", "cases[0].expect.callouts: found a list; use `none` where there must be no callout"),
         (
             "steps: [{}]",
-            "cases[0].steps[0]: nothing is done; use `request`, `streams`, `advance`, `tick`, `reconfigure` or `expect`",
+            "cases[0].steps[0]: nothing is done; use `request`, `streams`, `connection`, `advance`, `tick`, `reconfigure` or `expect`",
         ),
         ("steps: [{advance: soon}]", "cases[0].steps[0].advance: found `soon`; use a time like `5s` or `20ms`"),
         (
@@ -218,9 +226,9 @@ fn the_list_of_mistakes_has_an_end() {
 
 #[test]
 fn every_field_is_described() {
-    use super::{case, expect, setup, value};
+    use super::{case, connection, expect, setup, value};
     let description = include_str!("../../../SUITES.md");
-    let known: [&[&str]; 24] = [
+    let known: [&[&str]; 28] = [
         &super::FIELDS,
         &setup::FIELDS,
         &setup::RULE_FIELDS,
@@ -232,6 +240,10 @@ fn every_field_is_described() {
         &case::ACTION_FIELDS,
         &case::REQUEST_FIELDS,
         &case::REPLY_FIELDS,
+        &case::REPLY_WORDS,
+        &connection::TURN_FIELDS,
+        &connection::EXPECT_FIELDS,
+        &connection::CLOSERS,
         &expect::STREAM_FIELDS,
         &expect::HOST_FIELDS,
         &expect::UPSTREAM_FIELDS,
