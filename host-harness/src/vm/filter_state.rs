@@ -104,7 +104,7 @@ struct Entries(Vec<Entry>);
 #[derive(Debug)]
 struct Entry {
     /// As access logs have it: `wasm.<path>` for properties.
-    name: String,
+    name: Vec<u8>,
     span: LifeSpan,
     content: Content,
 }
@@ -126,7 +126,7 @@ impl Entry {
 }
 
 impl Entries {
-    fn find(&self, is_it: impl Fn(&str) -> bool) -> Option<&Entry> {
+    fn find(&self, is_it: impl Fn(&[u8]) -> bool) -> Option<&Entry> {
         self.0.iter().find(|entry| is_it(&entry.name))
     }
 
@@ -149,7 +149,7 @@ impl Entries {
                 Content::Property(value, _) => value.clone(),
                 Content::Object(object) => object.text()?.to_vec(),
             };
-            Some((entry.name.clone(), value))
+            Some((String::from_utf8_lossy(&entry.name).into_owned(), value))
         })
     }
 }
@@ -169,7 +169,7 @@ impl FilterState {
     }
 
     /// Does something with the entry of a name, wherever it is.
-    fn with<R>(&self, is_it: impl Fn(&str) -> bool, work: impl FnOnce(Option<&Entry>) -> R) -> R {
+    fn with<R>(&self, is_it: impl Fn(&[u8]) -> bool, work: impl FnOnce(Option<&Entry>) -> R) -> R {
         match (self.own.find(&is_it), &self.connection) {
             (None, Some(ConnectionState(shared))) => {
                 work(shared.lock().unwrap_or_else(PoisonError::into_inner).find(is_it))
@@ -198,18 +198,19 @@ impl FilterState {
             return Err(Status::BadArgument);
         }
         let prototype = old.unwrap_or(declared);
-        let name = format!("wasm.{}", String::from_utf8_lossy(path));
+        let name = [PROPERTIES, path].concat();
         self.put(Entry { name, span: prototype.span, content: Content::Property(value.to_vec(), prototype) })
     }
 
     /// Sets an object of the proxy's own. One that lives for another time stays, as in Envoy, which answers as if it had not.
     pub(crate) fn set_object(&mut self, name: &str, object: Object, span: LifeSpan) -> Result<(), Status> {
         let alone = self.connection.is_none();
-        let stays = self.with(|known| known == name, |entry| entry.is_some_and(|entry| entry.span != span && !alone));
+        let stays = self
+            .with(|known| known == name.as_bytes(), |entry| entry.is_some_and(|entry| entry.span != span && !alone));
         if stays {
             return Ok(());
         }
-        self.put(Entry { name: name.to_owned(), span, content: Content::Object(object) })
+        self.put(Entry { name: name.as_bytes().to_vec(), span, content: Content::Object(object) })
     }
 
     /// A property's bytes, by its path.
@@ -225,7 +226,7 @@ impl FilterState {
 
     /// An entry by its name, or a field of it. Here messages are looked into.
     pub(crate) fn entry(&self, name: &[u8], field: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), Status> {
-        let is_it = |known: &str| known.as_bytes() == name;
+        let is_it = |known: &[u8]| known == name;
         self.with(is_it, |entry| match (entry.map(|entry| &entry.content), field) {
             (Some(Content::Object(object)), field) => object.read(field, out),
             (Some(Content::Property(value, prototype)), None) => {
@@ -250,9 +251,12 @@ impl FilterState {
     }
 }
 
+/// What the names of properties begin with.
+const PROPERTIES: &[u8] = b"wasm.";
+
 /// Whether an entry is the property of this path.
-fn is_property(path: &[u8]) -> impl Fn(&str) -> bool {
-    move |known| known.strip_prefix("wasm.").is_some_and(|known| known.as_bytes() == path)
+fn is_property(path: &[u8]) -> impl Fn(&[u8]) -> bool {
+    move |known| known.strip_prefix(PROPERTIES) == Some(path)
 }
 
 /// What a message that only wraps a text or bytes has in it. Into others this host does not look.
