@@ -111,6 +111,17 @@ struct Awaited {
     /// Not while the stream is on its way: only where it is held, or over. How far it would be by then depends on how busy the machine is,
     /// and a proxy may not survive what is done amid it.
     patient: bool,
+    /// A tick has found it on its way. The next one that does not is let by too: Envoy still knows a stream whose end it has just told.
+    early: bool,
+}
+
+impl Awaited {
+    /// Whether this tick is too early.
+    fn waits(&mut self, streams: &BTreeMap<u32, Stream>) -> bool {
+        let stream = self.origin.stream.and_then(|context| streams.get(&context));
+        let on_its_way = self.patient && stream.is_some_and(|stream| !stream.held);
+        std::mem::replace(&mut self.early, on_its_way) || on_its_way
+    }
 }
 
 /// A callout under way.
@@ -200,7 +211,7 @@ impl Probe {
                 "queue" => queues::register(&mut Turn::new(self, Phase::Configure, origin, Cause::default()), case),
                 "connection" => self.next_connection = Some(case.to_owned()),
                 "tick" => {
-                    self.on_tick.push(Awaited { origin, patient: false });
+                    self.on_tick.push(Awaited { origin, patient: false, early: false });
                     host::set_tick_period(100);
                 }
                 _ => {}
@@ -210,11 +221,8 @@ impl Probe {
 
     /// Runs what a case or the configuration wanted a tick for, once; a tick that comes too early for one of them is none.
     pub(crate) fn on_tick(&mut self, context: u32) {
-        let on_its_way = |awaited: &Awaited| {
-            let stream = awaited.origin.stream.and_then(|context| self.streams.get(&context));
-            awaited.patient && stream.is_some_and(|stream| !stream.held)
-        };
-        if self.on_tick.iter().any(on_its_way) {
+        let Self { streams, on_tick, .. } = self;
+        if on_tick.iter_mut().fold(false, |waits, awaited| awaited.waits(streams) || waits) {
             return;
         }
         host::set_tick_period(0);
@@ -469,7 +477,7 @@ impl<'a> Turn<'a> {
     /// Has the case run in the next tick; if a request asks for it as it begins, in the first one that finds it held or over.
     pub(crate) fn expect_tick(&mut self) {
         let patient = self.phase == Phase::RequestHeaders;
-        self.probe.on_tick.push(Awaited { origin: self.origin.clone(), patient });
+        self.probe.on_tick.push(Awaited { origin: self.origin.clone(), patient, early: false });
         self.say(format_args!("set_tick_period_milliseconds(100)"), host::set_tick_period(100));
     }
 

@@ -59,8 +59,8 @@ pub(crate) struct HostState {
     pub(crate) grpc: Grpc,
     /// What hostcalls asked for that happens when the callback has returned.
     pub(crate) actions: Vec<(u32, Action)>,
-    /// Cost of the running callback's context.
-    pub(crate) cost: Cost,
+    /// Cost of the running callback's context. It changes places with that context's own, so only its address moves.
+    pub(crate) cost: Box<Cost>,
     /// Work that hostcalls may still do in this callback. Fuel does not see it, so that a loop of hostcalls could keep the host
     /// busy for ever.
     pub(crate) work_left: u64,
@@ -140,7 +140,7 @@ pub(crate) struct Root {
     pub(crate) life: Life,
     /// Properties that streams and connections may set.
     pub(crate) declared: Declared,
-    pub(crate) cost: Cost,
+    pub(crate) cost: Box<Cost>,
 }
 
 /// How far a root context's life has come.
@@ -205,7 +205,7 @@ pub(crate) struct Stream {
     pub(crate) details: Option<String>,
     pub(crate) filter_state: FilterState,
     pub(crate) declared: Declared,
-    pub(crate) cost: Cost,
+    pub(crate) cost: Box<Cost>,
 }
 
 /// Headers or trailers of a stream.
@@ -265,7 +265,7 @@ pub(crate) struct Connection {
     pub(crate) asked: [bool; 2],
     pub(crate) filter_state: FilterState,
     pub(crate) declared: Declared,
-    pub(crate) cost: Cost,
+    pub(crate) cost: Box<Cost>,
 }
 
 /// One direction of a connection.
@@ -333,7 +333,7 @@ impl HostState {
             calls: Calls::default(),
             grpc: Grpc::default(),
             actions: Vec::new(),
-            cost: Cost::default(),
+            cost: Box::default(),
             work_left: u64::MAX,
             complaints: None,
         }

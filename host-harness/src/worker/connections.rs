@@ -127,7 +127,7 @@ impl Worker {
         self.connection_events.retain(|(connection, _)| connection.0 != id);
         let Connection { root, filter_state, cost, .. } = *connection;
         self.release_root(root);
-        FinishedConnection { filter_state: filter_state.list(), cost }
+        FinishedConnection { filter_state: filter_state.list(), cost: *cost }
     }
 
     /// What the module asked of connections since the last call, outside the callback concerned.

@@ -7,7 +7,7 @@ use super::{Role, StartError, Worker};
 use crate::vm::Vm;
 use crate::vm::filter_state::Declared;
 use crate::vm::state::{Life, Root};
-use crate::{Cost, Module, PluginConfig, Shared};
+use crate::{Module, PluginConfig, Shared};
 
 impl Worker {
     /// Starts the plugin in a fresh VM.
@@ -110,7 +110,7 @@ impl Worker {
             streams: 0,
             life: Life::Active,
             declared: Declared::default(),
-            cost: Cost::default(),
+            cost: Box::default(),
         });
         state.complaints = Some(Vec::new());
         let result = self.create_root(id, plugin);

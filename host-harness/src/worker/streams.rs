@@ -171,7 +171,7 @@ impl Worker {
         let Stream { filter_state, cost, maps: [request, _, response, _], .. } = *stream;
         FinishedStream {
             filter_state: filter_state.list(),
-            cost,
+            cost: *cost,
             request_headers: request.map,
             response_headers: response.map,
         }
