@@ -222,7 +222,11 @@ impl Probe {
     /// Runs what a case or the configuration wanted a tick for, once; a tick that comes too early for one of them is none.
     pub(crate) fn on_tick(&mut self, context: u32) {
         let Self { streams, on_tick, .. } = self;
-        if on_tick.iter_mut().fold(false, |waits, awaited| awaited.waits(streams) || waits) {
+        let mut early = false;
+        for awaited in on_tick {
+            early |= awaited.waits(streams);
+        }
+        if early {
             return;
         }
         host::set_tick_period(0);
