@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use edge_observer::client::{Connection, Protocol, RequestBody};
 use edge_observer::envoy::{AccessLog, EnvoyOptions, EnvoyProxy, OwnAnswers, profile_json};
-use edge_observer::goal::{self, Goal};
+use edge_observer::goal::Goal;
 use edge_observer::table::{Column, Table, bytes, count, duration};
 use edge_observer::{process, quantile, scrape};
 use host_harness::test::Host;
@@ -205,7 +205,7 @@ impl Report for FootprintReport {
         .collect()
     }
 
-    fn text(&self, goals: &[Goal]) -> String {
+    fn text(&self) -> String {
         let number = Column::Number;
         let mut text = format!(
             "Memory, with {WORKERS} workers. A VM's is what it has once it is configured; Envoy has one for each worker and two more.\n\n"
@@ -253,12 +253,10 @@ impl Report for FootprintReport {
             ]);
         }
         text.push_str(&table.render());
-        text.push('\n');
-        text.push_str(&goal::text(goals));
         text
     }
 
-    fn json(&self, goals: &[Goal]) -> Value {
+    fn json(&self) -> Value {
         let filters = self.footprints.iter().map(|footprint| {
             json!({
                 "filter": footprint.name,
@@ -283,7 +281,6 @@ impl Report for FootprintReport {
             "series_budget": self.budget,
             "series_made": self.made,
             "pages": pages.collect::<Vec<_>>(),
-            "goals": goal::json(goals),
         })
     }
 }

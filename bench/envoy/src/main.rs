@@ -21,7 +21,7 @@ mod workload;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use edge_observer::goal;
 
@@ -130,9 +130,11 @@ fn bench(options: &Options) -> Result<bool> {
     };
     let goals = report.goals();
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&report.json(&goals))?);
+        let mut json = report.json();
+        json.as_object_mut().context("the figures are no object")?.insert("goals".to_owned(), goal::json(&goals));
+        println!("{}", serde_json::to_string_pretty(&json)?);
     } else {
-        print!("{}", report.text(&goals));
+        print!("{}\n{}", report.text(), goal::text(&goals));
     }
     Ok(goal::are_met(&goals))
 }

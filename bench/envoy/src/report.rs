@@ -18,11 +18,11 @@ pub(crate) trait Report {
     /// Every goal that can be judged.
     fn goals(&self) -> Vec<Goal>;
 
-    /// For people.
-    fn text(&self, goals: &[Goal]) -> String;
+    /// The figures for people.
+    fn text(&self) -> String;
 
-    /// For programs.
-    fn json(&self, goals: &[Goal]) -> Value;
+    /// The figures for programs, as an object.
+    fn json(&self) -> Value;
 }
 
 /// What is to hold: what one variant adds, as a multiple of what another one adds.

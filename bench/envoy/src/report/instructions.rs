@@ -1,6 +1,6 @@
 //! Instructions and misses of the first-level caches.
 
-use edge_observer::goal::{self, Goal};
+use edge_observer::goal::Goal;
 use edge_observer::table::{Column, Table};
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ impl Report for InstructionReport {
         goals(|name, workload| Some(self.added(name, workload)?.instructions))
     }
 
-    fn text(&self, goals: &[Goal]) -> String {
+    fn text(&self) -> String {
         let number = Column::Number;
         let mut text = "Instructions of Envoy's process for each request, and misses of the first-level caches, counted by Callgrind.\n"
             .to_owned();
@@ -61,12 +61,10 @@ impl Report for InstructionReport {
             }
             text.push_str(&table.render());
         }
-        text.push('\n');
-        text.push_str(&goal::text(goals));
         text
     }
 
-    fn json(&self, goals: &[Goal]) -> Value {
+    fn json(&self) -> Value {
         let workloads = self.workloads.iter().map(|workload| {
             let filters = self.counts.iter().map(|counts| {
                 let (count, added) = (self.count(counts.name, *workload), self.added(counts.name, *workload));
@@ -82,6 +80,6 @@ impl Report for InstructionReport {
             });
             json!({ "workload": workload.name(), "filters": filters.collect::<Vec<_>>() })
         });
-        json!({ "workloads": workloads.collect::<Vec<_>>(), "goals": goal::json(goals) })
+        json!({ "workloads": workloads.collect::<Vec<_>>() })
     }
 }

@@ -1,6 +1,6 @@
 //! Processor time, latency and resident memory.
 
-use edge_observer::goal::{self, Goal};
+use edge_observer::goal::Goal;
 use edge_observer::table::{Column, Table, bytes, duration};
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ impl Report for TimeReport {
         goals(|name, workload| self.added(name, workload).map(|added| added.mean))
     }
 
-    fn text(&self, goals: &[Goal]) -> String {
+    fn text(&self) -> String {
         let number = Column::Number;
         let mut text = format!(
             "Processor time of Envoy's process for each request: the 20th percentile of {} rounds, because a busy machine only adds to it, and \
@@ -76,12 +76,10 @@ impl Report for TimeReport {
         }
         text.push_str(&table.render());
 
-        text.push('\n');
-        text.push_str(&goal::text(goals));
         text
     }
 
-    fn json(&self, goals: &[Goal]) -> Value {
+    fn json(&self) -> Value {
         let workloads = self.workloads.iter().map(|workload| {
             let filters = self.figures.iter().filter_map(|figures| {
                 let cost = self.cost(figures.name, *workload)?;
@@ -107,7 +105,6 @@ impl Report for TimeReport {
             "rounds": self.pace.rounds,
             "workloads": workloads.collect::<Vec<_>>(),
             "filters": filters.collect::<Vec<_>>(),
-            "goals": goal::json(goals),
         })
     }
 }
