@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use host_harness::serve::{self, Endpoint, EndpointError, Protocol, ServeOptions, Upstream};
 use host_harness::stats_config::StatsConfig;
 use host_harness::{FailurePolicy, LogSink, PluginConfig};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::cache::CacheArguments;
 use super::conformance::ConformanceArguments;
@@ -131,27 +132,41 @@ pub(crate) fn run(options: ServeOptions) -> anyhow::Result<()> {
     runtime.block_on(async {
         let (upstream, protocol) = (options.upstream.to_string(), options.protocol);
         let server = serve::start(options).await?;
+        // Before anybody is told that it runs, and may end it.
+        let mut signals = Signals::listen()?;
         let scheme = match protocol {
             Protocol::Http => "http",
             Protocol::Tcp => "tcp",
         };
         tracing::info!("listening on {scheme}://{}, upstream {upstream}", server.listen);
         tracing::info!("admin on http://{}: /stats /stats/prometheus /metrics /ready /healthz", server.admin);
-        interrupted().await?;
+        signals.next().await;
         tracing::info!("draining; interrupt again to end at once");
         tokio::select! {
             () = server.shutdown() => {}
-            interrupted = interrupted() => interrupted?,
+            () = signals.next() => {}
         }
         Ok(())
     })
 }
 
-/// Returns on Ctrl-C or when asked to terminate.
-async fn interrupted() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result,
-        _ = terminate.recv() => Ok(()),
+/// What asks the process to end: Ctrl-C, or to terminate.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// From now on they no longer end the process by themselves.
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for one.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
