@@ -12,13 +12,32 @@ pub(crate) enum Value<'a> {
 /// How deep groups may lie in each other.
 const MAX_DEPTH: usize = 100;
 
-/// The fields of a message in their order; none where it is malformed.
-pub(crate) fn fields(message: &[u8]) -> Option<Vec<(u64, Value<'_>)>> {
-    let mut reader = Reader { rest: message };
-    let mut fields = Vec::new();
-    // The numbers of the groups that are open: what is in them is left out.
-    let mut groups = Vec::new();
-    while !reader.rest.is_empty() {
+/// The fields of a message in their order; none where it is malformed. They are not collected: of a message that a module makes, each may be two
+/// bytes.
+pub(crate) fn fields(message: &[u8]) -> Option<Fields<'_>> {
+    let mut trial = Fields::of(message);
+    while !trial.reader.rest.is_empty() {
+        trial.step()?;
+    }
+    trial.groups.is_empty().then(|| Fields::of(message))
+}
+
+/// Reads a message field by field.
+#[derive(Debug)]
+pub(crate) struct Fields<'a> {
+    reader: Reader<'a>,
+    /// The numbers of the groups that are open: what is in them is left out.
+    groups: Vec<u64>,
+}
+
+impl<'a> Fields<'a> {
+    fn of(message: &'a [u8]) -> Self {
+        Self { reader: Reader { rest: message }, groups: Vec::new() }
+    }
+
+    /// Reads one field, which may be one to be left out; none where it is malformed.
+    fn step(&mut self) -> Option<Option<(u64, Value<'a>)>> {
+        let Self { reader, groups } = self;
         let tag = reader.varint().filter(|tag| *tag <= u64::from(u32::MAX))?;
         let number = tag >> 3;
         if number == 0 {
@@ -39,13 +58,24 @@ pub(crate) fn fields(message: &[u8]) -> Option<Vec<(u64, Value<'_>)>> {
             5 => reader.take(4).map(|_| None)?,
             _ => return None,
         };
-        if let Some(value) = value.filter(|_| groups.is_empty()) {
-            fields.push((number, value));
-        }
+        Some(value.filter(|_| groups.is_empty()).map(|value| (number, value)))
     }
-    groups.is_empty().then_some(fields)
 }
 
+impl<'a> Iterator for Fields<'a> {
+    type Item = (u64, Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.reader.rest.is_empty() {
+            if let Some(field) = self.step()? {
+                return Some(field);
+            }
+        }
+        None
+    }
+}
+
+#[derive(Debug)]
 struct Reader<'a> {
     rest: &'a [u8],
 }
@@ -77,7 +107,7 @@ mod tests {
     use super::*;
 
     fn check(message: &[u8], expected: Option<&[(u64, Value<'_>)]>) {
-        assert_eq!(fields(message).as_deref(), expected, "{}", message.escape_ascii());
+        assert_eq!(fields(message).map(Vec::from_iter).as_deref(), expected, "{}", message.escape_ascii());
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod objects;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
+
 pub(crate) use objects::Object;
 
 use crate::abi::Status;
@@ -111,14 +113,19 @@ struct Entry {
 
 #[derive(Debug)]
 enum Content {
-    Property(Vec<u8>, Arc<Prototype>),
+    Property {
+        value: Bytes,
+        /// What is shown of it where messages are looked into: of a message what it wraps, or nothing.
+        shown: Option<Bytes>,
+        prototype: Arc<Prototype>,
+    },
     Object(Object),
 }
 
 impl Entry {
     fn bytes(&self) -> usize {
         let content = match &self.content {
-            Content::Property(value, _) => value.len(),
+            Content::Property { value, .. } => value.len(),
             Content::Object(object) => object.bytes(),
         };
         self.name.len() + content
@@ -146,7 +153,7 @@ impl Entries {
     fn list(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
         self.0.iter().filter_map(|entry| {
             let value = match &entry.content {
-                Content::Property(value, _) => value.clone(),
+                Content::Property { value, .. } => value.to_vec(),
                 Content::Object(object) => object.text()?.to_vec(),
             };
             Some((String::from_utf8_lossy(&entry.name).into_owned(), value))
@@ -191,7 +198,7 @@ impl FilterState {
     pub(crate) fn set_property(&mut self, path: &[u8], value: &[u8], declared: Arc<Prototype>) -> Result<(), Status> {
         // One that is there stays as it was made.
         let old = self.with(is_property(path), |entry| match entry.map(|entry| &entry.content) {
-            Some(Content::Property(_, prototype)) => Some(Arc::clone(prototype)),
+            Some(Content::Property { prototype, .. }) => Some(Arc::clone(prototype)),
             _ => None,
         });
         if old.as_ref().is_some_and(|prototype| prototype.read_only) {
@@ -199,7 +206,13 @@ impl FilterState {
         }
         let prototype = old.unwrap_or(declared);
         let name = [PROPERTIES, path].concat();
-        self.put(Entry { name, span: prototype.span, content: Content::Property(value.to_vec(), prototype) })
+        let value = Bytes::copy_from_slice(value);
+        // Looked into once: a module may ask for it again and again.
+        let shown = match &prototype.kind {
+            Kind::Bytes => Some(value.clone()),
+            Kind::Message(schema) => wrapped(schema, &value).map(|inner| value.slice_ref(inner)),
+        };
+        self.put(Entry { name, span: prototype.span, content: Content::Property { value, shown, prototype } })
     }
 
     /// Sets an object of the proxy's own. One that lives for another time stays, as in Envoy, which answers as if it had not.
@@ -216,7 +229,7 @@ impl FilterState {
     /// A property's bytes, by its path.
     pub(crate) fn property(&self, path: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
         self.with(is_property(path), |entry| match entry.map(|entry| &entry.content) {
-            Some(Content::Property(value, _)) => {
+            Some(Content::Property { value, .. }) => {
                 out.extend_from_slice(value);
                 Ok(())
             }
@@ -229,12 +242,8 @@ impl FilterState {
         let is_it = |known: &[u8]| known == name;
         self.with(is_it, |entry| match (entry.map(|entry| &entry.content), field) {
             (Some(Content::Object(object)), field) => object.read(field, out),
-            (Some(Content::Property(value, prototype)), None) => {
-                let value = match &prototype.kind {
-                    Kind::Bytes => value,
-                    Kind::Message(schema) => wrapped(schema, value).ok_or(Status::SerializationFailure)?,
-                };
-                out.extend_from_slice(value);
+            (Some(Content::Property { shown, .. }), None) => {
+                out.extend_from_slice(shown.as_ref().ok_or(Status::SerializationFailure)?);
                 Ok(())
             }
             _ => Err(Status::NotFound),
@@ -265,9 +274,9 @@ fn wrapped<'a>(schema: &[u8], message: &'a [u8]) -> Option<&'a [u8]> {
     if !schema.contains(&b'/') || !matches!(name, b"google.protobuf.StringValue" | b"google.protobuf.BytesValue") {
         return None;
     }
-    let last = protobuf::fields(message)?.into_iter().rev().find_map(|field| match field {
+    let values = protobuf::fields(message)?.filter_map(|field| match field {
         (1, protobuf::Value::Bytes(value)) => Some(value),
         _ => None,
     });
-    Some(last.unwrap_or_default())
+    Some(values.last().unwrap_or_default())
 }

@@ -18,7 +18,7 @@ fn to_sign(hash: &str, key: &[u8]) -> Vec<u8> {
 /// The signature, or the reason why there is none.
 fn sign_with(hash: &str, key: &[u8]) -> Result<Vec<u8>, String> {
     let answer = sign(&to_sign(hash, key)).unwrap();
-    let fields = protobuf::fields(&answer).unwrap();
+    let fields = Vec::from_iter(protobuf::fields(&answer).unwrap());
     match fields.as_slice() {
         [(1, Value::Number(1)), (2, Value::Bytes(signature))] => Ok(signature.to_vec()),
         [(3, Value::Bytes(error))] => Err(String::from_utf8(error.to_vec()).unwrap()),
