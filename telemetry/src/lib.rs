@@ -53,6 +53,7 @@ pub mod config;
 pub mod correlation;
 mod decimal;
 pub mod filter;
+pub mod json;
 pub mod log;
 pub mod method;
 pub mod metrics;

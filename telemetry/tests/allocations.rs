@@ -1,4 +1,4 @@
-//! The request path allocates nothing once the series in use exist: a promise that only a counting allocator can check.
+//! The request path allocates nothing once the series in use exist, nor does the reader of documents: a promise that only a counting allocator can check.
 
 #![allow(unsafe_code, reason = "a global allocator cannot be written without it; it only counts and delegates")]
 
@@ -9,6 +9,7 @@ use telemetry::admission::{Admitted, Pool};
 use telemetry::config::Config;
 use telemetry::correlation::Sender;
 use telemetry::filter::{CorsHead, Filter, State, StreamEnd};
+use telemetry::json::{Pointers, Reader};
 use telemetry::stream_info::StreamInfo;
 
 thread_local! {
@@ -106,5 +107,25 @@ fn the_request_path_allocates_nothing_in_the_steady_state() {
     for _ in 0..100 {
         serve(&filter, &mut state, &mut buffer, &long);
     }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+}
+
+#[test]
+fn a_reader_of_documents_allocates_nothing_in_the_steady_state() {
+    let pointers = Pointers::compile(&["/decision", "/risk/score", "/list/1", ""]).unwrap();
+    let mut reader = Reader::new();
+    let mut read = || {
+        for document in
+            [&br#"{"decision":"approved","risk":{"score":"\u0034\ud83d"},"list":[[[[1]]],2.5]}"#[..], b"[", b"\xff"]
+        {
+            reader.reset(&pointers);
+            reader.feed(&pointers, document);
+            reader.finish();
+            let _ = reader.value(&pointers, 0);
+        }
+    };
+    read();
+    let before = ALLOCATIONS.get();
+    (0..100).for_each(|_| read());
     assert_eq!(ALLOCATIONS.get() - before, 0);
 }

@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result, ensure};
 use crate::workspace::{cargo, is_installed, root, run, step, target_dir};
 
 /// The targets, and the largest input of each in bytes.
-const TARGETS: [(&str, u32); 5] =
-    [("router", 4096), ("path_rules", 1024), ("openapi", 8192), ("django", 4096), ("hostile", 4096)];
+const TARGETS: [(&str, u32); 6] =
+    [("router", 4096), ("path_rules", 1024), ("openapi", 8192), ("django", 4096), ("json", 2048), ("hostile", 4096)];
 
 /// Options of `cargo xtask fuzz`.
 #[derive(clap::Args, Debug)]
