@@ -57,5 +57,6 @@ pub mod json;
 pub mod log;
 pub mod method;
 pub mod metrics;
+pub mod recent;
 pub mod route;
 pub mod stream_info;
