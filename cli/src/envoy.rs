@@ -34,7 +34,7 @@ use http::{HeaderName, StatusCode};
 
 pub use admin::EcdsStats;
 pub use process::EnvoyProxy;
-pub use render::{BOOTSTRAP, ECDS, FILTER, PROFILE, Rendered, profile_json, render};
+pub use render::{BOOTSTRAP, ECDS, FILTER, PROFILE, Rendered, bootstrap_for, profile_json, render};
 
 /// How the filter reaches Envoy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -109,7 +109,7 @@ impl Proxy {
             name: envoy::FILTER.to_owned(),
             root_id: envoy::FILTER.to_owned(),
             vm_id: envoy::FILTER.to_owned(),
-            configuration: options.configuration.into_bytes(),
+            configuration: options.configuration.clone().into_bytes(),
             failure_policy: FailurePolicy::FailOpen,
             ..PluginConfig::default()
         };
@@ -117,8 +117,8 @@ impl Proxy {
         serve_options.listen = options.listen;
         serve_options.admin = options.admin;
         serve_options.workers = options.workers.max(1).try_into()?;
-        serve_options.stats_config =
-            StatsConfig::from_bootstrap_yaml(envoy::BOOTSTRAP).context("envoy/bootstrap.yaml")?;
+        serve_options.stats_config = StatsConfig::from_bootstrap_yaml(&envoy::bootstrap_for(&options.configuration)?)
+            .context("envoy/bootstrap.yaml")?;
         let server = serve::start(serve_options).await?;
         Ok(Self::Harness(Box::new(server)))
     }

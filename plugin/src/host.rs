@@ -32,6 +32,8 @@ const CAS_MISMATCH: u32 = 8;
 #[cfg(all(not(target_family = "wasm"), not(test)))]
 const UNIMPLEMENTED: u32 = 12;
 
+/// What has come of a request's body, among the host's buffers.
+const BUFFER_REQUEST_BODY: u32 = 0;
 /// The configuration of the plugin, among the host's buffers.
 const BUFFER_PLUGIN_CONFIGURATION: u32 = 7;
 /// The clock of WASI that no operator and no time server sets.
@@ -136,6 +138,8 @@ pub(crate) enum HeaderMap {
     Request = 0,
     /// The response's headers.
     Response = 2,
+    /// The response's trailers.
+    ResponseTrailers = 3,
 }
 
 /// When a shared value may be written.
@@ -200,6 +204,19 @@ pub(crate) fn plugin_configuration(size: usize, buffer: &mut HostBuffer) -> Resu
         unsafe { imports::proxy_get_buffer_bytes(BUFFER_PLUGIN_CONFIGURATION, 0, size, data, len) }
     });
     done(Hostcall::GetBuffer, status).map(|()| bytes)
+}
+
+/// Part of what has just come of the request's body; nothing outside of `on_request_body`.
+pub(crate) fn request_body(start: usize, size: usize, buffer: &mut HostBuffer) -> Result<&[u8], Fault> {
+    let (status, bytes) = buffer.receive(|data, len| {
+        // SAFETY: as in `plugin_configuration`.
+        unsafe { imports::proxy_get_buffer_bytes(BUFFER_REQUEST_BODY, start, size, data, len) }
+    });
+    match status {
+        OK => Ok(bytes),
+        NOT_FOUND | BAD_ARGUMENT => Ok(&[]),
+        status => Err(Fault { hostcall: Hostcall::GetBuffer, status }),
+    }
 }
 
 /// All headers of `map`; none when the map is not available in this phase.

@@ -9,6 +9,7 @@
 //! | `vm` | which callback is for whom |
 //! | `root` | configuration to `root::Instance` |
 //! | `stream` | HTTP streams |
+//! | `rules` | what a stream means beyond a request, where a rule says so |
 //! | `flush` | once a tick: counts to the proxy's stats |
 //!
 //! **Invariant:** no callback pauses or answers a stream, and none panics, whatever the host returns.
@@ -22,6 +23,7 @@ mod flush;
 mod host;
 mod random;
 mod root;
+mod rules;
 mod shared;
 mod stream;
 mod vm;

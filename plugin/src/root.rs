@@ -9,6 +9,7 @@ use crate::LOGGER;
 use crate::faults::Faults;
 use crate::host::{self, Fault, HostBuffer};
 use crate::random::Random;
+use crate::rules::SpareBodies;
 use crate::vm::{Root, Tools, Vm};
 
 /// One configuration at work: the filter and what it has counted.
@@ -19,6 +20,8 @@ pub(crate) struct Instance {
     pub(crate) filter_state: FilterStateKeys,
     pub(crate) shared: SharedKeys,
     pub(crate) faults: Faults,
+    /// Memory for the reading of bodies.
+    pub(crate) bodies: SpareBodies,
     /// Streams that have not ended.
     pub(crate) streams: u32,
     /// Streams begun, ever. It may wrap: only whether it changes is of interest.
@@ -48,6 +51,8 @@ pub(crate) struct SharedKeys {
     pub(crate) endpoints: String,
     /// Status codes outside the configured set.
     pub(crate) statuses: String,
+    /// What has happened within the window of a rule: what the keys begin with.
+    pub(crate) recent: String,
 }
 
 impl SharedKeys {
@@ -68,6 +73,7 @@ impl Instance {
             build: format!("{namespace}.edge.build"),
             endpoints: format!("{namespace}.edge.endpoints"),
             statuses: format!("{namespace}.edge.statuses"),
+            recent: format!("{namespace}.edge.recent."),
         };
         let filter = Filter::new(config);
         let state = State::new(&filter);
@@ -77,6 +83,7 @@ impl Instance {
             filter_state,
             shared,
             faults: Faults::default(),
+            bodies: SpareBodies::default(),
             streams: 0,
             begun: 0,
             begun_before: 0,

@@ -5,6 +5,8 @@
 //! changed by compare-and-swap.
 
 use telemetry::admission::{self, Admitted, Limits, Proposal};
+use telemetry::recent::{self, Agreed, Secret, Seen, Window};
+use telemetry::rule::fire::Occurrence;
 
 pub(crate) use crate::host::Write;
 
@@ -61,6 +63,49 @@ pub(crate) fn admit(key: &str, item: &[u8], limits: Limits, shared: &mut dyn Sha
         }
     }
     Admitted::Unavailable
+}
+
+/// Whether what has this hash has occurred within the window; `prefix` is what the keys of its buckets begin with.
+pub(crate) fn once(prefix: &str, window: Window, hash: u64, now_s: u64, shared: &mut dyn SharedData) -> Occurrence {
+    let key = format!("{prefix}{}", recent::bucket(hash, window.buckets));
+    for _ in 0..ATTEMPTS {
+        let (seen, write) = match shared.read(&key) {
+            Read::Value(value, cas) => (recent::once(Some(value), hash, now_s, window), Write::Update(cas)),
+            Read::Absent => (recent::once(None, hash, now_s, window), Write::Create),
+            Read::Failed => return Occurrence::Unknown,
+        };
+        let (value, occurrence) = match seen {
+            Seen::First { write, evicted } => (write, Occurrence::First { forgot: evicted }),
+            Seen::Again { write: Some(write) } => (write, Occurrence::Again),
+            Seen::Again { write: None } => return Occurrence::Again,
+        };
+        match shared.write(&key, &value, write) {
+            Written::Yes => return occurrence,
+            Written::Raced => {}
+            Written::Failed => return Occurrence::Unknown,
+        }
+    }
+    Occurrence::Unknown
+}
+
+/// The secret under `key` that hashes are made with, which the first of the workers proposes.
+pub(crate) fn secret(key: &str, random: [u8; 16], shared: &mut dyn SharedData) -> Option<Secret> {
+    for _ in 0..ATTEMPTS {
+        let (agreed, write) = match shared.read(key) {
+            Read::Value(value, cas) => (Secret::agree(Some(value), random), Write::Update(cas)),
+            Read::Absent => (Secret::agree(None, random), Write::Create),
+            Read::Failed => return None,
+        };
+        match agreed {
+            Agreed::On(secret) => return Some(secret),
+            Agreed::Propose(secret) => match shared.write(key, &secret.value(), write) {
+                Written::Yes => return Some(secret),
+                Written::Raced => {}
+                Written::Failed => return None,
+            },
+        }
+    }
+    None
 }
 
 /// What came of [`replace`].

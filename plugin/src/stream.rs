@@ -9,6 +9,7 @@
 
 use telemetry::correlation::Sender;
 use telemetry::filter::{CorsHead, Expose, RequestHead, StreamEnd};
+use telemetry::rule::body::Body;
 use telemetry::stream_info::StreamInfo;
 
 use crate::clock;
@@ -16,6 +17,7 @@ use crate::faults::Faults;
 use crate::flush::{HostMetrics, HostShared};
 use crate::host::{self, HeaderMap, HostBuffer};
 use crate::root::Instance;
+use crate::rules;
 use crate::shared;
 use crate::vm::Tools;
 
@@ -36,6 +38,8 @@ pub(crate) struct Stream {
     /// It is counted.
     logged: bool,
     info: StreamInfo,
+    /// Its request's body, while a rule may want a value of it.
+    body: Option<Box<Body>>,
 }
 
 impl Stream {
@@ -50,6 +54,16 @@ impl Stream {
         self.instance
     }
 
+    /// Whether its request's body is read.
+    pub(crate) fn reads_body(&self) -> bool {
+        self.body.is_some()
+    }
+
+    /// Takes the memory for its body, at its end.
+    pub(crate) fn take_body(&mut self) -> Option<Box<Body>> {
+        self.body.take()
+    }
+
     /// The time, or 0 where the proxy does not tell it.
     fn now_ns(&self, faults: &mut Faults) -> u64 {
         faults.catch(clock::now_ns(self.ahead_ns)).unwrap_or(0)
@@ -59,7 +73,7 @@ impl Stream {
         if self.seen || self.logged {
             return;
         }
-        let Instance { filter, state, filter_state, faults, .. } = instance;
+        let Instance { filter, state, filter_state, faults, bodies, .. } = instance;
         self.ahead_ns = faults.catch(tools.clock.ahead_ns()).unwrap_or(0);
         let now_ns = self.now_ns(faults);
         let Some(random) = &mut tools.random else {
@@ -68,6 +82,7 @@ impl Stream {
         let Some(pairs) = faults.catch(host::header_pairs(HeaderMap::Request, &mut tools.headers)) else {
             return;
         };
+        let mut all = pairs.clone();
         let head = filter.request_head(pairs.of(filter.request_names()));
 
         let facts = filter.sender_facts(&head);
@@ -77,6 +92,9 @@ impl Stream {
         let info = &mut self.info;
         filter.on_request(state, &head, &Sender { address, mtls }, random.seed(), now_ns, info);
         self.seen = true;
+        if filter.config().rules().reads_body(info.rules()) {
+            self.body = Some(rules::begin_body(filter, &mut all, bodies));
+        }
 
         let edits = filter.request_edits(&head, info);
         if let Some(id) = edits.correlation_id {
@@ -102,6 +120,15 @@ impl Stream {
             show(key, state.endpoint_label(filter, info.endpoint()).as_bytes(), faults);
         }
         tools.trim();
+    }
+
+    pub(crate) fn on_request_body(&mut self, size: usize, instance: &mut Instance, tools: &mut Tools) {
+        if let Some(body) = &mut self.body
+            && !self.logged
+        {
+            rules::feed_body(body, size, instance, &mut tools.value);
+            tools.trim();
+        }
     }
 
     pub(crate) fn on_response_headers(&mut self, instance: &mut Instance, tools: &mut Tools) {
@@ -169,6 +196,10 @@ impl Stream {
         }
         if let Some(id) = state.histogram_id(filter, &logged, &mut HostMetrics::all(&mut *faults)) {
             faults.catch(host::record_metric(id, logged.duration_ns / 1_000_000));
+        }
+        let candidates = filter.rules_of(info, &logged);
+        if candidates != 0 {
+            rules::fire(candidates, &logged, info, self.body.as_deref_mut(), instance, tools);
         }
         tools.trim();
     }

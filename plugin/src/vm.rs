@@ -16,6 +16,7 @@ use crate::root::Instance;
 use crate::stream::Stream;
 use crate::worker::Lease;
 use telemetry::log::LineWriter;
+use telemetry::recent::Secret;
 
 thread_local! {
     static VM: RefCell<Vm> = const { RefCell::new(Vm::new()) };
@@ -42,6 +43,8 @@ pub(crate) struct Vm {
     pub(crate) tools: Tools,
     /// A retired instance may have new stats left over.
     left_over: bool,
+    /// How many streams read their request's body.
+    reading: u32,
 }
 
 /// A root context.
@@ -72,6 +75,8 @@ pub(crate) struct Tools {
     pub(crate) clock: Clock,
     /// Keyed when the first configuration comes.
     pub(crate) random: Option<Random>,
+    /// What the keys of remembered occurrences are hashed with, once it was agreed on.
+    pub(crate) secret: Option<Secret>,
     lines: Option<LineWriter>,
     /// For a header's value that is put together.
     pub(crate) merged: Vec<u8>,
@@ -84,6 +89,7 @@ impl Tools {
             value: HostBuffer::new(),
             clock: Clock::new(),
             random: None,
+            secret: None,
             lines: None,
             merged: Vec::new(),
         }
@@ -113,6 +119,7 @@ impl Vm {
             leases: Vec::new(),
             tools: Tools::new(),
             left_over: false,
+            reading: 0,
         }
     }
 
@@ -140,7 +147,20 @@ impl Vm {
     /// The headers of a request have come.
     pub(crate) fn on_request_headers(&mut self, context: u32) {
         if let Some((stream, instance, tools)) = self.stream(context) {
+            let was_read = stream.reads_body();
             stream.on_request_headers(instance, tools);
+            if stream.reads_body() && !was_read {
+                self.reading = self.reading.saturating_add(1);
+            }
+        }
+    }
+
+    /// A piece of a request's body has come.
+    pub(crate) fn on_request_body(&mut self, context: u32, size: usize) {
+        if self.reading != 0
+            && let Some((stream, instance, tools)) = self.stream(context)
+        {
+            stream.on_request_body(size, instance, tools);
         }
     }
 
@@ -205,7 +225,12 @@ impl Vm {
             return false;
         };
         let number = stream.instance();
+        let body = stream.take_body();
+        if body.is_some() {
+            self.reading = self.reading.saturating_sub(1);
+        }
         if let Some(Some(instance)) = self.instances.get_mut(number) {
+            instance.bodies.put(body);
             instance.streams = instance.streams.saturating_sub(1);
             if instance.retired {
                 self.free_instance(number);

@@ -27,6 +27,7 @@ mod fields;
 mod meaning;
 #[cfg(feature = "schema")]
 mod reference;
+mod rules;
 #[cfg(feature = "schema")]
 mod schema;
 mod shape;
@@ -46,6 +47,8 @@ use crate::correlation::{Policy, TraceMode};
 use crate::method::Method;
 use crate::metrics::{Buckets, StatusSet};
 use crate::route::{RouteOptions, RouteSpec, RouteTable};
+use crate::rule::Rules;
+pub(crate) use digest::Sha256;
 use tree::Tree;
 
 /// A valid configuration, with its routes compiled.
@@ -57,6 +60,7 @@ pub struct Config {
     routes: RoutesConfig,
     metrics: MetricsConfig,
     access_log: AccessLogConfig,
+    rules: Rules,
     budget: Budget,
     digest: String,
 }
@@ -159,6 +163,16 @@ impl Config {
     /// The section `access_log`.
     pub fn access_log(&self) -> &AccessLogConfig {
         &self.access_log
+    }
+
+    /// The sections `facts`, `rules` and `bodies`.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The labels of declared metrics, some more than once.
+    pub fn declared_labels(&self) -> impl Iterator<Item = &str> {
+        self.rules.metrics().iter().flat_map(|spec| spec.labels.iter().map(|(label, _)| label.as_str()))
     }
 
     /// The first 12 hexadecimal digits of the SHA-256 of the canonical JSON: keys sorted, no white space, whole numbers

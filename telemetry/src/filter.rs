@@ -4,7 +4,7 @@
 //!
 //! 1. request headers: [`Filter::request_head`], [`Filter::sender_facts`], [`Filter::on_request`], [`Filter::request_edits`]
 //! 2. response headers: [`Filter::cors_head`] where [`Filter::reads_cors`] says so, [`Filter::response_edits`]
-//! 3. the end of the stream: [`Filter::on_log`]
+//! 3. the end of the stream: [`Filter::on_log`], then a [`Firing`](crate::rule::fire::Firing) for [`Filter::rules_of`] it
 //! 4. each tick: [`State::sync`] for each pool, then [`State::drain`]
 //!
 //! A stream may end at any step, and may show its end alone: another filter or the proxy itself answered before its request headers came here.
@@ -25,6 +25,7 @@ use crate::correlation::{self, CorrelationId, Generator, Header, Outcome, Sender
 use crate::method::Method;
 use crate::metrics::StatusLabel;
 use crate::route::{EndpointId, PlaceholderBuffer, RouteMatch};
+use crate::rule::RuleSet;
 use crate::stream_info::StreamInfo;
 
 /// What the filter reads of a request's headers.
@@ -163,6 +164,7 @@ impl Filter {
         info.method = head.method.map_or(Method::Other, Method::from_bytes);
         info.endpoint = self.route(state, info.method, head.path, &mut info.placeholder);
         info.start_ns = now_ns;
+        info.rules = self.config.rules().candidates(info.method, info.endpoint);
     }
 
     /// Whether an ID that was kept is needed again: on the response or in the filter state.
@@ -270,6 +272,15 @@ impl Filter {
             Admitted::Yes => state.learn_endpoint(self, text).unwrap_or(EndpointId::OVERFLOW),
             Admitted::Full | Admitted::Unavailable => EndpointId::OVERFLOW,
         }
+    }
+
+    /// The rules to be run at the end of a stream that was counted as `logged`, with [`Firing`](crate::rule::fire::Firing); 0 for nearly all streams.
+    #[inline]
+    #[must_use]
+    pub fn rules_of(&self, info: Option<&StreamInfo>, logged: &Logged) -> RuleSet {
+        let rules = self.config.rules();
+        let candidates = info.map_or_else(|| rules.candidates(logged.method, logged.endpoint), |info| info.rules);
+        rules.with_status(candidates, logged.status)
     }
 
     /// The label of a status code: its own if it is configured or admitted, else `other`.

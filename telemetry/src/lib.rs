@@ -59,4 +59,5 @@ pub mod method;
 pub mod metrics;
 pub mod recent;
 pub mod route;
+pub mod rule;
 pub mod stream_info;

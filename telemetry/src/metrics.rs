@@ -13,6 +13,8 @@ pub mod status;
 
 use std::fmt::Write as _;
 
+use crate::config::Config;
+
 pub use buckets::{BucketError, Buckets};
 pub use catalogue::{METRICS, Metric, MetricKind};
 pub use registry::Registry;
@@ -36,13 +38,13 @@ pub trait MetricSink {
     fn set(&mut self, id: u32, value: u64) -> bool;
 }
 
-/// The extractors the proxy needs, in catalogue order: tag name and regular expression.
+/// The extractors the proxy needs, in catalogue order, then those of what the configuration declares: tag name and regular expression.
 ///
 /// The expression is Istio's own for an `extraStatTags` entry, so one stat name serves Envoy and Istio.
-pub fn stats_tags() -> Vec<(&'static str, String)> {
-    let mut tags: Vec<(&'static str, String)> = Vec::new();
-    for label in METRICS.iter().flat_map(|metric| metric.labels) {
-        if !tags.iter().any(|(name, _)| name == label) {
+pub fn stats_tags(config: &Config) -> Vec<(&str, String)> {
+    let mut tags: Vec<(&str, String)> = Vec::new();
+    for label in METRICS.iter().flat_map(|metric| metric.labels.iter().copied()).chain(config.declared_labels()) {
+        if !tags.iter().any(|(name, _)| *name == label) {
             tags.push((label, format!("({label}=\\.=(.*?);\\.;)")));
         }
     }

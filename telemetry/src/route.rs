@@ -32,6 +32,7 @@ mod normalise;
 mod options;
 #[cfg(feature = "tools")]
 mod overlap;
+mod parameters;
 mod placeholder;
 mod problem;
 mod split;
@@ -50,6 +51,7 @@ pub use options::{
 };
 #[cfg(feature = "tools")]
 pub use overlap::{Overlap, OverlapKind, Overlaps, overlaps};
+pub use parameters::parameter;
 pub use placeholder::PlaceholderBuffer;
 pub use problem::{RouteField, RouteProblem};
 

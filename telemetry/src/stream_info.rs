@@ -5,6 +5,7 @@ use crate::correlation::traceparent::TraceParent;
 use crate::correlation::{CorrelationId, Outcome};
 use crate::method::Method;
 use crate::route::{EndpointId, PlaceholderBuffer};
+use crate::rule::RuleSet;
 
 /// What is known about one HTTP stream.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct StreamInfo {
     pub(crate) started_trace: Option<TraceParent>,
     /// When the request headers came.
     pub(crate) start_ns: u64,
+    /// The rules that may be about it.
+    pub(crate) rules: RuleSet,
 }
 
 impl Default for StreamInfo {
@@ -35,6 +38,7 @@ impl Default for StreamInfo {
             outcome: Outcome::NotSeen,
             started_trace: None,
             start_ns: 0,
+            rules: 0,
         }
     }
 }
@@ -75,5 +79,11 @@ impl StreamInfo {
     #[must_use]
     pub fn start_ns(&self) -> u64 {
         self.start_ns
+    }
+
+    /// The rules that may be about it.
+    #[must_use]
+    pub fn rules(&self) -> RuleSet {
+        self.rules
     }
 }

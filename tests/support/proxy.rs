@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use edge_observer::envoy::{BOOTSTRAP, EnvoyOptions, EnvoyProxy, profile_json};
+use edge_observer::envoy::{EnvoyOptions, EnvoyProxy, bootstrap_for, profile_json};
 use edge_observer::scrape::{self, Scrape};
 use edge_observer::tools::{Fetch, Tools, skip_test, target_dir};
 use host_harness::serve::{RunningServer, ServeOptions};
@@ -104,7 +104,7 @@ impl Proxy {
         };
         let mut serve = ServeOptions::new(module(), plugin, options.upstream.into());
         serve.workers = options.workers as usize;
-        serve.stats_config = StatsConfig::from_bootstrap_yaml(BOOTSTRAP).unwrap();
+        serve.stats_config = StatsConfig::from_bootstrap_yaml(&bootstrap_for(&options.configuration).unwrap()).unwrap();
         serve.access_log = Some(access_log.clone());
         serve.route_timeout = options.route_timeout;
         let server = host_harness::serve::start(serve).await.unwrap();

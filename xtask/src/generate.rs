@@ -46,6 +46,8 @@ struct Derived {
 
 const DERIVED: &[Derived] = &[
     Derived { path: "envoy/bootstrap.yaml", part: Some(("stats_tags", Comments::Hash)), make: stats_tags },
+    Derived { path: "envoy/istio/mesh-config.yaml", part: Some(("stats_tags", Comments::Hash)), make: istio_tags },
+    Derived { path: "envoy/istio/pod-annotations.yaml", part: Some(("stats_tags", Comments::Hash)), make: pod_tags },
     Derived {
         path: "envoy/ecds/edge-observer.yaml",
         part: Some(("plugin-config", Comments::Hash)),
@@ -138,10 +140,32 @@ fn replace_part(text: &str, part: &str, comments: Comments, made: &str) -> Resul
 /// Envoy's extractors for our labels.
 fn stats_tags() -> Result<String> {
     let mut text = String::new();
-    for (name, regex) in metrics::stats_tags() {
+    let config = profile_config()?;
+    for (name, regex) in metrics::stats_tags(&config) {
         text.push_str(&format!("- {{tag_name: {name}, regex: {}}}\n", serde_json::to_string(&regex)?));
     }
     Ok(text)
+}
+
+/// The shipped profile.
+fn profile_config() -> Result<Config> {
+    let text = std::fs::read_to_string(root().join(PROFILE)).with_context(|| format!("cannot read {PROFILE}"))?;
+    let json: Json = serde_yaml_ng::from_str(&text).with_context(|| PROFILE)?;
+    Config::from_value(json).with_context(|| format!("{PROFILE} is not valid"))
+}
+
+/// Istio's list of labels, for the whole mesh.
+fn istio_tags() -> Result<String> {
+    let config = profile_config()?;
+    let names: Vec<&str> = metrics::stats_tags(&config).into_iter().map(|(name, _)| name).collect();
+    Ok(format!("extraStatTags: [{}]\n", names.join(", ")))
+}
+
+/// The same for a pod.
+fn pod_tags() -> Result<String> {
+    let config = profile_config()?;
+    let names: Vec<&str> = metrics::stats_tags(&config).into_iter().map(|(name, _)| name).collect();
+    Ok(format!("sidecar.istio.io/extraStatTags: {}\n", names.join(",")))
 }
 
 /// The profile as JSON, in a YAML block.

@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use serde_yaml_ng::{Mapping, Sequence, Value};
+use telemetry::config::Config;
 
 use super::{AccessLog, Delivery, EnvoyError, EnvoyOptions, OwnAnswers};
 
@@ -63,6 +64,8 @@ fn bootstrap(options: &EnvoyOptions, folder: &Path) -> Result<String, EnvoyError
         &format!("wasmcustom.{SHIPPED_NAMESPACE}_"),
         &format!("wasmcustom.{namespace}_"),
     )?;
+
+    add_tags(&mut file, &options.configuration)?;
 
     file.set("static_resources.listeners.0.address.socket_address.address", options.listen.ip().to_string())?;
     file.set("static_resources.listeners.0.address.socket_address.port_value", options.listen.port())?;
@@ -133,6 +136,31 @@ fn bootstrap(options: &EnvoyOptions, folder: &Path) -> Result<String, EnvoyError
         file.set(&protocol, Value::Mapping(http2))?;
     }
     file.text()
+}
+
+/// The shipped bootstrap with the extractors for the labels of this configuration.
+///
+/// # Errors
+/// When the shipped file is not of the form that this program knows.
+pub fn bootstrap_for(configuration: &str) -> Result<String, EnvoyError> {
+    let mut file = Document::parse(BOOTSTRAP_FILE, BOOTSTRAP)?;
+    add_tags(&mut file, configuration)?;
+    file.text()
+}
+
+/// Adds extractors for the labels that a configuration declares. One that cannot be read will be refused by the filter, and has none.
+fn add_tags(file: &mut Document, configuration: &str) -> Result<(), EnvoyError> {
+    let Ok(config) = Config::from_json(configuration.as_bytes()) else { return Ok(()) };
+    let tags = file.list("stats_config.stats_tags")?;
+    for (name, regex) in telemetry::metrics::stats_tags(&config) {
+        if !tags.iter().any(|tag| tag.get("tag_name").and_then(Value::as_str) == Some(name)) {
+            let mut tag = Mapping::new();
+            tag.insert("tag_name".into(), name.into());
+            tag.insert("regex".into(), regex.into());
+            tags.push(Value::Mapping(tag));
+        }
+    }
+    Ok(())
 }
 
 /// A route for each status that Envoy answers by itself.

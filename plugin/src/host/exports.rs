@@ -1,7 +1,8 @@
 //! What the proxy calls. Each function only passes on to the safe code in [`crate::vm`].
 //!
-//! Callbacks that would do nothing (bodies, trailers, connections, queues, calls) are not exported: a proxy skips
-//! what a module does not have, and a callback per body chunk is a price nobody should pay for telemetry. Neither is
+//! Callbacks that would do nothing (bodies of responses, trailers, connections, queues) are not exported: a proxy skips
+//! what a module does not have. That of a request's body is, for rules that take a value from it; for every other
+//! request it is over after one comparison. Neither is
 //! `proxy_on_done`: it comes to every stream as well, and what it would do for a root context `proxy_on_delete`, which
 //! always follows, does.
 
@@ -53,6 +54,12 @@ extern "C" fn proxy_on_tick(context: u32) {
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_request_headers(context: u32, _headers: u32, _end_of_stream: u32) -> u32 {
     vm::with(|vm| vm.on_request_headers(context));
+    CONTINUE
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_body(context: u32, size: usize, _end_of_stream: u32) -> u32 {
+    vm::with(|vm| vm.on_request_body(context, size));
     CONTINUE
 }
 

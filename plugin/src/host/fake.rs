@@ -25,6 +25,9 @@ pub(crate) struct Fake {
     /// `None` where the map is not available.
     pub(crate) request: Option<Lines>,
     pub(crate) response: Option<Lines>,
+    pub(crate) trailers: Option<Lines>,
+    /// What has just come of the request's body.
+    pub(crate) body: Vec<u8>,
     pub(crate) properties: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) filter_state: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
@@ -144,7 +147,11 @@ pub(crate) fn block(lines: &Lines) -> Vec<u8> {
 
 impl Fake {
     fn map(&mut self, map: u32) -> &mut Option<Lines> {
-        if map == 0 { &mut self.request } else { &mut self.response }
+        match map {
+            0 => &mut self.request,
+            3 => &mut self.trailers,
+            _ => &mut self.response,
+        }
     }
 }
 
@@ -197,11 +204,15 @@ pub(super) unsafe fn proxy_get_buffer_bytes(
     data: *mut *mut u8,
     len: *mut usize,
 ) -> u32 {
-    assert_eq!((kind, start), (7, 0));
     call("get_buffer_bytes", |fake| {
-        let size = max.min(fake.configuration.len());
+        let bytes = match kind {
+            0 => &fake.body,
+            7 => &fake.configuration,
+            kind => panic!("buffer {kind}"),
+        };
+        let end = start.saturating_add(max).min(bytes.len());
         // SAFETY: two places to write to.
-        unsafe { give(&fake.configuration[..size], data, len) }
+        unsafe { give(bytes.get(start..end).unwrap_or_default(), data, len) }
     })
 }
 

@@ -33,7 +33,7 @@ hostcalls! { "env" {
     fn proxy_get_current_time_nanoseconds(result: *mut u64);
     /// Asks for `proxy_on_tick` every so often.
     fn proxy_set_tick_period_milliseconds(period: u32);
-    /// Reads a buffer; here only the plugin's configuration.
+    /// Reads a buffer: the plugin's configuration, a request's body.
     fn proxy_get_buffer_bytes(kind: u32, start: usize, max: usize, data: *mut *mut u8, len: *mut usize);
     /// Reads a whole header map.
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, len: *mut usize);

@@ -1,9 +1,13 @@
 //! How many series a configuration can lead to at worst.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::correlation::Outcome;
 use crate::metrics::catalogue::{self, MAX_BUILDS, MAX_HOSTCALLS, MAX_WORKERS, Metric};
+use crate::rule::Rules;
+use crate::rule::body::BodyOutcome;
+use crate::rule::fire::RuleOutcome;
 
 /// The series of one group of metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +19,7 @@ pub struct Term {
     /// The series at worst.
     pub series: u64,
     /// The same for each metric of the group: its name without the namespace, and its series. They sum to `series`.
-    pub metrics: Vec<(&'static str, u64)>,
+    pub metrics: Vec<(Cow<'static, str>, u64)>,
 }
 
 /// How many series a configuration can lead to at worst, and how the number comes about.
@@ -28,7 +32,7 @@ pub struct Budget {
 }
 
 /// The numbers that decide.
-pub(super) struct Sizes {
+pub(super) struct Sizes<'a> {
     /// The labels of endpoints, those that may be learned included.
     pub(super) endpoints: usize,
     /// The methods with a label of their own.
@@ -39,10 +43,11 @@ pub(super) struct Sizes {
     pub(super) extra_statuses: u16,
     pub(super) bounds: usize,
     pub(super) histogram: bool,
+    pub(super) rules: &'a Rules,
 }
 
 impl Budget {
-    pub(super) fn new(sizes: &Sizes, limit: u64) -> Self {
+    pub(super) fn new(sizes: &Sizes<'_>, limit: u64) -> Self {
         let endpoints = wide(sizes.endpoints);
         let methods = wide(sizes.methods) + 1;
         let pairs = if sizes.pairs == endpoints.saturating_mul(methods) {
@@ -79,6 +84,7 @@ impl Budget {
                 (catalogue::HOSTCALL_FAULTS, wide(MAX_HOSTCALLS) + 1),
             ],
         ));
+        terms.extend(declared(sizes.rules));
         Self { terms, limit }
     }
 
@@ -106,7 +112,37 @@ impl Budget {
 
 fn term(what: &'static str, how: String, metrics: &[(Metric, u64)]) -> Term {
     let series = metrics.iter().fold(0, |sum: u64, (_, series)| sum.saturating_add(*series));
-    Term { what, how, series, metrics: metrics.iter().map(|(metric, series)| (metric.suffix, *series)).collect() }
+    Term {
+        what,
+        how,
+        series,
+        metrics: metrics.iter().map(|(metric, series)| (Cow::Borrowed(metric.suffix), *series)).collect(),
+    }
+}
+
+/// The metrics that rules declare, and what says how the rules fare.
+fn declared(rules: &Rules) -> Option<Term> {
+    if rules.rules().is_empty() {
+        return None;
+    }
+    let own = [
+        (catalogue::RULES, wide(rules.rules().len()).saturating_mul(wide(RuleOutcome::ALL.len()))),
+        (catalogue::BODIES, wide(BodyOutcome::ALL.len())),
+    ];
+    let mut term = term("rules", String::new(), &own);
+    for spec in rules.metrics() {
+        let series = spec.combinations().saturating_mul(spec.series_each());
+        term.series = term.series.saturating_add(series);
+        term.metrics.push((Cow::Owned(spec.name.clone()), series));
+    }
+    let of_rules = format!("{} rules × {} outcomes", rules.rules().len(), RuleOutcome::ALL.len());
+    let of_metrics = rules.metrics().iter().map(|spec| {
+        let labels: Vec<String> =
+            spec.labels.iter().map(|(label, values)| format!("{} {label}", values.len())).collect();
+        format!("{}: {} series", spec.name, if labels.is_empty() { "1".to_owned() } else { labels.join(" × ") })
+    });
+    term.how = core::iter::once(of_rules).chain(of_metrics).collect::<Vec<_>>().join(", ");
+    Some(term)
 }
 
 fn wide(number: usize) -> u64 {

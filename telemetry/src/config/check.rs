@@ -38,10 +38,18 @@ fn check(kind: &Kind, tree: &mut Tree<'_>, path: &str, errors: &mut ConfigErrors
             }
             true
         }
+        (Kind::Map { most, many, .. }, Tree::Object(entries)) if entries.len() > *most => {
+            errors.push(path.to_owned(), format!("found {} {many}; use at most {most}", entries.len()));
+            false
+        }
+        (Kind::Map { of, .. }, Tree::Object(entries)) => {
+            map(of, entries, path, errors);
+            true
+        }
         (Kind::Either(kinds), value) => match kinds.iter().find(|kind| same_type(kind, value)) {
             // An object or list is checked in detail; for a word, the message has to show every way out.
-            Some(kind @ (Kind::Section(_) | Kind::List { .. })) => check(kind, value, path, errors),
-            Some(Kind::Choice(words)) if matches!(value, Tree::Text(word) if words.contains(&&**word)) => true,
+            Some(kind @ (Kind::Section(_) | Kind::List { .. } | Kind::Map { .. })) => check(kind, value, path, errors),
+            Some(kind) if fits(kind, value) => check(kind, value, path, errors),
             _ => refuse(kind, value, path, errors),
         },
         (kind, value) => refuse(kind, value, path, errors),
@@ -85,6 +93,24 @@ fn section(fields: &[Field], entries: &mut [Entry<'_>], path: &str, errors: &mut
     complete
 }
 
+/// The entries of a map; which names it may have is a matter of meaning.
+fn map(of: &Kind, entries: &mut [Entry<'_>], path: &str, errors: &mut ConfigErrors) {
+    for same in entries.chunk_by_mut(|(a, _), (b, _)| a == b) {
+        let times = same.len();
+        for (position, (name, value)) in same.iter_mut().enumerate() {
+            let path = join(path, name);
+            if times == 1 {
+                check(of, value, &path, errors);
+                continue;
+            }
+            if position == 0 {
+                errors.push(path, format!("is there {times} times; keep one"));
+            }
+            *value = Tree::Null;
+        }
+    }
+}
+
 fn refuse(kind: &Kind, value: &Tree<'_>, path: &str, errors: &mut ConfigErrors) -> bool {
     let or_remove = if matches!(value, Tree::Null) && !path.is_empty() { ", or remove it" } else { "" };
     errors.push(path.to_owned(), format!("found {}; use {}{or_remove}", found(value), expected(kind)));
@@ -100,12 +126,23 @@ fn whole(number: &serde_json::Number) -> Option<u64> {
     })
 }
 
+/// Whether a single value of the right type is sound.
+fn fits(kind: &Kind, value: &Tree<'_>) -> bool {
+    match (kind, value) {
+        (Kind::Choice(words), Tree::Text(word)) => words.contains(&&**word),
+        (Kind::Whole { min, max }, Tree::Number(number)) => {
+            whole(number).is_some_and(|whole| (*min..=*max).contains(&whole))
+        }
+        _ => true,
+    }
+}
+
 fn same_type(kind: &Kind, value: &Tree<'_>) -> bool {
     match kind {
         Kind::Bool => matches!(value, Tree::Bool(_)),
         Kind::Whole { .. } | Kind::Decimal => matches!(value, Tree::Number(_)),
         Kind::Text { .. } | Kind::Choice(_) => matches!(value, Tree::Text(_)),
-        Kind::Section(_) => matches!(value, Tree::Object(_)),
+        Kind::Section(_) | Kind::Map { .. } => matches!(value, Tree::Object(_)),
         Kind::List { .. } => matches!(value, Tree::List(_)),
         Kind::Either(kinds) => kinds.iter().any(|kind| same_type(kind, value)),
     }
@@ -122,6 +159,7 @@ pub(super) fn expected(kind: &Kind) -> String {
         Kind::Section(fields) if fields.len() > 3 => "an object with fields".to_owned(),
         Kind::Section(fields) => format!("an object ({})", names(fields)),
         Kind::List { many, .. } => format!("a list of {many}"),
+        Kind::Map { many, .. } => format!("an object with {many}"),
         Kind::Either(kinds) => either(kinds.iter().flat_map(|kind| match kind {
             Kind::Choice(words) => words.iter().map(|word| format!("`{word}`")).collect(),
             kind => vec![expected(kind)],

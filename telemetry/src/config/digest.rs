@@ -144,14 +144,14 @@ const ROUNDS: [u32; 64] = [
 ];
 
 /// A hash of what is written to it, in the room of one block.
-struct Sha256 {
+pub(crate) struct Sha256 {
     state: [u32; 8],
     block: [u8; 64],
     bytes: u64,
 }
 
 impl Sha256 {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         let state =
             [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
         Self { state, block: [0; 64], bytes: 0 }
@@ -168,7 +168,7 @@ impl Sha256 {
         }
     }
 
-    fn finish(mut self) -> [u8; 32] {
+    pub(crate) fn finish(mut self) -> [u8; 32] {
         let bits = self.bytes.wrapping_mul(8);
         self.push(0x80);
         while self.bytes % 64 != 56 {

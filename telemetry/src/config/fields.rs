@@ -2,6 +2,8 @@
 //!
 //! The checker, the JSON Schema and the reference in the README are all made from it.
 
+use super::rules::fields as rules;
+
 /// One field.
 #[derive(Debug)]
 pub(super) struct Field {
@@ -39,18 +41,20 @@ pub(super) enum Kind {
     Section(&'static [Field]),
     /// A list; `most` is its greatest length, where it has one.
     List { of: &'static Kind, many: &'static str, most: Option<usize> },
+    /// An object whose fields have names of the configuration's own; `many` says what it holds.
+    Map { of: &'static Kind, many: &'static str, most: usize },
     /// Any of these.
     Either(&'static [Kind]),
 }
 
 /// What only tools show is not in the module.
-const fn doc(text: &'static str) -> &'static str {
+pub(super) const fn doc(text: &'static str) -> &'static str {
     if cfg!(feature = "schema") { text } else { "" }
 }
 
 pub(super) const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
 
-const fn text(form: &'static str) -> Kind {
+pub(super) const fn text(form: &'static str) -> Kind {
     Kind::Text { form, pattern: None }
 }
 
@@ -94,6 +98,26 @@ pub(super) const ROOT: &[Field] = &[
         kind: Kind::Section(ACCESS_LOG),
         default: Some(""),
         doc: doc("what the proxy's access log may show of a request"),
+    },
+    Field {
+        name: "facts",
+        kind: Kind::List { of: &Kind::Section(rules::FACT), many: "facts", most: Some(rules::MAX_FACTS) },
+        default: Some("[]"),
+        doc: doc("what rules take from a request and its answer: values with a name"),
+    },
+    Field {
+        name: "rules",
+        kind: Kind::List { of: &Kind::Section(rules::RULE), many: "rules", most: Some(rules::MAX_RULES) },
+        default: Some("[]"),
+        doc: doc(
+            "what certain requests mean beyond a request: metrics and security events; a request that no rule names costs nothing more",
+        ),
+    },
+    Field {
+        name: "bodies",
+        kind: Kind::Section(rules::BODIES),
+        default: Some(""),
+        doc: doc("how far request bodies are read, where a rule has a fact of one"),
     },
 ];
 

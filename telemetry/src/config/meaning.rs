@@ -59,6 +59,7 @@ pub(super) fn build(shape: Shape, digest: String, mut errors: ConfigErrors) -> R
     let (Some(routes), Some(metrics)) = (routes, metrics) else {
         return Err(errors);
     };
+    let rules = super::rules::build(shape.rules, &routes, &mut errors);
 
     let table = &routes.table;
     let budget = Budget::new(
@@ -70,6 +71,7 @@ pub(super) fn build(shape: Shape, digest: String, mut errors: ConfigErrors) -> R
             extra_statuses: metrics.extra_statuses,
             bounds: metrics.buckets.micros().len(),
             histogram: metrics.histogram,
+            rules: &rules,
         },
         metrics.series_budget,
     );
@@ -90,7 +92,7 @@ pub(super) fn build(shape: Shape, digest: String, mut errors: ConfigErrors) -> R
         errors.push("metrics.series_budget".to_owned(), message);
     }
     if errors.is_empty() {
-        Ok(Config { namespace, ring: shape.ring, correlation, routes, metrics, access_log, budget, digest })
+        Ok(Config { namespace, ring: shape.ring, correlation, routes, metrics, access_log, rules, budget, digest })
     } else {
         Err(errors)
     }
@@ -163,9 +165,8 @@ fn header(given: Option<String>, errors: &mut ConfigErrors) -> String {
     let Some(name) = given else {
         return "x-correlation-id".to_owned();
     };
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let lower = name.to_ascii_lowercase();
-    let message = if name.is_empty() || name.len() > MAX_HEADER_NAME || !name.bytes().all(token) {
+    let message = if !is_header_name(&name) {
         format!("{} is not a header name; use letters, digits and `-`, at most {MAX_HEADER_NAME}", quoted(&name))
     } else if RESERVED_HEADERS.contains(&lower.as_str()) || lower.starts_with("x-envoy-") {
         format!("{} has a meaning of its own to the proxy; use another header", quoted(&name))
@@ -174,6 +175,12 @@ fn header(given: Option<String>, errors: &mut ConfigErrors) -> String {
     };
     errors.push("correlation.header".to_owned(), message);
     lower
+}
+
+/// Whether it is a token (RFC 9110 section 5.6.2) that is not too long.
+pub(super) fn is_header_name(name: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.len() <= MAX_HEADER_NAME && name.bytes().all(token)
 }
 
 fn routes(shape: RoutesShape, errors: &mut ConfigErrors) -> Option<RoutesConfig> {
@@ -284,7 +291,7 @@ fn access_log(shape: AccessLogShape, errors: &mut ConfigErrors) -> AccessLogConf
 }
 
 /// The sound items of a list, with their positions.
-fn present<T>(items: Vec<Option<T>>) -> impl Iterator<Item = (usize, T)> {
+pub(super) fn present<T>(items: Vec<Option<T>>) -> impl Iterator<Item = (usize, T)> {
     items.into_iter().enumerate().filter_map(|(index, item)| Some((index, item?)))
 }
 

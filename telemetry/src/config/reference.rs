@@ -34,6 +34,6 @@ fn below(kind: &Kind, path: &str, out: &mut String) {
         Kind::Section(fields) => rows(fields, &format!("{path}."), out),
         Kind::List { of, .. } => below(of, &format!("{path}[]"), out),
         Kind::Either(kinds) => kinds.iter().for_each(|kind| below(kind, path, out)),
-        Kind::Bool | Kind::Whole { .. } | Kind::Decimal | Kind::Text { .. } | Kind::Choice(_) => {}
+        Kind::Bool | Kind::Whole { .. } | Kind::Decimal | Kind::Text { .. } | Kind::Choice(_) | Kind::Map { .. } => {}
     }
 }

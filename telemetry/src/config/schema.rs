@@ -25,6 +25,9 @@ fn of(kind: &Kind) -> Map<String, Value> {
         Kind::Section(fields) => section(fields),
         Kind::List { of: item, most: None, .. } => json!({"type": "array", "items": of(item)}),
         Kind::List { of: item, most: Some(most), .. } => json!({"type": "array", "items": of(item), "maxItems": most}),
+        Kind::Map { of: item, most, .. } => {
+            json!({"type": "object", "additionalProperties": of(item), "maxProperties": most})
+        }
         Kind::Either(kinds) => json!({"anyOf": kinds.iter().map(of).collect::<Vec<_>>()}),
     };
     match value {

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::rules::{self, shape::RulesShape};
 use super::tree::{Entry, Tree};
 use crate::correlation::{Generator, TraceMode};
 use crate::method::Method;
@@ -21,6 +22,7 @@ pub(super) struct Shape {
     pub(super) routes: RoutesShape,
     pub(super) metrics: MetricsShape,
     pub(super) access_log: AccessLogShape,
+    pub(super) rules: RulesShape,
 }
 
 #[derive(Debug)]
@@ -94,6 +96,7 @@ pub(super) fn read(tree: Tree<'_>) -> Shape {
         routes: routes(root.section("routes")),
         metrics: metrics(root.section("metrics")),
         access_log: access_log(root.section("access_log")),
+        rules: rules::shape::read(&mut root),
     }
 }
 
@@ -205,10 +208,10 @@ fn access_log(mut fields: Fields<'_>) -> AccessLogShape {
 }
 
 /// The fields of an object. Each is taken once, and freed as it is read.
-struct Fields<'a>(Box<[Entry<'a>]>);
+pub(super) struct Fields<'a>(Box<[Entry<'a>]>);
 
 impl<'a> Fields<'a> {
-    fn of(tree: Option<Tree<'a>>) -> Self {
+    pub(super) fn of(tree: Option<Tree<'a>>) -> Self {
         match tree {
             Some(Tree::Object(entries)) => Self(entries),
             _ => Self(Box::default()),
@@ -216,7 +219,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The checker makes null of a field that is not sound; it is as if it were not there.
-    fn take(&mut self, name: &str) -> Option<Tree<'a>> {
+    pub(super) fn take(&mut self, name: &str) -> Option<Tree<'a>> {
         let (_, tree) = self.0.iter_mut().find(|(known, _)| known == name)?;
         match std::mem::replace(tree, Tree::Null) {
             Tree::Null => None,
@@ -224,35 +227,50 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn section(&mut self, name: &str) -> Self {
+    pub(super) fn section(&mut self, name: &str) -> Self {
         Self::of(self.take(name))
     }
 
-    fn text(&mut self, name: &str) -> Option<String> {
+    pub(super) fn text(&mut self, name: &str) -> Option<String> {
         self.take(name).and_then(text)
     }
 
-    fn bool(&mut self, name: &str) -> Option<bool> {
+    pub(super) fn bool(&mut self, name: &str) -> Option<bool> {
         match self.take(name)? {
             Tree::Bool(value) => Some(value),
             _ => None,
         }
     }
 
-    fn whole<N: TryFrom<u64>>(&mut self, name: &str) -> Option<N> {
+    pub(super) fn whole<N: TryFrom<u64>>(&mut self, name: &str) -> Option<N> {
         self.take(name).and_then(whole)
     }
 
     /// What the word of this field stands for; the default where there is none.
     fn word<W: Copy + Default>(&mut self, name: &str, words: &[(&str, W)]) -> W {
-        let found = self.take(name).and_then(|tree| match tree {
-            Tree::Text(word) => words.iter().find(|(known, _)| *known == word),
-            _ => None,
-        });
-        found.map_or_else(W::default, |(_, meant)| *meant)
+        self.choice(name, words).unwrap_or_default()
     }
 
-    fn list<T>(&mut self, name: &str, item: fn(Tree<'a>) -> Option<T>) -> Option<Vec<Option<T>>> {
+    /// What the word of this field stands for.
+    pub(super) fn choice<W: Copy>(&mut self, name: &str, words: &[(&str, W)]) -> Option<W> {
+        match self.take(name)? {
+            Tree::Text(word) => words.iter().find(|(known, _)| *known == word).map(|(_, meant)| *meant),
+            _ => None,
+        }
+    }
+
+    /// The sound entries of a map, sorted by name.
+    pub(super) fn map<T>(&mut self, name: &str, value: fn(Tree<'a>) -> Option<T>) -> Option<Vec<(String, T)>> {
+        match self.take(name)? {
+            Tree::Object(entries) => {
+                let entries = entries.into_iter().filter_map(|(name, tree)| Some((name.into_owned(), value(tree)?)));
+                Some(entries.collect())
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn list<T>(&mut self, name: &str, item: fn(Tree<'a>) -> Option<T>) -> Option<Vec<Option<T>>> {
         match self.take(name)? {
             Tree::List(items) => Some(items.into_iter().map(item).collect()),
             _ => None,
@@ -260,7 +278,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn text(tree: Tree<'_>) -> Option<String> {
+pub(super) fn text(tree: Tree<'_>) -> Option<String> {
     match tree {
         Tree::Text(text) => Some(Cow::into_owned(text)),
         _ => None,
@@ -268,21 +286,21 @@ fn text(tree: Tree<'_>) -> Option<String> {
 }
 
 /// The checker saw to the range.
-fn whole<N: TryFrom<u64>>(tree: Tree<'_>) -> Option<N> {
+pub(super) fn whole<N: TryFrom<u64>>(tree: Tree<'_>) -> Option<N> {
     match tree {
         Tree::Number(number) => N::try_from(number.as_u64()?).ok(),
         _ => None,
     }
 }
 
-fn decimal(tree: Tree<'_>) -> Option<f64> {
+pub(super) fn decimal(tree: Tree<'_>) -> Option<f64> {
     match tree {
         Tree::Number(number) => number.as_f64(),
         _ => None,
     }
 }
 
-fn method(tree: Tree<'_>) -> Option<Method> {
+pub(super) fn method(tree: Tree<'_>) -> Option<Method> {
     match tree {
         Tree::Text(word) => Some(Method::from_bytes(word.as_bytes())),
         _ => None,

@@ -1,5 +1,15 @@
 //! JSON numbers as whole numbers, exactly: no floating point, and no way for an exponent to cost more than its digits.
 
+use super::number_state::NumberState;
+
+/// Whether the text is a number, to the letter of the grammar (RFC 8259 section 6).
+#[must_use]
+pub fn is_number(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    let first = bytes.next().and_then(NumberState::first);
+    first.and_then(|first| bytes.try_fold(first, NumberState::next)).is_some_and(NumberState::is_end)
+}
+
 /// `text` times `scale`, rounded to the nearest whole number, halves up. `None` for what is below zero, does not fit or is no number.
 ///
 /// ```

@@ -50,6 +50,13 @@ pub struct PointerError {
     pub message: String,
 }
 
+impl Default for Pointers {
+    /// No pointer at all.
+    fn default() -> Self {
+        Self { nodes: vec![Node::default()], indices: Vec::new(), targets: Vec::new() }
+    }
+}
+
 impl Pointers {
     /// Compiles a list of pointers, or says what is wrong with the first that is none.
     pub fn compile<S: AsRef<str>>(pointers: &[S]) -> Result<Self, PointerError> {

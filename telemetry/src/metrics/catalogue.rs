@@ -142,6 +142,26 @@ pub const HOSTCALL_FAULTS: Metric = Metric {
     native: false,
 };
 
+/// What became of rules.
+pub const RULES: Metric = Metric {
+    suffix: "edge_rule_total",
+    kind: MetricKind::Counter,
+    unit: "streams",
+    labels: &["rule_name", "outcome"],
+    help: "Streams that a rule is about: `fired`, `repeated` (a client tried again, and it was not counted twice), `forgot` (fired, and to remember it another key was given up before its time), `no_value` (there was nothing to count)",
+    native: false,
+};
+
+/// What came of reading bodies.
+pub const BODIES: Metric = Metric {
+    suffix: "edge_body_total",
+    kind: MetricKind::Counter,
+    unit: "bodies",
+    labels: &["outcome"],
+    help: "Request bodies that a rule wanted a value of: `complete`, or why none was taken: `incomplete`, `malformed`, `too_deep`, `too_large`, `compressed`",
+    native: false,
+};
+
 /// Every metric, in the order of the reference.
 pub const METRICS: &[Metric] = &[
     REQUESTS,
@@ -154,6 +174,8 @@ pub const METRICS: &[Metric] = &[
     CORRELATION,
     ENDPOINT_OVERFLOW,
     HOSTCALL_FAULTS,
+    RULES,
+    BODIES,
 ];
 
 /// Values of `worker`: numbers below this, and `other` for every thread past them.

@@ -4,6 +4,7 @@
 //! allocates only when a pair or a status is seen for the first time. Draining turns what was added since the last time into
 //! counter differences; a difference the proxy refuses is owed until it is taken, so nothing is lost or counted twice.
 
+mod declared;
 mod series;
 
 use std::fmt;
@@ -13,7 +14,11 @@ use super::{
     catalogue::{self, MAX_HOSTCALLS, MAX_WORKERS, Metric},
     stat_name,
 };
+use crate::rule::body::BodyOutcome;
+use crate::rule::fire::RuleOutcome;
+use crate::rule::{MetricSpec, Rules};
 use crate::{config::Config, correlation::Outcome, method::Method, route::EndpointId};
+use declared::Declared;
 use series::{Naming, Series};
 
 /// The counts of one filter instance on one thread of the proxy.
@@ -35,6 +40,11 @@ pub struct Registry {
     heartbeat: Series,
     worker: Box<str>,
     hostcalls: Vec<(&'static str, Series)>,
+    /// For each rule one for each outcome.
+    rules: Box<[[Series; RuleOutcome::ALL.len()]]>,
+    bodies: [Series; BodyOutcome::ALL.len()],
+    /// In the order of the configuration's.
+    declared: Box<[Declared]>,
     build_info: Box<str>,
     naming: Naming,
 }
@@ -85,6 +95,9 @@ impl Registry {
             heartbeat: Series::default(),
             worker: Box::from("0"),
             hostcalls: Vec::with_capacity(MAX_HOSTCALLS + 1),
+            rules: config.rules().rules().iter().map(|_| std::array::from_fn(|_| Series::default())).collect(),
+            bodies: std::array::from_fn(|_| Series::default()),
+            declared: config.rules().metrics().iter().map(|_| Declared::default()).collect(),
             build_info: build_info.into_boxed_str(),
             naming: Naming::new(config.namespace()),
         }
@@ -164,6 +177,32 @@ impl Registry {
         self.overflow.owe(1);
     }
 
+    /// Counts what became of a rule, whose position this is.
+    pub fn rule(&mut self, rule: usize, outcome: RuleOutcome) {
+        if let Some(series) = self.rules.get_mut(rule).and_then(|outcomes| outcomes.get_mut(outcome as usize)) {
+            series.owe(1);
+        }
+    }
+
+    /// Counts what came of reading one body.
+    pub fn body(&mut self, outcome: BodyOutcome) {
+        if let Some(series) = self.bodies.get_mut(outcome as usize) {
+            series.owe(1);
+        }
+    }
+
+    /// Counts in a declared metric, whose position this is.
+    pub fn declared(&mut self, metric: usize, spec: &MetricSpec, combination: u64, value: u64) {
+        if let Some(declared) = self.declared.get_mut(metric) {
+            declared.record(spec, combination, value);
+        }
+    }
+
+    /// Whether a declared gauge has a value that the proxy does not know yet.
+    pub fn has_fresh_gauge(&self) -> bool {
+        self.declared.iter().any(Declared::has_fresh_gauge)
+    }
+
     /// Counts one hostcall that the proxy refused. Names past the cap share `other`.
     pub fn hostcall_fault(&mut self, hostcall: &'static str) {
         let full = self.hostcalls.len() >= MAX_HOSTCALLS;
@@ -233,7 +272,10 @@ impl Registry {
                 .into_iter()
                 .chain(self.correlation.iter().map(|(_, s)| s))
                 .chain(self.hostcalls.iter().map(|(_, s)| s))
+                .chain(self.rules.iter().flatten())
+                .chain(&self.bodies)
                 .all(Series::is_settled)
+            && self.declared.iter().all(Declared::is_settled)
     }
 
     /// Hands every difference since the last drain to `sink`; a new endpoint's are kept back while the sink is sated. `label` gives an endpoint's label; it is asked only when a
@@ -270,6 +312,24 @@ impl Registry {
             block.settle(method, label(block.endpoint), buckets, naming, sink);
             block.dirty
         });
+    }
+}
+
+impl Registry {
+    /// Hands over what rules have counted; to be called before [`Registry::drain`], since it is little.
+    pub fn drain_rules(&mut self, rules: &Rules, sink: &mut dyn MetricSink) {
+        let Self { rules: counted, bodies, declared, naming, .. } = self;
+        for (rule, outcomes) in rules.rules().iter().zip(counted) {
+            for (outcome, series) in RuleOutcome::ALL.iter().zip(outcomes) {
+                series.settle(naming, &catalogue::RULES, &[&rule.name, outcome.as_str()], sink);
+            }
+        }
+        for (outcome, series) in BodyOutcome::ALL.iter().zip(bodies) {
+            series.settle(naming, &catalogue::BODIES, &[outcome.as_str()], sink);
+        }
+        for (spec, declared) in rules.metrics().iter().zip(declared) {
+            declared.settle(spec, naming, sink);
+        }
     }
 }
 

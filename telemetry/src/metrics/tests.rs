@@ -1,5 +1,7 @@
 //! The laws of the catalogue, and label values against every extractor.
 
+use std::sync::OnceLock;
+
 use fancy_regex::Regex;
 use proptest::prelude::*;
 
@@ -11,6 +13,12 @@ const EXTRACTOR_WORDS: [&str; 5] = ["cache", "component", "tag", "wasm_filter", 
 
 fn labels() -> Vec<&'static str> {
     stats_tags().into_iter().map(|(name, _)| name).collect()
+}
+
+/// Those of a configuration that declares no metric.
+fn stats_tags() -> Vec<(&'static str, String)> {
+    static CONFIG: OnceLock<Config> = OnceLock::new();
+    super::stats_tags(CONFIG.get_or_init(|| Config::from_json(b"").unwrap()))
 }
 
 #[test]
@@ -43,7 +51,7 @@ fn no_label_is_the_end_of_another() {
             assert!(index == other || !a.ends_with(b), "{b} would be found in {a}");
         }
         // A label that ends in a word of Istio's would be taken for it at the delimiter; one that ends a metric name at its dot.
-        assert!(a.bytes().all(|byte| byte.is_ascii_lowercase()), "{a}");
+        assert!(a.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{a}");
         assert!(METRICS.iter().all(|metric| !format!("x_{}", metric.suffix).ends_with(&format!("{a}="))));
     }
 }
@@ -53,7 +61,20 @@ fn tags_are_those_of_istio_in_catalogue_order() {
     let tags = stats_tags();
     assert_eq!(
         labels(),
-        ["method", "endpoint", "status", "le", "version", "config", "ring", "worker", "outcome", "reason", "hostcall"]
+        [
+            "method",
+            "endpoint",
+            "status",
+            "le",
+            "version",
+            "config",
+            "ring",
+            "worker",
+            "outcome",
+            "reason",
+            "hostcall",
+            "rule_name"
+        ]
     );
     assert_eq!(tags[0], ("method", r"(method=\.=(.*?);\.;)".to_owned()));
     let istio: Vec<_> = istio_tags(&[]).into_iter().filter(|(name, _)| name.contains("extra")).collect();

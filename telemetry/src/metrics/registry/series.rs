@@ -1,6 +1,7 @@
 //! One counter: what the proxy is owed, and the identifier it gave.
 
 use super::{Metric, MetricKind, MetricSink, stat_name};
+use crate::rule::MetricSpec;
 
 /// The largest difference in one call: the proxy takes a signed number.
 const LARGEST: u64 = i64::MAX.unsigned_abs();
@@ -33,6 +34,18 @@ impl Series {
     /// Has the counter defined anew, under the name it has by then.
     pub(super) fn forget_name(&mut self) {
         self.id = None;
+    }
+
+    /// Has the counter defined, though nothing may be owed.
+    pub(super) fn announce(
+        &mut self,
+        naming: &mut Naming,
+        sink: &mut dyn MetricSink,
+        name: impl FnOnce(&mut Naming) -> &str,
+    ) {
+        if self.id.is_none() {
+            self.id = sink.define(MetricKind::Counter, name(naming));
+        }
     }
 
     /// Hands over what is owed; `true` when nothing is owed any more.
@@ -83,6 +96,15 @@ impl Naming {
 
     pub(super) fn name(&mut self, metric: &Metric, values: &[&str]) -> &str {
         stat_name::write(&mut self.buffer, &self.namespace, metric, values);
+        &self.buffer
+    }
+
+    /// The name of a series of a declared metric, whose own name `name` is or begins with; `le` is the bound of a bucket.
+    pub(super) fn declared(&mut self, name: &str, spec: &MetricSpec, combination: u64, le: Option<&str>) -> &str {
+        let values = spec.values_of(combination);
+        let labels = spec.labels.iter().map(|(label, _)| label.as_str()).zip(values);
+        let bound = le.map(|le| ("le", le));
+        stat_name::write_labels(&mut self.buffer, &self.namespace, name, &mut labels.chain(bound));
         &self.buffer
     }
 }

@@ -1,0 +1,161 @@
+//! Rules at the end of a stream: what they ask of the proxy, and the bodies that are read for them.
+
+use telemetry::filter::Logged;
+use telemetry::recent::Secret;
+use telemetry::rule::body::Body;
+use telemetry::rule::fire::{Ask, Firing, Occurrence, Proxy};
+use telemetry::rule::{Once, Rule, RuleSet};
+use telemetry::stream_info::StreamInfo;
+
+use crate::faults::Faults;
+use crate::flush::{HostMetrics, HostShared};
+use crate::host::{self, HeaderMap, HostBuffer, Pairs};
+use crate::random::Random;
+use crate::root::Instance;
+use crate::shared;
+use crate::vm::Tools;
+
+/// The longest value that is taken from a header.
+const MAX_VALUE: usize = 4096;
+/// How much of a body is looked at in one piece.
+const PIECE: usize = 64 * 1024;
+/// How many bodies' memory is kept for the next ones.
+const MAX_SPARE: usize = 16;
+
+/// Memory for the reading of bodies.
+#[derive(Debug, Default)]
+pub(crate) struct SpareBodies(Vec<Box<Body>>);
+
+impl SpareBodies {
+    fn take(&mut self) -> Box<Body> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// Gives back what a stream no longer needs.
+    pub(crate) fn put(&mut self, body: Option<Box<Body>>) {
+        if let Some(body) = body
+            && self.0.len() < MAX_SPARE
+        {
+            self.0.push(body);
+        }
+    }
+}
+
+/// Begins to read the body of a request that rules may want a value of.
+#[cold]
+pub(crate) fn begin_body(
+    filter: &telemetry::filter::Filter,
+    headers: &mut Pairs<'_>,
+    spare: &mut SpareBodies,
+) -> Box<Body> {
+    let encoding = headers.find(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding")).map(|(_, value)| value);
+    let mut body = spare.take();
+    body.begin(filter.config().rules(), encoding);
+    body
+}
+
+/// Reads a piece of a body, `size` bytes of which have come.
+#[cold]
+pub(crate) fn feed_body(body: &mut Body, size: usize, instance: &mut Instance, buffer: &mut HostBuffer) {
+    let rules = instance.filter.config().rules();
+    let mut start = 0;
+    while start < size {
+        let wanted = body.wants(rules).min(size - start).min(PIECE);
+        if wanted == 0 {
+            return;
+        }
+        let Some(piece) = instance.faults.catch(host::request_body(start, wanted, buffer)) else {
+            return;
+        };
+        if piece.is_empty() {
+            return;
+        }
+        start += piece.len();
+        body.feed(rules, piece);
+    }
+}
+
+/// Runs the rules that may be about a stream that has ended.
+#[cold]
+pub(crate) fn fire(
+    candidates: RuleSet,
+    logged: &Logged,
+    info: Option<&StreamInfo>,
+    body: Option<&mut Body>,
+    instance: &mut Instance,
+    tools: &mut Tools,
+) {
+    let Instance { filter, state, shared, faults, .. } = instance;
+    let endpoint = state.endpoint_label(filter, logged.endpoint).to_owned();
+    let Tools { value: buffer, random, secret, .. } = tools;
+    let mut proxy = HostProxy { buffer, faults, prefix: &shared.recent, random, secret, clock_ns: None };
+    Firing::new(filter, &endpoint, logged, info, body, &mut proxy).run(candidates, state);
+    if state.registry().has_fresh_gauge() {
+        // The latest value counts, and another worker may have a later one before the next tick.
+        state.registry_mut().drain_rules(filter.config().rules(), &mut HostMetrics::all(faults));
+    }
+}
+
+/// The proxy, as rules see it.
+struct HostProxy<'a> {
+    buffer: &'a mut HostBuffer,
+    faults: &'a mut Faults,
+    /// What the keys of remembered occurrences begin with.
+    prefix: &'a str,
+    random: &'a mut Option<Random>,
+    secret: &'a mut Option<Secret>,
+    /// The time, once it was asked for.
+    clock_ns: Option<u64>,
+}
+
+/// Where the secret lies that the keys of what is remembered are hashed with.
+const SECRET_KEY: &str = "edge_observer.secret";
+
+impl HostProxy<'_> {
+    /// The hash of a key; `None` where the proxy's shared data cannot be used.
+    fn hash(&mut self, key: &[&[u8]]) -> Option<u64> {
+        if self.secret.is_none() {
+            let seed = self.random.as_mut()?.seed();
+            *self.secret = shared::secret(SECRET_KEY, seed, &mut self.shared());
+        }
+        self.secret.as_ref().map(|secret| secret.hash(key))
+    }
+
+    fn shared(&mut self) -> HostShared<'_> {
+        HostShared { buffer: self.buffer, faults: self.faults }
+    }
+
+    fn now_s(&mut self) -> Option<u64> {
+        if self.clock_ns.is_none() {
+            self.clock_ns = self.faults.catch(host::wall_clock_ns());
+        }
+        self.clock_ns.map(|now_ns| now_ns / 1_000_000_000)
+    }
+}
+
+impl Proxy for HostProxy<'_> {
+    fn ask(&mut self, what: Ask<'_>, to: &mut Vec<u8>) -> bool {
+        let header = |map, name: &str, buffer| host::header_value(map, name.as_bytes(), buffer);
+        let found = match what {
+            Ask::RequestHeader(name) => header(HeaderMap::Request, name, &mut *self.buffer),
+            Ask::ResponseHeader(name) => header(HeaderMap::Response, name, &mut *self.buffer),
+            Ask::ResponseTrailer(name) => header(HeaderMap::ResponseTrailers, name, &mut *self.buffer),
+            Ask::Property(path) => host::property(path, self.buffer),
+        };
+        match self.faults.catch(found).flatten() {
+            Some(value) => {
+                to.extend_from_slice(value.get(..MAX_VALUE).unwrap_or(value));
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn occurrence(&mut self, rule: &Rule, once: &Once, key: &[&[u8]]) -> Occurrence {
+        let (Some(now_s), Some(hash)) = (self.now_s(), self.hash(key)) else {
+            return Occurrence::Unknown;
+        };
+        let prefix = format!("{}{}.", self.prefix, rule.name);
+        shared::once(&prefix, once.window(), hash, now_s, &mut self.shared())
+    }
+}
