@@ -1,0 +1,82 @@
+//! How an event is written: one record of one line.
+
+mod asim;
+mod cef;
+mod native;
+mod ocsf;
+
+use crate::event::Event;
+use crate::json::Object;
+
+pub use ocsf::VERSION as OCSF_VERSION;
+
+/// A format of records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// A JSON object with the field names that the API itself has used: `EventType`, `CorrelationId`, and so on.
+    #[default]
+    Native,
+    /// A JSON object of the Open Cybersecurity Schema Framework, [`OCSF_VERSION`].
+    Ocsf,
+    /// A JSON object with the columns of Microsoft Sentinel's Advanced Security Information Model.
+    Asim,
+    /// A line of the Common Event Format. Where a protocol takes objects alone, it is the `Message` of one.
+    Cef,
+}
+
+/// Who reports the events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observer {
+    /// The vendor; not empty.
+    pub vendor: String,
+    /// The product; not empty.
+    pub product: String,
+    /// The product's version.
+    pub version: String,
+    /// The host or proxy that saw the requests: ASIM's `Dvc`, CEF's `dvchost`.
+    pub device: String,
+}
+
+/// What is around a record, which some receivers ask for and others refuse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Adds `TimeGenerated` to native, ASIM and wrapped CEF records: Azure's tables need the column; the Data Collector reserves the name.
+    pub time_generated: bool,
+    /// Makes an object of a CEF line.
+    pub objects: bool,
+}
+
+impl Format {
+    /// The format of a name: `native`, `ocsf`, `asim` or `cef`.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Native, Self::Ocsf, Self::Asim, Self::Cef].into_iter().find(|format| format.as_str() == name)
+    }
+
+    /// The format's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Ocsf => "ocsf",
+            Self::Asim => "asim",
+            Self::Cef => "cef",
+        }
+    }
+
+    /// Adds the record of an event to `out`. It has no line break and no control character, whatever the event says.
+    pub fn write(self, event: &Event, observer: &Observer, shape: Shape, out: &mut String) {
+        match self {
+            Self::Native => native::write(event, shape, out),
+            Self::Ocsf => ocsf::write(event, observer, out),
+            Self::Asim => asim::write(event, observer, shape, out),
+            Self::Cef if shape.objects => {
+                let mut line = String::new();
+                cef::write(event, observer, &mut line);
+                let mut object = Object::new(out);
+                native::times(event, shape, &mut object);
+                object.uuid("EventUid", event.uid).text("Message", &line);
+                object.finish();
+            }
+            Self::Cef => cef::write(event, observer, out),
+        }
+    }
+}
