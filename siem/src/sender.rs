@@ -1,17 +1,109 @@
 //! The state machine of one receiver in one worker.
+//!
+//! Events wait in a queue, go out in batches, and end in one of two ways: delivered, or given back to be logged with a [`Reason`]. The caller
+//! makes the calls and brings the answers, in any order, late, twice or never.
+//!
+//! - A batch goes out when there are `batch_events`, or when its first event has waited for `max_wait_ms`.
+//! - What fails goes out again, before anything new, after a pause. It may then arrive twice, with the same `EventUid`.
+//! - A batch that is refused as too large, or because of some event, goes out again in halves, until the event is alone: that one is logged. After
+//!   [`MAX_REFUSALS`] refusals in a row the search ends, and what is refused is logged as it is.
+//! - After a 413, calls are aimed at half that size, and grow again with each success.
+//! - An event that was undeliverable for `max_age_ms` is logged.
+//!
+//! **Invariant:** after every step, events made = delivered + logged + queued, and each is in one of these alone.
+//!
+//! **Invariant:** events that wait, are under way or were not yet asked for by [`Sender::next_settled`] are at most `queue_events`, and take at most
+//! `queue_bytes` (or are one).
 
+mod answer;
+mod backoff;
+mod batch;
 mod call;
+mod clock;
 mod counts;
+mod token;
+
+use std::collections::VecDeque;
 
 use crate::event::Event;
+use crate::protocol::{Headers, Moment, Protocol};
 use crate::settings::{Limits, Secret, Settings, SettingsError};
+use crate::uuid;
+use backoff::Backoff;
+use batch::{Batch, Ends, Entry, fill};
+use clock::Clock;
+use token::Tokens;
 
+pub use answer::MAX_REFUSALS;
 pub use call::{Answer, Call, CallId};
 pub use counts::{Counts, Reason, Settled};
 
+/// How much longer than its time-out a call's answer is waited for, in milliseconds. The host reports time-outs itself; this is for one that does not.
+const GRACE_MS: u64 = 5_000;
+
 /// Keeps events until each is delivered or given back to be logged.
 #[derive(Debug)]
-pub struct Sender {}
+pub struct Sender {
+    settings: Settings,
+    limits: Limits,
+    secret: Secret,
+    clock: Clock,
+    /// Oldest first.
+    queue: VecDeque<Entry>,
+    /// To be sent again, next first; none is empty.
+    again: VecDeque<Batch>,
+    under_way: Vec<UnderWay>,
+    unacknowledged: Vec<Unacknowledged>,
+    ends: Ends,
+    /// Of all of the above but the ends.
+    queued: usize,
+    queued_bytes: usize,
+    /// How large calls are made: `max_bytes`, or less after a 413.
+    aim: usize,
+    max_bytes: usize,
+    backoff: Backoff,
+    tokens: Tokens,
+    channel: Option<[u8; 16]>,
+    ask_acks_ms: u64,
+    refusals: u32,
+    /// The last answer was a refusal of the credentials.
+    is_unauthorized: bool,
+    is_over: bool,
+    last_call: u64,
+    made: u64,
+    batches: u64,
+    retries: u64,
+    last_status: Option<u16>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    id: CallId,
+    deadline_ms: u64,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Batch {
+        batch: Batch,
+        /// Of the token that it was sent with.
+        serial: u64,
+        bytes: usize,
+    },
+    Token,
+    /// The batches asked about.
+    Acks(Vec<(CallId, u64)>),
+}
+
+#[derive(Debug)]
+struct Unacknowledged {
+    /// The call that brought the acknowledgement's number: a number may come twice.
+    call: CallId,
+    ack: u64,
+    deadline_ms: u64,
+    batch: Batch,
+}
 
 impl Sender {
     /// A sender without events.
@@ -19,40 +111,285 @@ impl Sender {
     /// # Errors
     ///
     /// The first setting that cannot work.
-    pub fn new(_settings: Settings, _limits: Limits, _secret: Secret) -> Result<Self, SettingsError> {
-        Ok(Self {})
+    pub fn new(settings: Settings, limits: Limits, secret: Secret) -> Result<Self, SettingsError> {
+        settings.check()?;
+        settings.check_secret(&secret)?;
+        let limits = limits.sane();
+        let max_bytes = limits.batch_bytes.min(settings.protocol.max_bytes());
+        Ok(Self {
+            settings,
+            limits,
+            secret,
+            clock: Clock::default(),
+            queue: VecDeque::new(),
+            again: VecDeque::new(),
+            under_way: Vec::new(),
+            unacknowledged: Vec::new(),
+            ends: Ends::default(),
+            queued: 0,
+            queued_bytes: 0,
+            aim: max_bytes,
+            max_bytes,
+            backoff: Backoff::default(),
+            tokens: Tokens::default(),
+            channel: None,
+            ask_acks_ms: 0,
+            refusals: 0,
+            is_unauthorized: false,
+            is_over: false,
+            last_call: 0,
+            made: 0,
+            batches: 0,
+            retries: 0,
+            last_status: None,
+        })
     }
 
-    /// Takes an event. When there is no room (or after [`Sender::abandon`]) it comes back, counted as logged: the caller logs it.
+    /// Takes an event.
     ///
     /// # Errors
     ///
-    /// The event, when there is no room.
-    pub fn push(&mut self, event: Event, _now_ns: u64) -> Result<(), Box<Event>> {
-        Err(Box::new(event))
+    /// The event, when there is no room or after [`Sender::abandon`]. It is counted as logged: the caller logs it.
+    pub fn push(&mut self, event: Event, now_ns: u64) -> Result<(), Box<Event>> {
+        let since_ms = self.clock.advance(now_ns);
+        self.made += 1;
+        let size = event.size();
+        let events = self.queued + self.ends.len();
+        let bytes = self.queued_bytes.saturating_add(self.ends.bytes()).saturating_add(size);
+        let has_room = events == 0 || events < self.limits.queue_events && bytes <= self.limits.queue_bytes;
+        if self.is_over || !has_room {
+            self.ends.count(if self.is_over { Reason::Abandoned } else { Reason::QueueFull });
+            return Err(Box::new(event));
+        }
+        self.queued += 1;
+        self.queued_bytes = self.queued_bytes.saturating_add(size);
+        self.queue.push_back(Entry { event: Box::new(event), since_ms });
+        Ok(())
     }
 
-    /// What to send now, if anything. Call it on every tick and after each answer until it returns `None`. A call counts as under way from here on.
-    pub fn poll(&mut self, _now_ns: u64, _random: &mut dyn FnMut() -> u64) -> Option<Call> {
-        None
+    /// What to send now, if anything. To be called on every tick, and after each answer, until it returns `None`. The call counts as under way from
+    /// here on: its answer goes to [`Sender::answer`], or [`Sender::not_sent`] is called.
+    ///
+    /// `random` is asked rarely: for batch IDs and pauses.
+    pub fn poll(&mut self, now_ns: u64, random: &mut dyn FnMut() -> u64) -> Option<Call> {
+        let now_ms = self.clock.advance(now_ns);
+        self.give_up_late_calls(now_ns, now_ms);
+        self.backoff.draw(&self.limits, random);
+        self.tokens.backoff.draw(&self.limits, random);
+        self.give_up_late_acks(now_ms);
+        self.expire(now_ms);
+        if let Some(call) = self.poll_token(now_ms) {
+            return Some(call);
+        }
+        if self.backoff.holds(now_ms) {
+            return None;
+        }
+        let channel = *self.channel.get_or_insert_with(|| uuid::from_random(random(), random()));
+        if let Some(call) = self.poll_acks(now_ms, channel) {
+            return Some(call);
+        }
+        self.poll_batch(now_ns, now_ms, channel, random)
     }
 
-    /// The host did not accept the call.
-    pub fn not_sent(&mut self, _id: CallId, _now_ns: u64) {}
+    fn poll_token(&mut self, now_ms: u64) -> Option<Call> {
+        let Protocol::LogsIngestion(own) = &self.settings.protocol else { return None };
+        let is_under_way = self.under_way.iter().any(|call| matches!(call.what, What::Token));
+        if self.queued == 0 || is_under_way || !self.tokens.is_due(now_ms) {
+            return None;
+        }
+        let (headers, body) = own.token_request(&self.secret);
+        let cluster = own.token_cluster.clone();
+        Some(self.call(What::Token, now_ms, cluster, headers, body))
+    }
 
-    /// What came back for a call. Answers to calls that are not under way (unknown, answered before, given up) are ignored.
-    pub fn answer(&mut self, _id: CallId, _now_ns: u64, _answer: &Answer<'_>) {}
+    fn poll_acks(&mut self, now_ms: u64, channel: [u8; 16]) -> Option<Call> {
+        let Protocol::SplunkHec(own) = &self.settings.protocol else { return None };
+        let is_under_way = self.under_way.iter().any(|call| matches!(call.what, What::Acks(_)));
+        if self.unacknowledged.is_empty() || is_under_way || now_ms < self.ask_acks_ms {
+            return None;
+        }
+        let asked: Vec<_> = self.unacknowledged.iter().map(|batch| (batch.call, batch.ack)).collect();
+        let acks = asked.iter().map(|(_, ack)| *ack);
+        let (headers, body) = own.ack_request(&self.settings.authority, &self.secret, channel, acks);
+        self.ask_acks_ms = now_ms.saturating_add(self.limits.ack_poll_ms);
+        let cluster = self.settings.cluster.clone();
+        Some(self.call(What::Acks(asked), now_ms, cluster, headers, body))
+    }
 
-    /// The next event that came to its end since the last time. To be drained after each step: what is not drained takes up the queue's room.
+    fn poll_batch(
+        &mut self,
+        now_ns: u64,
+        now_ms: u64,
+        channel: [u8; 16],
+        random: &mut dyn FnMut() -> u64,
+    ) -> Option<Call> {
+        let is_batch = |call: &&UnderWay| matches!(call.what, What::Batch { .. });
+        let under_way = self.under_way.iter().filter(is_batch).count();
+        let unacknowledged = under_way + self.unacknowledged.len();
+        if under_way >= self.limits.in_flight || unacknowledged >= self.limits.unacknowledged {
+            return None;
+        }
+        let needs_token = matches!(self.settings.protocol, Protocol::LogsIngestion(_));
+        if needs_token && self.tokens.current(now_ms).is_none() {
+            return None;
+        }
+        loop {
+            let is_again = !self.again.is_empty();
+            let (batch, body) = self.next_batch(now_ms)?;
+            if batch.entries.is_empty() {
+                // None of them fits into any call; all were settled.
+                continue;
+            }
+            let id = batch.id.unwrap_or_else(|| uuid::from_random(random(), random()));
+            let token = self.tokens.current(now_ms).unwrap_or_default();
+            let moment = Moment { now_ns, batch: id, token, channel };
+            let headers = self.settings.protocol.headers(&self.settings, &self.secret, moment, &body);
+            *(if is_again { &mut self.retries } else { &mut self.batches }) += 1;
+            let batch = Batch { id: Some(id), ..batch };
+            let what = What::Batch { batch, serial: self.tokens.serial, bytes: body.len() };
+            let cluster = self.settings.cluster.clone();
+            return Some(self.call(what, now_ms, cluster, headers, body));
+        }
+    }
+
+    /// The next batch to send and its body. An empty one means that there may be another.
+    fn next_batch(&mut self, now_ms: u64) -> Option<(Batch, String)> {
+        let (max_events, aim, max_bytes) = (self.limits.batch_events, self.aim, self.max_bytes);
+        let (id, filled) = match self.again.pop_front() {
+            Some(mut batch) => {
+                let filled = fill(&mut batch.entries, &self.settings, max_events, aim, max_bytes);
+                let is_whole = batch.entries.is_empty() && filled.too_large.is_empty();
+                let id = batch.id.filter(|_| is_whole);
+                if !batch.entries.is_empty() {
+                    self.again.push_front(Batch::of(batch.entries));
+                }
+                (id, filled)
+            }
+            None => {
+                let has_waited = self.queue.front()?.since_ms.saturating_add(self.limits.max_wait_ms) <= now_ms;
+                if !has_waited && self.queue.len() < max_events {
+                    return None;
+                }
+                (None, fill(&mut self.queue, &self.settings, max_events, aim, max_bytes))
+            }
+        };
+        for entry in filled.too_large {
+            self.log(entry, Reason::TooLarge);
+        }
+        Some((Batch { id, entries: filled.taken }, filled.body))
+    }
+
+    fn call(&mut self, what: What, now_ms: u64, cluster: String, headers: Headers, body: String) -> Call {
+        self.last_call += 1;
+        let id = CallId(self.last_call);
+        let timeout_ms = self.limits.timeout_ms;
+        let deadline_ms = now_ms.saturating_add(timeout_ms.into()).saturating_add(GRACE_MS);
+        self.under_way.push(UnderWay { id, deadline_ms, what });
+        Call { id, cluster, headers, body: body.into_bytes(), timeout_ms }
+    }
+
+    fn give_up_late_calls(&mut self, now_ns: u64, now_ms: u64) {
+        while let Some(late) = self.under_way.iter().find(|call| call.deadline_ms < now_ms) {
+            self.answer(late.id, now_ns, &Answer::NONE);
+        }
+    }
+
+    fn give_up_late_acks(&mut self, now_ms: u64) {
+        while let Some(at) = self.unacknowledged.iter().position(|batch| batch.deadline_ms <= now_ms) {
+            let late = self.unacknowledged.remove(at);
+            self.again.push_back(late.batch);
+        }
+    }
+
+    fn expire(&mut self, now_ms: u64) {
+        let max_age_ms = self.limits.max_age_ms;
+        let is_old = |entry: &Entry| entry.since_ms.saturating_add(max_age_ms) <= now_ms;
+        let mut old = Vec::new();
+        while self.queue.front().is_some_and(is_old) {
+            old.extend(self.queue.pop_front());
+        }
+        for batch in &mut self.again {
+            if batch.entries.iter().any(is_old) {
+                let (expired, kept): (VecDeque<_>, _) =
+                    std::mem::take(&mut batch.entries).into_iter().partition(is_old);
+                old.extend(expired);
+                *batch = Batch::of(kept);
+            }
+        }
+        self.again.retain(|batch| !batch.entries.is_empty());
+        for entry in old {
+            self.log(entry, Reason::Expired);
+        }
+    }
+
+    fn log(&mut self, entry: Entry, reason: Reason) {
+        self.leave(&entry);
+        self.ends.log(entry, reason);
+    }
+
+    fn deliver(&mut self, batch: Batch) {
+        for entry in batch.entries {
+            self.leave(&entry);
+            self.ends.deliver(&entry);
+        }
+    }
+
+    fn leave(&mut self, entry: &Entry) {
+        self.queued = self.queued.saturating_sub(1);
+        self.queued_bytes = self.queued_bytes.saturating_sub(entry.event.size());
+    }
+
+    /// The next event that came to its end. To be drained after each step: what is not drained takes up the queue's room.
     pub fn next_settled(&mut self) -> Option<Settled> {
-        None
+        self.ends.next()
     }
 
-    /// The VM ends: every event that is not known to be delivered is settled as [`Reason::Abandoned`], for [`Sender::next_settled`].
-    pub fn abandon(&mut self) {}
+    /// The VM ends: every event that is not known to be delivered is settled as [`Reason::Abandoned`], for [`Sender::next_settled`]. No call is made
+    /// any more, no answer heard and no event taken.
+    pub fn abandon(&mut self) {
+        self.is_over = true;
+        let mut entries = VecDeque::new();
+        for batch in std::mem::take(&mut self.unacknowledged) {
+            entries.extend(batch.batch.entries);
+        }
+        for call in std::mem::take(&mut self.under_way) {
+            if let What::Batch { batch, .. } = call.what {
+                entries.extend(batch.entries);
+            }
+        }
+        for batch in std::mem::take(&mut self.again) {
+            entries.extend(batch.entries);
+        }
+        entries.append(&mut self.queue);
+        for entry in entries {
+            self.log(entry, Reason::Abandoned);
+        }
+    }
 
     /// What became of the events so far.
     pub fn counts(&self) -> Counts {
-        Counts::default()
+        let batches = self.under_way.iter().filter_map(|call| match &call.what {
+            What::Batch { batch, .. } => Some(batch),
+            What::Token | What::Acks(_) => None,
+        });
+        let in_flight = batches.chain(self.unacknowledged.iter().map(|batch| &batch.batch));
+        let in_flight: Vec<_> = in_flight.flat_map(|batch| &batch.entries).collect();
+        let again = self.again.iter().flat_map(|batch| &batch.entries);
+        let all = in_flight.iter().copied().chain(again).chain(&self.queue);
+        Counts {
+            made: self.made,
+            delivered: self.ends.delivered,
+            logged: self.ends.logged,
+            queued: self.queued,
+            in_flight: in_flight.len(),
+            queued_bytes: self.queued_bytes,
+            batches: self.batches,
+            retries: self.retries,
+            oldest_ns: all.map(|entry| entry.event.time_ns).min(),
+            last_status: self.last_status,
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::format::{Format, Observer};
-use crate::protocol::Protocol;
+use crate::protocol::{Protocol, check_authority};
 
 /// Where events go, and as what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,38 @@ pub struct Settings {
     pub observer: Observer,
     /// The receiver's protocol.
     pub protocol: Protocol,
+}
+
+impl Settings {
+    /// Whether these settings can work, as far as can be told without the receiver.
+    ///
+    /// # Errors
+    ///
+    /// The first that cannot.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let observer = &self.observer;
+        for (field, value) in [
+            ("cluster", &self.cluster),
+            ("vendor", &observer.vendor),
+            ("product", &observer.product),
+            ("device", &observer.device),
+        ] {
+            if value.is_empty() {
+                return Err(SettingsError { field, problem: "is empty" });
+            }
+        }
+        check_authority("authority", &self.authority)?;
+        self.protocol.check()
+    }
+
+    /// Whether this can be the secret of the protocol.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, without showing any of it.
+    pub fn check_secret(&self, secret: &Secret) -> Result<(), SettingsError> {
+        self.protocol.check_secret(secret)
+    }
 }
 
 /// The one secret of a receiver: client secret, shared key, token or header value. Nothing shows it: neither `Debug` nor an error.
@@ -68,11 +100,11 @@ pub struct Limits {
     pub max_wait_ms: u64,
     /// How many batches may be under way at once; 1 to 8.
     pub in_flight: usize,
-    /// How many batches may wait for an acknowledgement, beside those under way; 1 to 64.
+    /// How many batches may be under way or wait for an acknowledgement; 1 to 64.
     pub unacknowledged: usize,
     /// How long a call may take, in milliseconds.
     pub timeout_ms: u32,
-    /// The first failure is followed by a pause of up to this many milliseconds, the second by twice as much, and so on.
+    /// The first failure is followed by a pause of up to this many milliseconds, the second by twice as much, and so on; a day at most.
     pub backoff_base_ms: u64,
     /// No pause is longer, in milliseconds, unless the receiver asks for it.
     pub backoff_cap_ms: u64,
@@ -103,6 +135,27 @@ impl Default for Limits {
             max_age_ms: 3_600_000,
             ack_poll_ms: 2_000,
             ack_timeout_ms: 300_000,
+        }
+    }
+}
+
+/// The longest pause, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
+
+impl Limits {
+    /// The nearest limits that can work.
+    pub(crate) fn sane(self) -> Self {
+        Self {
+            queue_events: self.queue_events.max(1),
+            batch_events: self.batch_events.clamp(1, 10_000),
+            in_flight: self.in_flight.clamp(1, 8),
+            unacknowledged: self.unacknowledged.clamp(1, 64),
+            timeout_ms: self.timeout_ms.max(1),
+            backoff_base_ms: self.backoff_base_ms.min(DAY_MS),
+            backoff_cap_ms: self.backoff_cap_ms.min(DAY_MS),
+            max_retry_after_ms: self.max_retry_after_ms.min(DAY_MS),
+            ack_poll_ms: self.ack_poll_ms.max(1),
+            ..self
         }
     }
 }

@@ -4,7 +4,9 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use crate::event::{Class, Event, Number, Severity, Text};
-use crate::format::Observer;
+use crate::format::{Format, Observer};
+use crate::protocol::{Protocol, data_collector, logs_ingestion};
+use crate::settings::Settings;
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -56,4 +58,36 @@ pub(crate) fn events() -> impl Strategy<Value = Event> {
         }
         event
     })
+}
+
+pub(crate) const SHARED_KEY: &str =
+    "SERsIYhgMVlJB6uPsq49gCxNiruf6v0vhMYE+lfzbSGcXjdViZdV/e5pEMTYtw9f8SkVLf4LFlLCc2KxtRZfCA==";
+
+pub(crate) fn settings(protocol: Protocol) -> Settings {
+    Settings {
+        cluster: "siem".to_owned(),
+        authority: "siem.example".to_owned(),
+        format: Format::Native,
+        observer: observer(),
+        protocol,
+    }
+}
+
+pub(crate) fn logs_ingestion() -> logs_ingestion::Settings {
+    logs_ingestion::Settings {
+        rule: "dcr-1".to_owned(),
+        stream: "Custom-EUCORA_SecurityEvents_CL".to_owned(),
+        token_cluster: "entra".to_owned(),
+        token_authority: "login.microsoftonline.com".to_owned(),
+        token_path: "/tenant/oauth2/v2.0/token".to_owned(),
+        client_id: "97ce69d9-b4be-4241-8dbd-d265edcf06c4".to_owned(),
+        scope: "https://monitor.azure.com/.default".to_owned(),
+    }
+}
+
+pub(crate) fn data_collector() -> data_collector::Settings {
+    data_collector::Settings {
+        workspace_id: "97ce69d9-b4be-4241-8dbd-d265edcf06c4".to_owned(),
+        log_type: "EUCORA_SecurityEvents".to_owned(),
+    }
 }

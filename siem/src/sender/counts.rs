@@ -75,6 +75,8 @@ pub struct Counts {
     pub retries: u64,
     /// The time of the oldest queued event, by its own `time_ns`.
     pub oldest_ns: Option<u64>,
+    /// The status of the last answer to a batch; `None` if there was no answer, or no batch yet.
+    pub last_status: Option<u16>,
 }
 
 impl Counts {
