@@ -57,6 +57,7 @@ pub mod json;
 pub mod log;
 pub mod method;
 pub mod metrics;
+pub mod poll;
 pub mod recent;
 pub mod route;
 pub mod rule;
