@@ -23,8 +23,10 @@ mod budget;
 mod check;
 mod digest;
 mod error;
+mod events;
 mod fields;
 mod meaning;
+mod polls;
 #[cfg(feature = "schema")]
 mod reference;
 mod rules;
@@ -38,6 +40,8 @@ use serde_json::Value;
 
 pub use budget::{Budget, Term};
 pub use error::{ConfigError, ConfigErrors};
+pub use events::{EventsConfig, SinkConfig};
+pub use polls::PollConfig;
 #[cfg(feature = "schema")]
 pub use reference::reference_markdown;
 #[cfg(feature = "schema")]
@@ -48,7 +52,6 @@ use crate::method::Method;
 use crate::metrics::{Buckets, StatusSet};
 use crate::route::{RouteOptions, RouteSpec, RouteTable};
 use crate::rule::Rules;
-pub(crate) use digest::Sha256;
 use tree::Tree;
 
 /// A valid configuration, with its routes compiled.
@@ -61,6 +64,8 @@ pub struct Config {
     metrics: MetricsConfig,
     access_log: AccessLogConfig,
     rules: Rules,
+    polls: Vec<PollConfig>,
+    events: EventsConfig,
     budget: Budget,
     digest: String,
 }
@@ -170,9 +175,21 @@ impl Config {
         &self.rules
     }
 
+    /// The section `polls`.
+    pub fn polls(&self) -> &[PollConfig] {
+        &self.polls
+    }
+
+    /// The section `events`.
+    pub fn events(&self) -> &EventsConfig {
+        &self.events
+    }
+
     /// The labels of declared metrics, some more than once.
     pub fn declared_labels(&self) -> impl Iterator<Item = &str> {
-        self.rules.metrics().iter().flat_map(|spec| spec.labels.iter().map(|(label, _)| label.as_str()))
+        let counted = self.rules.metrics().iter().flat_map(|spec| &spec.labels);
+        let polled = self.polls.iter().flat_map(|poll| &poll.plan().spec().gauges).flat_map(|gauge| &gauge.labels);
+        counted.chain(polled).map(|(label, _)| label.as_str())
     }
 
     /// The first 12 hexadecimal digits of the SHA-256 of the canonical JSON: keys sorted, no white space, whole numbers

@@ -164,7 +164,8 @@ impl Filter {
         info.method = head.method.map_or(Method::Other, Method::from_bytes);
         info.endpoint = self.route(state, info.method, head.path, &mut info.placeholder);
         info.start_ns = now_ns;
-        info.rules = self.config.rules().candidates(info.method, info.endpoint);
+        let rules = self.config.rules();
+        (info.rules, info.probes) = rules.with_path(rules.candidates(info.method, info.endpoint), head.path);
     }
 
     /// Whether an ID that was kept is needed again: on the response or in the filter state.

@@ -14,11 +14,14 @@
 
 pub mod body;
 pub mod condition;
+pub mod event;
 pub mod fact;
 pub mod fire;
 pub mod metric;
+pub mod probe;
 
 pub use condition::{Condition, Once, StatusMatch};
+pub use event::{Burst, EventFields, EventSpec};
 pub use fact::{Fact, Source};
 pub use fire::{Ask, Proxy};
 pub use metric::{MetricSpec, MetricValue};
@@ -26,6 +29,7 @@ pub use metric::{MetricSpec, MetricValue};
 use crate::json::Pointers;
 use crate::method::Method;
 use crate::route::EndpointId;
+use probe::Probes;
 
 /// A set of rules, a bit for each by its position.
 pub type RuleSet = u64;
@@ -41,6 +45,8 @@ pub struct Rule {
     pub once: Option<Once>,
     /// What it counts.
     pub metric: Option<Counts>,
+    /// The event that it makes.
+    pub event: Option<EventSpec>,
 }
 
 /// What a rule counts.
@@ -72,6 +78,8 @@ pub struct Rules {
     by_class: [RuleSet; 10],
     /// The rules that need a body.
     with_body: RuleSet,
+    /// The rules about paths that look for a weakness.
+    with_probes: RuleSet,
 }
 
 /// What [`Rules::new`] is made of.
@@ -123,8 +131,16 @@ impl Rules {
                     *rules |= bit;
                 }
             }
-            if rule.facts().any(|fact| compiled.facts.get(fact).is_some_and(Fact::reads_body)) {
+            let is_body = |source: &Source| matches!(source, Source::Body(_));
+            let keys = rule.once.iter().flat_map(|once| &once.by);
+            let senders = rule.event.iter().flat_map(|event| &event.burst).flat_map(|burst| &burst.by);
+            if keys.chain(senders).any(is_body)
+                || rule.facts().any(|fact| compiled.facts.get(fact).is_some_and(Fact::reads_body))
+            {
                 compiled.with_body |= bit;
+            }
+            if condition.probes.is_some() {
+                compiled.with_probes |= bit;
             }
         }
         by_endpoint.iter_mut().for_each(|rules| *rules |= compiled.anywhere);
@@ -141,6 +157,19 @@ impl Rules {
         }
         let about = self.by_endpoint.get(endpoint.index()).copied().unwrap_or(self.anywhere);
         about & self.by_method.get(method.index()).copied().unwrap_or_default()
+    }
+
+    /// Of these rules those that may be about a stream with this path, and what the path looks for.
+    #[inline]
+    #[must_use]
+    pub fn with_path(&self, candidates: RuleSet, path: Option<&[u8]>) -> (RuleSet, Probes) {
+        if candidates & self.with_probes == 0 {
+            return (candidates, 0);
+        }
+        match path.map_or(0, probe::find) {
+            0 => (candidates & !self.with_probes, 0),
+            found => (candidates, found),
+        }
     }
 
     /// Of these rules those that may be about a stream with this status.
@@ -198,7 +227,8 @@ impl Rule {
             };
             counts.labels.iter().copied().chain(value)
         });
-        self.condition.facts().chain(counted)
+        let told = self.event.iter().flat_map(|event| event.fields.iter().chain(event.with.iter().copied()));
+        self.condition.facts().chain(counted).chain(told)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::correlation::{CorrelationId, Outcome};
 use crate::method::Method;
 use crate::route::{EndpointId, PlaceholderBuffer};
 use crate::rule::RuleSet;
+use crate::rule::probe::Probes;
 
 /// What is known about one HTTP stream.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct StreamInfo {
     pub(crate) start_ns: u64,
     /// The rules that may be about it.
     pub(crate) rules: RuleSet,
+    /// What its path looks for, where a rule asks that.
+    pub(crate) probes: Probes,
 }
 
 impl Default for StreamInfo {
@@ -39,6 +42,7 @@ impl Default for StreamInfo {
             started_trace: None,
             start_ns: 0,
             rules: 0,
+            probes: 0,
         }
     }
 }

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::correlation::Outcome;
-use crate::metrics::catalogue::{self, MAX_BUILDS, MAX_HOSTCALLS, MAX_WORKERS, Metric};
+use super::PollConfig;
+use crate::metrics::catalogue::{self, LOG_REASONS, MAX_BUILDS, MAX_HOSTCALLS, MAX_WORKERS, Metric};
+use crate::poll;
 use crate::rule::Rules;
 use crate::rule::body::BodyOutcome;
 use crate::rule::fire::RuleOutcome;
@@ -44,6 +46,8 @@ pub(super) struct Sizes<'a> {
     pub(super) bounds: usize,
     pub(super) histogram: bool,
     pub(super) rules: &'a Rules,
+    pub(super) polls: &'a [PollConfig],
+    pub(super) sinks: usize,
 }
 
 impl Budget {
@@ -85,6 +89,8 @@ impl Budget {
             ],
         ));
         terms.extend(declared(sizes.rules));
+        terms.extend(polled(sizes.polls));
+        terms.extend(events(sizes));
         Self { terms, limit }
     }
 
@@ -143,6 +149,42 @@ fn declared(rules: &Rules) -> Option<Term> {
     });
     term.how = core::iter::once(of_rules).chain(of_metrics).collect::<Vec<_>>().join(", ");
     Some(term)
+}
+
+/// Polled gauges, and what says how the polls fare.
+fn polled(polls: &[PollConfig]) -> Option<Term> {
+    if polls.is_empty() {
+        return None;
+    }
+    let count = wide(polls.len());
+    let own = [
+        (catalogue::POLLS, count.saturating_mul(wide(Outcome::ALL.len()))),
+        (catalogue::POLL_STALENESS, count),
+    ];
+    let mut term = term("polls", format!("{count} polls, and their gauges"), &own);
+    for gauge in polls.iter().flat_map(|poll| &poll.plan().spec().gauges) {
+        let series = gauge.labels.iter().map(|(_, values)| wide(values.len())).fold(1, u64::saturating_mul);
+        term.series = term.series.saturating_add(series);
+        term.metrics.push((Cow::Owned(gauge.name.clone()), series));
+    }
+    Some(term)
+}
+
+/// What says how security events fare.
+fn events(sizes: &Sizes<'_>) -> Option<Term> {
+    if sizes.rules.rules().iter().all(|rule| rule.event.is_none()) {
+        return None;
+    }
+    // The proxy's log is one more.
+    let sinks = wide(sizes.sinks) + 1;
+    let own = [
+        (catalogue::EVENTS, sinks * 3),
+        (catalogue::EVENTS_LOGGED, sinks * wide(LOG_REASONS)),
+        (catalogue::EVENT_BATCHES, sinks * 2),
+        (catalogue::EVENTS_QUEUED, sinks * (u64::from(MAX_WORKERS) + 1)),
+        (catalogue::EVENT_QUEUE_AGE, sinks * (u64::from(MAX_WORKERS) + 1)),
+    ];
+    Some(term("events", format!("{sinks} sinks, the proxy's log included; of the queues a series for each worker"), &own))
 }
 
 fn wide(number: usize) -> u64 {

@@ -2,6 +2,8 @@
 //!
 //! The checker, the JSON Schema and the reference in the README are all made from it.
 
+use super::events::fields as events;
+use super::polls;
 use super::rules::fields as rules;
 
 /// One field.
@@ -118,6 +120,18 @@ pub(super) const ROOT: &[Field] = &[
         kind: Kind::Section(rules::BODIES),
         default: Some(""),
         doc: doc("how far request bodies are read, where a rule has a fact of one"),
+    },
+    Field {
+        name: "polls",
+        kind: Kind::List { of: &Kind::Section(polls::POLL), many: "polls", most: Some(polls::MAX_POLLS) },
+        default: Some("[]"),
+        doc: doc("gauges that no traffic shows: what to ask the API for, now and then"),
+    },
+    Field {
+        name: "events",
+        kind: Kind::Section(events::EVENTS),
+        default: Some(""),
+        doc: doc("where security events go"),
     },
 ];
 

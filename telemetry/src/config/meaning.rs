@@ -59,7 +59,10 @@ pub(super) fn build(shape: Shape, digest: String, mut errors: ConfigErrors) -> R
     let (Some(routes), Some(metrics)) = (routes, metrics) else {
         return Err(errors);
     };
-    let rules = super::rules::build(shape.rules, &routes, &mut errors);
+    let mut names = super::rules::Names::default();
+    let rules = super::rules::build(shape.rules, &routes, &mut names, &mut errors);
+    let polls = super::polls::build(shape.polls, &mut names, &mut errors);
+    let events = super::events::build(shape.events, &shape.ring, &mut errors);
 
     let table = &routes.table;
     let budget = Budget::new(
@@ -72,6 +75,8 @@ pub(super) fn build(shape: Shape, digest: String, mut errors: ConfigErrors) -> R
             bounds: metrics.buckets.micros().len(),
             histogram: metrics.histogram,
             rules: &rules,
+            polls: &polls,
+            sinks: events.sinks.len(),
         },
         metrics.series_budget,
     );
@@ -92,7 +97,7 @@ pub(super) fn build(shape: Shape, digest: String, mut errors: ConfigErrors) -> R
         errors.push("metrics.series_budget".to_owned(), message);
     }
     if errors.is_empty() {
-        Ok(Config { namespace, ring: shape.ring, correlation, routes, metrics, access_log, rules, budget, digest })
+        Ok(Config { namespace, ring: shape.ring, correlation, routes, metrics, access_log, rules, polls, events, budget, digest })
     } else {
         Err(errors)
     }

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use super::events::{self, shape::EventsShape};
+use super::polls::{self, PollShape};
 use super::rules::{self, shape::RulesShape};
 use super::tree::{Entry, Tree};
 use crate::correlation::{Generator, TraceMode};
@@ -23,6 +25,8 @@ pub(super) struct Shape {
     pub(super) metrics: MetricsShape,
     pub(super) access_log: AccessLogShape,
     pub(super) rules: RulesShape,
+    pub(super) polls: Vec<Option<PollShape>>,
+    pub(super) events: EventsShape,
 }
 
 #[derive(Debug)]
@@ -97,6 +101,8 @@ pub(super) fn read(tree: Tree<'_>) -> Shape {
         metrics: metrics(root.section("metrics")),
         access_log: access_log(root.section("access_log")),
         rules: rules::shape::read(&mut root),
+        polls: polls::read(&mut root),
+        events: events::shape::read(root.section("events")),
     }
 }
 

@@ -162,6 +162,76 @@ pub const BODIES: Metric = Metric {
     native: false,
 };
 
+/// How requests for polled gauges went.
+pub const POLLS: Metric = Metric {
+    suffix: "edge_poll_total",
+    kind: MetricKind::Counter,
+    unit: "requests",
+    labels: &["poll", "outcome"],
+    help: "Requests for polled gauges: `ok`, or why the answer did not count",
+    native: false,
+};
+
+/// How old polled gauges are.
+pub const POLL_STALENESS: Metric = Metric {
+    suffix: "edge_poll_staleness_seconds",
+    kind: MetricKind::Gauge,
+    unit: "seconds",
+    labels: &["poll"],
+    help: "The time since the last answer that counted",
+    native: false,
+};
+
+/// What became of security events.
+pub const EVENTS: Metric = Metric {
+    suffix: "edge_events_total",
+    kind: MetricKind::Counter,
+    unit: "events",
+    labels: &["sink", "state"],
+    help: "Security events by sink: `made`, and how each ended: `delivered`, or `logged` to the proxy's log; made = delivered + logged + queued. The sink `log` is the proxy's log where none is configured",
+    native: false,
+};
+
+/// Why security events went to the log.
+pub const EVENTS_LOGGED: Metric = Metric {
+    suffix: "edge_events_logged_total",
+    kind: MetricKind::Counter,
+    unit: "events",
+    labels: &["sink", "reason"],
+    help: "Security events that went to the proxy's log, and why; sums to those `logged`",
+    native: false,
+};
+
+/// Calls to sinks.
+pub const EVENT_BATCHES: Metric = Metric {
+    suffix: "edge_event_batches_total",
+    kind: MetricKind::Counter,
+    unit: "calls",
+    labels: &["sink", "state"],
+    help: "Batches of security events that were sent: `first` for the first time, `again` after a failure",
+    native: false,
+};
+
+/// Events that wait.
+pub const EVENTS_QUEUED: Metric = Metric {
+    suffix: "edge_events_queued",
+    kind: MetricKind::Gauge,
+    unit: "events",
+    labels: &["sink", "worker"],
+    help: "Security events that wait or are under way, in each worker",
+    native: false,
+};
+
+/// How long the oldest event has waited.
+pub const EVENT_QUEUE_AGE: Metric = Metric {
+    suffix: "edge_event_queue_age_seconds",
+    kind: MetricKind::Gauge,
+    unit: "seconds",
+    labels: &["sink", "worker"],
+    help: "The age of the oldest security event that waits, in each worker; 0 where none does",
+    native: false,
+};
+
 /// Every metric, in the order of the reference.
 pub const METRICS: &[Metric] = &[
     REQUESTS,
@@ -176,6 +246,13 @@ pub const METRICS: &[Metric] = &[
     HOSTCALL_FAULTS,
     RULES,
     BODIES,
+    POLLS,
+    POLL_STALENESS,
+    EVENTS,
+    EVENTS_LOGGED,
+    EVENT_BATCHES,
+    EVENTS_QUEUED,
+    EVENT_QUEUE_AGE,
 ];
 
 /// Values of `worker`: numbers below this, and `other` for every thread past them.
@@ -186,3 +263,6 @@ pub const MAX_HOSTCALLS: usize = 32;
 
 /// Build-info series of one process's life that the budget allows for: this build and the ones it replaced.
 pub const MAX_BUILDS: usize = 16;
+
+/// Reasons for which an event goes to the log: those of a sink, no sink at all, a secret that is not there, and what a worker left behind.
+pub const LOG_REASONS: usize = siem::sender::Reason::ALL.len() + 3;

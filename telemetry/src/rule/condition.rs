@@ -1,6 +1,7 @@
 //! Which streams a rule is about.
 
 use super::fact::Source;
+use super::probe::Probes;
 use crate::method::Method;
 use crate::recent::Window;
 use crate::route::EndpointId;
@@ -24,6 +25,10 @@ pub struct Condition {
     pub request_headers: Vec<String>,
     /// Facts, by position, that have one of these values.
     pub facts: Vec<(usize, Vec<String>)>,
+    /// What the proxy says about an answer of its own, up to `{`.
+    pub details: Option<Vec<String>>,
+    /// Paths that look for one of these.
+    pub probes: Option<Probes>,
     /// Two facts that are there and equal.
     pub same: Option<(usize, usize)>,
 }
@@ -91,11 +96,13 @@ impl Once {
     /// The same, as what is remembered has it.
     #[must_use]
     pub fn window(&self) -> Window {
-        const PER_BUCKET: u32 = 32;
-        Window {
-            seconds: self.window_seconds,
-            buckets: (self.keys / PER_BUCKET).max(1),
-            per_bucket: usize::try_from(PER_BUCKET).unwrap_or(1),
-        }
+        window(self.window_seconds, self.keys)
     }
+}
+
+/// A window over so many keys: every value in the proxy's shared data has a few of them.
+pub(super) fn window(seconds: u32, keys: u32) -> Window {
+    const PER_BUCKET: u32 = 32;
+    let per_bucket = usize::try_from(PER_BUCKET).unwrap_or(1);
+    Window { seconds, buckets: (keys / PER_BUCKET).max(1), per_bucket }
 }

@@ -136,8 +136,8 @@ fn cut(text: &str, most: usize) -> &str {
 
 /// The first 16 hexadecimal digits of a text's SHA-256.
 fn digest(text: &str) -> String {
-    let mut sha256 = crate::config::Sha256::new();
-    let _ = core::fmt::Write::write_str(&mut sha256, text);
+    let mut sha256 = siem::sha256::Sha256::new();
+    sha256.update(text.as_bytes());
     let mut hex = String::with_capacity(16);
     for byte in sha256.finish().iter().take(8) {
         for digit in [byte >> 4, byte & 15] {

@@ -1,11 +1,14 @@
 //! The end of a stream that a rule may be about: conditions, facts, once, outputs.
 
+use siem::event::{Event, Number, Text};
+
 use super::body::{Body, BodyOutcome};
 use super::fact::{Fact, Source};
 use super::metric::MetricValue;
-use super::{Once, Rule, RuleSet, Rules};
+use super::{Burst, EventSpec, Once, Rule, RuleSet, Rules, probe, probe::Probes};
 use crate::filter::{Filter, Logged, State};
 use crate::json::number;
+use crate::method::Method;
 use crate::metrics::MetricKind;
 use crate::route;
 use crate::stream_info::StreamInfo;
@@ -44,6 +47,15 @@ pub trait Proxy {
 
     /// Whether this key, of several parts, has been seen for this rule.
     fn occurrence(&mut self, rule: &Rule, once: &Once, key: &[&[u8]]) -> Occurrence;
+
+    /// Counts one more for this rule of a sender; how many there were, when it is time for an event.
+    fn burst(&mut self, rule: &Rule, burst: &Burst, sender: &[u8]) -> Option<u32>;
+
+    /// The time, in nanoseconds since 1970, and 16 random bytes.
+    fn now_and_seed(&mut self) -> (u64, [u8; 16]);
+
+    /// Takes an event.
+    fn emit(&mut self, event: Event);
 }
 
 /// What became of a rule whose conditions held.
@@ -140,6 +152,13 @@ impl<'a> Firing<'a> {
                     .and_then(|()| core::str::from_utf8(&self.answer).ok()?.parse::<u8>().ok());
                 code.is_some_and(|code| codes.contains(&code))
             })
+            && condition.probes.is_none_or(|wanted| self.probes() & wanted != 0)
+            && condition.details.as_ref().is_none_or(|wanted| {
+                self.answer.clear();
+                let known = self.proxy.ask(Ask::Property(b"response\0code_details"), &mut self.answer);
+                let end = self.answer.iter().position(|byte| *byte == b'{').unwrap_or(self.answer.len());
+                known && wanted.iter().any(|wanted| Some(wanted.as_bytes()) == self.answer.get(..end))
+            })
             && condition.facts.iter().all(|(fact, values)| self.fact(*fact).is_some_and(|value| values.contains(value)))
             && condition.same.is_none_or(|(a, b)| {
                 let a = self.fact(a).cloned();
@@ -161,7 +180,67 @@ impl<'a> Firing<'a> {
         if self.count(rule, state).is_none() {
             outcome = RuleOutcome::NoValue;
         }
+        if let Some(spec) = &rule.event {
+            self.tell(rule, spec);
+        }
         outcome
+    }
+
+    /// What the path looks for. A stream that showed no headers in time is asked for it now.
+    fn probes(&mut self) -> Probes {
+        if let Some(info) = self.info {
+            return info.probes;
+        }
+        self.answer.clear();
+        if self.proxy.ask(Ask::RequestHeader(":path"), &mut self.answer) { probe::find(&self.answer) } else { 0 }
+    }
+
+    /// Makes the event, unless it takes more of them.
+    fn tell(&mut self, rule: &Rule, spec: &EventSpec) {
+        let mut count = 1;
+        if let Some(burst) = &spec.burst {
+            if burst.by.iter().find_map(|source| self.value(source)).is_none() {
+                self.answer.clear();
+            }
+            match self.proxy.burst(rule, burst, &self.answer) {
+                Some(reached) => count = reached,
+                None => return,
+            }
+        }
+        let (now_ns, seed) = self.proxy.now_and_seed();
+        let mut event = Event::new(uuid_v7(now_ns, seed), &spec.kind, spec.class, now_ns);
+        if let Some(severity) = spec.severity {
+            event.severity = severity;
+        }
+        event.count = count;
+        let fields = spec.fields;
+        event.deployment_id = self.text(fields.deployment_id);
+        event.decision = fields.decision.and_then(|fact| self.fact(fact)).map(|text| Text::new(text.to_ascii_uppercase()));
+        event.approved_by = self.text(fields.approved_by);
+        event.risk_score = fields.risk_score.and_then(|fact| self.fact(fact)).and_then(|text| Number::parse(text));
+        event.correlation_id = self.value(&Source::CorrelationId).map(|()| Text::new(&self.answer));
+        event.source = self.value(&Source::Address).map(|()| Text::new(&self.answer));
+        // A method outside the known ones is told as it came: it is what the event may be about.
+        self.answer.clear();
+        let method = self.logged.method;
+        let came = method == Method::Other && self.proxy.ask(Ask::RequestHeader(":method"), &mut self.answer);
+        event.method = Some(if came { Text::new(&self.answer) } else { Text::new(method.as_str()) });
+        event.endpoint = Some(Text::new(self.endpoint));
+        event.status = Some(self.logged.status);
+        let ring = self.filter.config().ring();
+        event.ring = (!ring.is_empty()).then(|| Text::new(ring));
+        for fact in &spec.with {
+            if let Some(name) = self.rules.facts().get(*fact).map(|fact| Text::new(&fact.name))
+                && let Some(value) = self.text(Some(*fact))
+            {
+                event.extra.add(name, value);
+            }
+        }
+        self.proxy.emit(event);
+    }
+
+    fn text<const MAX: usize>(&mut self, fact: Option<usize>) -> Option<Text<MAX>> {
+        self.fact(fact?).map(Text::new)
     }
 
     /// `None` where the value is not there.
@@ -309,6 +388,18 @@ impl<'a> Firing<'a> {
         let named = routes.specs().iter().find(|spec| spec.template == self.endpoint && spec.name.is_some());
         named.and_then(|spec| spec.name.as_deref()).unwrap_or(self.endpoint)
     }
+}
+
+/// A UUID of version 7 (RFC 9562 section 5.7).
+fn uuid_v7(now_ns: u64, seed: [u8; 16]) -> [u8; 16] {
+    let mut uuid = seed;
+    let millis = (now_ns / 1_000_000).to_be_bytes();
+    uuid.iter_mut().zip(millis.iter().skip(2)).for_each(|(slot, byte)| *slot = *byte);
+    if let [.., version, _, variant, _, _, _, _, _, _, _] = &mut uuid {
+        *version = *version & 0x0f | 0x70;
+        *variant = *variant & 0x3f | 0x80;
+    }
+    uuid
 }
 
 /// An address without its port: `10.0.0.1:5` is `10.0.0.1`, `[::1]:5` is `::1`.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use siem::event::Event;
 
 use super::body::Body;
 use super::fire::{Ask, Firing, Occurrence, Proxy};
@@ -53,6 +54,8 @@ impl Exchange {
 struct Shown<'a> {
     exchange: &'a Exchange,
     seen: &'a mut BTreeSet<(String, Vec<u8>)>,
+    bursts: &'a mut BTreeMap<(String, Vec<u8>), u32>,
+    events: &'a mut Vec<Event>,
 }
 
 impl Proxy for Shown<'_> {
@@ -65,6 +68,20 @@ impl Proxy for Shown<'_> {
         };
         to.extend_from_slice(found.unwrap_or_default());
         found.is_some()
+    }
+
+    fn burst(&mut self, rule: &Rule, burst: &Burst, sender: &[u8]) -> Option<u32> {
+        let count = self.bursts.entry((rule.name.clone(), sender.to_vec())).or_default();
+        *count += 1;
+        (*count == burst.count).then_some(*count)
+    }
+
+    fn now_and_seed(&mut self) -> (u64, [u8; 16]) {
+        (1_700_000_000_000_000_000, [0xff; 16])
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.events.push(event);
     }
 
     fn occurrence(&mut self, rule: &Rule, _once: &Once, key: &[&[u8]]) -> Occurrence {
@@ -106,6 +123,8 @@ struct Running {
     filter: Filter,
     state: State,
     seen: BTreeSet<(String, Vec<u8>)>,
+    bursts: BTreeMap<(String, Vec<u8>), u32>,
+    events: Vec<Event>,
     stats: Stats,
 }
 
@@ -114,7 +133,14 @@ impl Running {
         let config = Config::from_value(configuration(facts, rules)).unwrap_or_else(|errors| panic!("{errors}"));
         let filter = Filter::new(config);
         let state = State::new(&filter);
-        Self { filter, state, seen: BTreeSet::new(), stats: Stats::default() }
+        Self {
+            filter,
+            state,
+            seen: BTreeSet::new(),
+            bursts: BTreeMap::new(),
+            events: Vec::new(),
+            stats: Stats::default(),
+        }
     }
 
     /// Plays a request and says which rules might be about it.
@@ -138,10 +164,10 @@ impl Running {
         let logged = self.filter.on_log(&mut self.state, Some(&info), &end, &mut |_, _| Admitted::Full);
         let candidates = self.filter.rules_of(Some(&info), &logged);
         let endpoint = self.state.endpoint_label(&self.filter, logged.endpoint).to_owned();
-        let mut proxy = Shown { exchange, seen: &mut self.seen };
+        let Self { filter, state, seen, bursts, events, .. } = self;
+        let mut proxy = Shown { exchange, seen, bursts, events };
         if candidates != 0 {
-            Firing::new(&self.filter, &endpoint, &logged, Some(&info), body.as_mut(), &mut proxy)
-                .run(candidates, &mut self.state);
+            Firing::new(filter, &endpoint, &logged, Some(&info), body.as_mut(), &mut proxy).run(candidates, state);
         }
         candidates
     }
@@ -392,7 +418,7 @@ fn mistakes_have_one_message_each() {
         &[
             "facts[2].default: `none` is not a number, as `type` has it; give one, or remove it",
             "facts[3].map.1: `one` is not among the `values`; add it there",
-            "rules[0]: makes nothing; give it a `metric`",
+            "rules[0]: makes nothing; give it a `metric` or an `event`",
             "rules[1].name: `r` is there twice; rename one",
             "rules[1].when.endpoints[0]: `nowhere` is no route's name or template; add it to `routes.table`",
             "rules[1].when.facts.e: `e` is no fact; facts are `a`, `b`, `c`, `d`",

@@ -83,6 +83,7 @@ pub(in crate::config) const RULE: &[Field] = &[
         doc: doc("count what a client tries again only once"),
     },
     Field { name: "metric", kind: Kind::Section(METRIC), default: Some(""), doc: doc("what it counts") },
+    Field { name: "event", kind: Kind::Section(EVENT), default: Some(""), doc: doc("the security event that it makes") },
 ];
 
 const WHEN: &[Field] = &[
@@ -131,6 +132,26 @@ const WHEN: &[Field] = &[
         kind: Kind::List { of: &text("a header name"), many: "header names", most: Some(8) },
         default: Some("[]"),
         doc: doc("headers that the request has"),
+    },
+    Field {
+        name: "probes",
+        kind: Kind::List {
+            of: &Kind::Choice(&["traversal", "control_bytes"]),
+            many: "kinds of probe",
+            most: Some(2),
+        },
+        default: Some(""),
+        doc: doc(
+            "paths that look for a weakness: `traversal` (`..`, plain or encoded, with slashes or backslashes), `control_bytes` (`%00` to `%1f`, `%7f`); to find them every path is read once more",
+        ),
+    },
+    Field {
+        name: "details",
+        kind: Kind::List { of: &WORD, many: "response code details", most: Some(16) },
+        default: Some(""),
+        doc: doc(
+            "what the proxy says about an answer of its own, `%RESPONSE_CODE_DETAILS%` up to `{`: `path_normalization_failed`, `http1.headers_too_large`",
+        ),
     },
     Field {
         name: "facts",
@@ -226,4 +247,66 @@ const METRIC: &[Field] = &[
         doc: doc("labels, and the facts that they show; each has `values` or a `map`, so that the series are bounded"),
     },
     Field { name: "help", kind: WORD, default: Some("\"\""), doc: doc("what it says, for people") },
+];
+
+const EVENT: &[Field] = &[
+    Field {
+        name: "type",
+        kind: text("a name like `CAB_APPROVAL`"),
+        default: None,
+        doc: doc(
+            "`EventType`. The event says what the request was, and the facts `deployment_id`, `decision` (in capitals), `approved_by` and `risk_score` where there are such",
+        ),
+    },
+    Field {
+        name: "class",
+        kind: Kind::Choice(&["decision", "authentication", "authorization", "privileged_operation", "probe"]),
+        default: None,
+        doc: doc("what kind of activity it is about: it decides the class of OCSF and the table of ASIM"),
+    },
+    Field {
+        name: "severity",
+        kind: Kind::Choice(&["informational", "low", "medium", "high", "critical"]),
+        default: Some(""),
+        doc: doc("how much it matters; the class says it where this is left out"),
+    },
+    Field {
+        name: "with",
+        kind: Kind::List { of: &FACT_NAME, many: "facts", most: Some(siem::event::MAX_EXTRA) },
+        default: Some("[]"),
+        doc: doc("more facts that it carries"),
+    },
+    Field {
+        name: "burst",
+        kind: Kind::Section(BURST),
+        default: Some(""),
+        doc: doc("make one event of many requests of one sender, instead of one of each"),
+    },
+];
+
+const BURST: &[Field] = &[
+    Field {
+        name: "by",
+        kind: Kind::List { of: &SOURCE, many: "sources", most: Some(4) },
+        default: Some(r#"["source"]"#),
+        doc: doc("who the sender is: the first of these that there is"),
+    },
+    Field {
+        name: "count",
+        kind: Kind::Whole { min: 2, max: 1_000_000 },
+        default: None,
+        doc: doc("so many requests make an event, which says how many there were"),
+    },
+    Field {
+        name: "window_seconds",
+        kind: Kind::Whole { min: 1, max: 86_400 },
+        default: Some("60"),
+        doc: doc("within so many seconds, over all of a proxy's workers; of a burst that goes on there is an event as often"),
+    },
+    Field {
+        name: "senders",
+        kind: Kind::Whole { min: 64, max: 65_536 },
+        default: Some("4096"),
+        doc: doc("of how many senders it is remembered at a time; past that the one with the fewest requests is forgotten"),
+    },
 ];

@@ -6,12 +6,14 @@ mod metrics;
 use super::super::check::quoted;
 use super::super::error::ConfigErrors;
 use super::super::meaning::{is_header_name, present};
-use super::super::{RoutesConfig, rules::shape};
+use super::super::RoutesConfig;
+use super::names::{Names, check_form};
+use super::shape;
 use crate::json::Pointers;
 use crate::route::EndpointId;
-use crate::rule::{Condition, Fact, Once, Rule, Rules, Source, StatusMatch};
+use crate::rule::{Burst, Condition, EventFields, EventSpec, Fact, Once, Rule, Rules, Source, StatusMatch, probe};
 use metrics::Metrics;
-use shape::{OnceShape, RuleShape, RulesShape, WhenShape};
+use shape::{EventShape, OnceShape, RuleShape, RulesShape, WhenShape};
 
 /// What the parts of a rule are read with.
 struct Reading<'a> {
@@ -19,12 +21,18 @@ struct Reading<'a> {
     facts: Vec<Fact>,
     /// The JSON pointers of facts, each once.
     pointers: Vec<String>,
+    names: &'a mut Names,
     errors: &'a mut ConfigErrors,
 }
 
 /// Builds the rules.
-pub(in crate::config) fn build(shape: RulesShape, routes: &RoutesConfig, errors: &mut ConfigErrors) -> Rules {
-    let mut reading = Reading { routes, facts: Vec::new(), pointers: Vec::new(), errors };
+pub(in crate::config) fn build(
+    shape: RulesShape,
+    routes: &RoutesConfig,
+    names: &mut Names,
+    errors: &mut ConfigErrors,
+) -> Rules {
+    let mut reading = Reading { routes, facts: Vec::new(), pointers: Vec::new(), names, errors };
     for (index, fact) in shape.facts.into_iter().enumerate() {
         let path = format!("facts[{index}]");
         let fact = fact.map_or_else(facts::unsound, |fact| reading.fact(&path, fact));
@@ -61,13 +69,14 @@ impl Reading<'_> {
 
     fn rule(&mut self, path: &str, shape: RuleShape, metrics: &mut Metrics) -> Rule {
         self.name(&format!("{path}.name"), &shape.name);
-        if shape.metric.is_none() {
-            self.refuse(path, "makes nothing; give it a `metric`".to_owned());
+        if shape.metric.is_none() && shape.event.is_none() {
+            self.refuse(path, "makes nothing; give it a `metric` or an `event`".to_owned());
         }
         Rule {
             condition: self.condition(&format!("{path}.when"), shape.when),
             once: shape.once.map(|once| self.once(&format!("{path}.once"), once)),
             metric: shape.metric.and_then(|metric| self.metric(&format!("{path}.metric"), metric, metrics)),
+            event: shape.event.map(|event| self.event(&format!("{path}.event"), event)),
             name: shape.name,
         }
     }
@@ -102,6 +111,11 @@ impl Reading<'_> {
                 .map(|name| name.to_ascii_lowercase())
                 .collect(),
             facts,
+            details: shape.details.map(|details| details.into_iter().flatten().collect()),
+            probes: shape.probes.map(|named| {
+                let bit = |name: &String| probe::NAMES.iter().find(|(known, _)| known == name).map(|(_, bit)| *bit);
+                named.iter().flatten().filter_map(bit).fold(0, |all, bit| all | bit)
+            }),
             same,
         }
     }
@@ -143,6 +157,32 @@ impl Reading<'_> {
         Once { by, window_seconds: shape.window_seconds, keys: shape.keys }
     }
 
+    fn event(&mut self, path: &str, shape: EventShape) -> EventSpec {
+        let well_formed = (1..=64).contains(&shape.kind.len())
+            && shape.kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !well_formed {
+            let message = format!("found {}; use letters, digits and `_`, at most 64", quoted(&shape.kind));
+            self.refuse(&format!("{path}.type"), message);
+        }
+        let known = |name: &str| self.facts.iter().position(|fact| fact.name == name);
+        let fields = EventFields {
+            deployment_id: known("deployment_id"),
+            decision: known("decision"),
+            approved_by: known("approved_by"),
+            risk_score: known("risk_score"),
+        };
+        let with = present(shape.with)
+            .filter_map(|(index, name)| self.fact_named(&format!("{path}.with[{index}]"), &name))
+            .collect();
+        let burst = shape.burst.map(|burst| {
+            let by = present(burst.by)
+                .filter_map(|(index, text)| self.source(&format!("{path}.burst.by[{index}]"), &text))
+                .collect();
+            Burst { by, count: burst.count, window_seconds: burst.window_seconds, senders: burst.senders }
+        });
+        EventSpec { kind: shape.kind, class: shape.class, severity: shape.severity, burst, fields, with }
+    }
+
     /// The position of a fact.
     fn fact_named(&mut self, path: &str, name: &str) -> Option<usize> {
         let found = self.facts.iter().position(|fact| fact.name == name);
@@ -158,16 +198,9 @@ impl Reading<'_> {
         found
     }
 
-    /// Checks the name of a fact, a rule or a metric.
+    /// Checks the name of a fact or a rule.
     fn name(&mut self, path: &str, name: &str) {
-        let mut bytes = name.bytes();
-        let well_formed = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase())
-            && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
-            && name.len() <= 48;
-        if !well_formed {
-            let form = "a lower-case letter, then at most 47 lower-case letters, digits and `_`";
-            self.refuse(path, format!("found {}; use {form}", quoted(name)));
-        }
+        check_form(path, name, self.errors);
     }
 }
 

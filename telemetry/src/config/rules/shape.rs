@@ -1,5 +1,7 @@
 //! Structs that mirror the JSON of the sections `facts`, `rules` and `bodies`.
 
+use siem::event::{Class, Severity};
+
 use super::super::shape::{Fields, decimal, method, text, whole};
 use super::super::tree::Tree;
 use crate::method::Method;
@@ -32,6 +34,7 @@ pub(super) struct RuleShape {
     pub(super) when: WhenShape,
     pub(super) once: Option<OnceShape>,
     pub(super) metric: Option<MetricShape>,
+    pub(super) event: Option<EventShape>,
 }
 
 #[derive(Debug)]
@@ -44,7 +47,26 @@ pub(super) struct WhenShape {
     pub(super) outcomes: Option<Vec<Option<String>>>,
     pub(super) request_headers: Vec<Option<String>>,
     pub(super) facts: Vec<(String, Vec<Option<String>>)>,
+    pub(super) probes: Option<Vec<Option<String>>>,
+    pub(super) details: Option<Vec<Option<String>>>,
     pub(super) same: Option<Vec<Option<String>>>,
+}
+
+#[derive(Debug)]
+pub(super) struct EventShape {
+    pub(super) kind: String,
+    pub(super) class: Class,
+    pub(super) severity: Option<Severity>,
+    pub(super) with: Vec<Option<String>>,
+    pub(super) burst: Option<BurstShape>,
+}
+
+#[derive(Debug)]
+pub(super) struct BurstShape {
+    pub(super) by: Vec<Option<String>>,
+    pub(super) count: u32,
+    pub(super) window_seconds: u32,
+    pub(super) senders: u32,
 }
 
 #[derive(Debug)]
@@ -99,6 +121,7 @@ fn rule(tree: Tree<'_>) -> Option<RuleShape> {
         when: when(fields.section("when")),
         once: fields.take("once").map(once),
         metric: fields.take("metric").and_then(metric),
+        event: fields.take("event").and_then(event),
     })
 }
 
@@ -112,6 +135,8 @@ fn when(mut fields: Fields<'_>) -> WhenShape {
         outcomes: fields.list("outcomes", text),
         request_headers: fields.list("request_headers", text).unwrap_or_default(),
         facts: fields.map("facts", texts).unwrap_or_default(),
+        probes: fields.list("probes", text),
+        details: fields.list("details", text),
         same: fields.list("same", text),
     }
 }
@@ -137,6 +162,42 @@ fn metric(tree: Tree<'_>) -> Option<MetricShape> {
         buckets: fields.list("buckets", decimal),
         labels: fields.map("labels", text).unwrap_or_default(),
         help: fields.text("help").unwrap_or_default(),
+    })
+}
+
+fn event(tree: Tree<'_>) -> Option<EventShape> {
+    let mut fields = Fields::of(Some(tree));
+    let classes = [
+        ("decision", Class::Decision),
+        ("authentication", Class::Authentication),
+        ("authorization", Class::Authorization),
+        ("privileged_operation", Class::PrivilegedOperation),
+        ("probe", Class::Probe),
+    ];
+    let severities = [
+        ("informational", Severity::Informational),
+        ("low", Severity::Low),
+        ("medium", Severity::Medium),
+        ("high", Severity::High),
+        ("critical", Severity::Critical),
+    ];
+    Some(EventShape {
+        kind: fields.text("type")?,
+        class: fields.choice("class", &classes)?,
+        severity: fields.choice("severity", &severities),
+        with: fields.list("with", text).unwrap_or_default(),
+        burst: fields.take("burst").and_then(burst),
+    })
+}
+
+fn burst(tree: Tree<'_>) -> Option<BurstShape> {
+    let mut fields = Fields::of(Some(tree));
+    let by = fields.list("by", text);
+    Some(BurstShape {
+        by: by.unwrap_or_else(|| vec![Some("source".to_owned())]),
+        count: fields.whole("count")?,
+        window_seconds: fields.whole("window_seconds").unwrap_or(60),
+        senders: fields.whole("senders").unwrap_or(4_096),
     })
 }
 

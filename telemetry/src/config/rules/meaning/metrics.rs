@@ -1,8 +1,9 @@
 //! Declared metrics: several rules may count in one.
 
+use super::super::names::check_metric;
 use super::super::shape::MetricShape;
 use super::{Reading, present, quoted};
-use crate::metrics::{BucketError, Buckets, METRICS, MetricKind};
+use crate::metrics::{BucketError, Buckets, MetricKind};
 use crate::rule::{Counts, MetricSpec, MetricValue};
 
 /// The metrics so far, with the rule that first described each.
@@ -19,8 +20,7 @@ impl Metrics {
 
 impl Reading<'_> {
     pub(super) fn metric(&mut self, path: &str, shape: MetricShape, metrics: &mut Metrics) -> Option<Counts> {
-        self.name(&format!("{path}.name"), &shape.name);
-        self.metric_name(&format!("{path}.name"), &shape.name, shape.kind);
+        check_metric(&format!("{path}.name"), &shape.name, shape.kind, self.errors);
         let value = self.value(&format!("{path}.value"), &shape.value);
         let buckets = self.buckets(path, &shape);
         if shape.scale != 1 && shape.kind == MetricKind::Histogram {
@@ -31,7 +31,7 @@ impl Reading<'_> {
         let mut sound = true;
         for (label, fact) in shape.labels {
             let path = format!("{path}.labels.{label}");
-            self.label_name(&path, &label, metrics);
+            self.names.label(&path, &label, self.errors);
             let Some(fact) = self.fact_named(&path, &fact) else {
                 sound = false;
                 continue;
@@ -46,24 +46,6 @@ impl Reading<'_> {
             MetricSpec { name: shape.name, kind: shape.kind, labels, buckets, scale: shape.scale, help: shape.help };
         let metric = self.merge(path, spec, metrics);
         Some(Counts { metric, value: value?, labels: facts })
-    }
-
-    fn metric_name(&mut self, path: &str, name: &str, kind: MetricKind) {
-        let is_total = name.ends_with("_total");
-        let message = match kind {
-            MetricKind::Counter if !is_total => format!("`{name}` is a counter; end its name in `_total`"),
-            MetricKind::Gauge | MetricKind::Histogram if is_total => {
-                format!("`{name}` is no counter; do not end its name in `_total`")
-            }
-            _ if ["_bucket", "_count", "_sum"].iter().any(|part| name.ends_with(part)) => {
-                format!("`{name}` ends like a part of a histogram; use another name")
-            }
-            _ if name.starts_with("edge_") || METRICS.iter().any(|metric| is_part_of(metric.suffix, name)) => {
-                format!("`{name}` is a name of the filter's own metrics; use another")
-            }
-            _ => return,
-        };
-        self.refuse(path, message);
     }
 
     fn value(&mut self, path: &str, text: &str) -> Option<MetricValue> {
@@ -109,23 +91,6 @@ impl Reading<'_> {
         }
     }
 
-    /// A proxy finds a label by the end of its name: `role` would be taken for `le`.
-    fn label_name(&mut self, path: &str, label: &str, metrics: &Metrics) {
-        self.name(path, label);
-        let declared = metrics.specs.iter().flat_map(|(spec, _)| spec.labels.iter().map(|(label, _)| label.as_str()));
-        let known = METRICS.iter().flat_map(|metric| metric.labels.iter().copied()).chain(declared);
-        let clash =
-            known.into_iter().find(|known| *known != label && (label.ends_with(known) || known.ends_with(label)));
-        if label == "le" {
-            self.refuse(path, "`le` is the label of a histogram's buckets; use another name".to_owned());
-        } else if let Some(known) = clash.map(str::to_owned) {
-            let message = format!(
-                "`{label}` and the label `{known}` end alike, and a proxy would take the one for the other; rename it"
-            );
-            self.refuse(path, message);
-        }
-    }
-
     fn label_values(&mut self, path: &str, fact: usize) -> Vec<String> {
         let Some(fact) = self.facts.get(fact) else { return Vec::new() };
         let closed = fact.closed();
@@ -152,6 +117,7 @@ impl Reading<'_> {
     /// The position of this metric, which an earlier rule may have described.
     fn merge(&mut self, path: &str, spec: MetricSpec, metrics: &mut Metrics) -> usize {
         let Some(at) = metrics.specs.iter().position(|(known, _)| known.name == spec.name) else {
+            self.names.metric(&format!("{path}.name"), &spec.name, self.errors);
             metrics.specs.push((spec, path.to_owned()));
             return metrics.specs.len() - 1;
         };
@@ -180,9 +146,4 @@ impl Reading<'_> {
         self.refuse(&format!("{path}.{field}"), message);
         at
     }
-}
-
-/// Whether a name of the catalogue is this one, or a part of a histogram of this name.
-fn is_part_of(known: &str, name: &str) -> bool {
-    known == name || known.strip_prefix(name).is_some_and(|rest| matches!(rest, "_bucket" | "_count" | "_sum"))
 }
