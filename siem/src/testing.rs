@@ -91,3 +91,8 @@ pub(crate) fn data_collector() -> data_collector::Settings {
         log_type: "EUCORA_SecurityEvents".to_owned(),
     }
 }
+
+/// Whether no reader can take it for more than one line.
+pub(crate) fn is_one_line(text: &str) -> bool {
+    !text.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
+}

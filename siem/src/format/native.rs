@@ -25,15 +25,20 @@ pub(super) fn write(event: &Event, shape: Shape, out: &mut String) {
         object.number("Status", status.into());
     }
     object.maybe("Ring", event.ring.as_ref().map(Text::as_str)).number("Count", event.count.into());
-    // In an object of their own: a name from the configuration must not be taken for one of ours.
-    if event.extra.iter().next().is_some() {
-        let mut extra = object.object("Extra");
-        for (name, value) in event.extra.iter() {
-            extra.text(name, value);
-        }
-        extra.finish();
-    }
+    extra(event, &mut object);
     object.finish();
+}
+
+/// In an object of their own: a name from the configuration must not be taken for one of ours.
+pub(super) fn extra(event: &Event, object: &mut Object<'_>) {
+    if event.extra.iter().next().is_none() {
+        return;
+    }
+    let mut extra = object.object("Extra");
+    for (name, value) in event.extra.iter() {
+        extra.text(name, value);
+    }
+    extra.finish();
 }
 
 pub(super) fn times(event: &Event, shape: Shape, object: &mut Object<'_>) {
