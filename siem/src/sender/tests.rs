@@ -411,6 +411,28 @@ fn acknowledged_is_delivered_and_nothing_else_is() {
 }
 
 #[test]
+fn an_acknowledgement_is_of_the_batch_that_was_asked_about() {
+    let limits = Limits { max_wait_ms: 0, ack_timeout_ms: 1_000, max_age_ms: 3_000, ..Limits::default() };
+    let mut bench = Bench::new(hec(true), limits);
+    let reply = r#"{"text":"Success","code":0,"ackId":0}"#;
+    bench.push([1]);
+    let call = bench.poll().unwrap();
+    bench.reply(&call, 200, &[], reply);
+    let ask = bench.poll().unwrap();
+    assert_eq!(str::from_utf8(&ask.body).unwrap(), r#"{"acks":[0]}"#);
+    // The first is sent again and is too old then; the receiver gives its number to the second.
+    let call = bench.later(1_000).poll().unwrap();
+    assert_eq!(numbers(&call), [1]);
+    bench.reply(&call, 503, &[], "");
+    bench.later(1_999).push([2]);
+    let call = bench.later(1).poll().unwrap();
+    assert_eq!((numbers(&call), &bench.logged[..]), (vec![2], &[(1, Reason::Expired)][..]));
+    bench.reply(&call, 200, &[], reply);
+    bench.reply(&ask, 200, &[], r#"{"acks":{"0":true}}"#);
+    assert!(bench.delivered.is_empty());
+}
+
+#[test]
 fn a_token_without_acknowledgement_is_found_out() {
     let mut bench = Bench::new(hec(true), Limits { max_wait_ms: 0, ..Limits::default() });
     bench.push([1]);
