@@ -100,7 +100,7 @@ impl Bench {
 
 fn numbers(call: &Call) -> Vec<u8> {
     let body = str::from_utf8(&call.body).unwrap();
-    let numbers = body.match_indices("\"EventUid\":\"").map(|(at, key)| &body[at + key.len()..][..2]);
+    let numbers = body.split("\"EventUid\":\"").skip(1).filter_map(|rest| rest.get(..2));
     numbers.map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect()
 }
 

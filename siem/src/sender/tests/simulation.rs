@@ -161,7 +161,7 @@ impl World {
     fn push(&mut self) {
         let mut event = Event::new(u128::from(self.pushed).to_be_bytes(), "X", Class::Probe, self.now_ns);
         // Some records are larger than some limits.
-        if self.pushed % 3 == 0 {
+        if self.pushed.is_multiple_of(3) {
             event.approved_by = Some(crate::event::Text::new("a\u{1}".repeat(100)));
         }
         self.largest = self.largest.max(event.size());
