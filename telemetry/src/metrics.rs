@@ -17,7 +17,7 @@ use crate::config::Config;
 
 pub use buckets::{BucketError, Buckets};
 pub use catalogue::{METRICS, Metric, MetricKind};
-pub use registry::Registry;
+pub use registry::{EventTotals, Registry};
 pub use status::{StatusLabel, StatusSet};
 
 /// Where the registry's counts go: the proxy's counters and gauges.

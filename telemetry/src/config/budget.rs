@@ -158,7 +158,7 @@ fn polled(polls: &[PollConfig]) -> Option<Term> {
     }
     let count = wide(polls.len());
     let own = [
-        (catalogue::POLLS, count.saturating_mul(wide(Outcome::ALL.len()))),
+        (catalogue::POLLS, count.saturating_mul(wide(poll::Outcome::ALL.len()))),
         (catalogue::POLL_STALENESS, count),
     ];
     let mut term = term("polls", format!("{count} polls, and their gauges"), &own);

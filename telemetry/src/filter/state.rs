@@ -51,7 +51,7 @@ impl State {
     /// Hands every difference since the last time to the proxy.
     pub fn drain(&mut self, filter: &Filter, sink: &mut dyn MetricSink) {
         let Self { registry, learned, .. } = self;
-        registry.drain_rules(filter.config().rules(), sink);
+        registry.drain_rules(filter.config().rules(), filter.config().polls(), sink);
         registry.drain(&|endpoint| endpoint_label(learned, filter, endpoint), sink);
     }
 

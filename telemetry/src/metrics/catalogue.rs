@@ -264,5 +264,5 @@ pub const MAX_HOSTCALLS: usize = 32;
 /// Build-info series of one process's life that the budget allows for: this build and the ones it replaced.
 pub const MAX_BUILDS: usize = 16;
 
-/// Reasons for which an event goes to the log: those of a sink, no sink at all, a secret that is not there, and what a worker left behind.
-pub const LOG_REASONS: usize = siem::sender::Reason::ALL.len() + 3;
+/// Reasons for which an event goes to the log: those of a sink, and that there is none.
+pub const LOG_REASONS: usize = siem::sender::Reason::ALL.len() + 1;

@@ -5,6 +5,9 @@
 //! counter differences; a difference the proxy refuses is owed until it is taken, so nothing is lost or counted twice.
 
 mod declared;
+mod events;
+mod gauge;
+mod polled;
 mod series;
 
 use std::fmt;
@@ -18,7 +21,12 @@ use crate::rule::body::BodyOutcome;
 use crate::rule::fire::RuleOutcome;
 use crate::rule::{MetricSpec, Rules};
 use crate::{config::Config, correlation::Outcome, method::Method, route::EndpointId};
+use crate::config::PollConfig;
+use crate::poll::Poller;
 use declared::Declared;
+pub use events::EventTotals;
+use events::SinkCounts;
+use polled::Polled;
 use series::{Naming, Series};
 
 /// The counts of one filter instance on one thread of the proxy.
@@ -45,6 +53,10 @@ pub struct Registry {
     bodies: [Series; BodyOutcome::ALL.len()],
     /// In the order of the configuration's.
     declared: Box<[Declared]>,
+    /// One for each sink, or for the proxy's log alone.
+    sinks: Box<[SinkCounts]>,
+    /// In the order of the configuration's.
+    polled: Box<[Polled]>,
     build_info: Box<str>,
     naming: Naming,
 }
@@ -98,6 +110,11 @@ impl Registry {
             rules: config.rules().rules().iter().map(|_| std::array::from_fn(|_| Series::default())).collect(),
             bodies: std::array::from_fn(|_| Series::default()),
             declared: config.rules().metrics().iter().map(|_| Declared::default()).collect(),
+            sinks: match config.events().sinks() {
+                [] => Box::from([SinkCounts::new("log")]),
+                sinks => sinks.iter().map(|sink| SinkCounts::new(sink.name())).collect(),
+            },
+            polled: config.polls().iter().map(Polled::new).collect(),
             build_info: build_info.into_boxed_str(),
             naming: Naming::new(config.namespace()),
         }
@@ -191,6 +208,20 @@ impl Registry {
         }
     }
 
+    /// Takes over what became of the events of a sink, whose position this is; the first where there is none.
+    pub fn events(&mut self, sink: usize, totals: &EventTotals) {
+        if let Some(counts) = self.sinks.get_mut(sink) {
+            counts.update(totals);
+        }
+    }
+
+    /// Takes over what a poll, whose position this is, has found.
+    pub fn polled(&mut self, poll: usize, poller: &mut Poller) {
+        if let Some(polled) = self.polled.get_mut(poll) {
+            polled.update(poller);
+        }
+    }
+
     /// Counts in a declared metric, whose position this is.
     pub fn declared(&mut self, metric: usize, spec: &MetricSpec, combination: u64, value: u64) {
         if let Some(declared) = self.declared.get_mut(metric) {
@@ -225,6 +256,7 @@ impl Registry {
         if worker != self.worker {
             self.worker = worker;
             self.heartbeat.forget_name();
+            self.sinks.iter_mut().for_each(SinkCounts::forget_worker);
         }
     }
 
@@ -276,6 +308,7 @@ impl Registry {
                 .chain(&self.bodies)
                 .all(Series::is_settled)
             && self.declared.iter().all(Declared::is_settled)
+            && self.sinks.iter().all(SinkCounts::is_settled)
     }
 
     /// Hands every difference since the last drain to `sink`; a new endpoint's are kept back while the sink is sated. `label` gives an endpoint's label; it is asked only when a
@@ -317,8 +350,8 @@ impl Registry {
 
 impl Registry {
     /// Hands over what rules have counted; to be called before [`Registry::drain`], since it is little.
-    pub fn drain_rules(&mut self, rules: &Rules, sink: &mut dyn MetricSink) {
-        let Self { rules: counted, bodies, declared, naming, .. } = self;
+    pub fn drain_rules(&mut self, rules: &Rules, polls: &[PollConfig], sink: &mut dyn MetricSink) {
+        let Self { rules: counted, bodies, declared, sinks, polled, worker, naming, .. } = self;
         for (rule, outcomes) in rules.rules().iter().zip(counted) {
             for (outcome, series) in RuleOutcome::ALL.iter().zip(outcomes) {
                 series.settle(naming, &catalogue::RULES, &[&rule.name, outcome.as_str()], sink);
@@ -329,6 +362,12 @@ impl Registry {
         }
         for (spec, declared) in rules.metrics().iter().zip(declared) {
             declared.settle(spec, naming, sink);
+        }
+        for counts in sinks {
+            counts.settle(worker, naming, sink);
+        }
+        for (poll, polled) in polls.iter().zip(polled) {
+            polled.settle(poll, naming, sink);
         }
     }
 }

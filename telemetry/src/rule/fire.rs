@@ -395,10 +395,9 @@ fn uuid_v7(now_ns: u64, seed: [u8; 16]) -> [u8; 16] {
     let mut uuid = seed;
     let millis = (now_ns / 1_000_000).to_be_bytes();
     uuid.iter_mut().zip(millis.iter().skip(2)).for_each(|(slot, byte)| *slot = *byte);
-    if let [.., version, _, variant, _, _, _, _, _, _, _] = &mut uuid {
-        *version = *version & 0x0f | 0x70;
-        *variant = *variant & 0x3f | 0x80;
-    }
+    let [.., version, _, variant, _, _, _, _, _, _, _] = &mut uuid;
+    *version = *version & 0x0f | 0x70;
+    *variant = *variant & 0x3f | 0x80;
     uuid
 }
 

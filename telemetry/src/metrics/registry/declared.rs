@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::MetricSink;
+use super::gauge::Gauge;
 use super::series::{Naming, Series};
 use crate::metrics::{Buckets, MetricKind};
 use crate::rule::MetricSpec;
@@ -21,14 +22,6 @@ enum Counted {
     Counter(Series),
     Gauge(Gauge),
     Histogram(Box<Histogram>),
-}
-
-/// The latest value, and the proxy's name for it.
-#[derive(Debug, Default)]
-struct Gauge {
-    value: u64,
-    owed: bool,
-    id: Option<u32>,
 }
 
 /// Counts of values, in millionths of the unit.
@@ -58,10 +51,7 @@ impl Declared {
         let counted = self.counted.entry(combination).or_insert_with(|| Counted::new(spec));
         match counted {
             Counted::Counter(series) => series.owe(value),
-            Counted::Gauge(gauge) => {
-                gauge.value = value;
-                gauge.owed = true;
-            }
+            Counted::Gauge(gauge) => gauge.set(value),
             Counted::Histogram(histogram) => {
                 if let Some(buckets) = &spec.buckets {
                     histogram.observe(buckets, value, &spec.name);
@@ -71,13 +61,13 @@ impl Declared {
     }
 
     pub(super) fn has_fresh_gauge(&self) -> bool {
-        self.counted.values().any(|counted| matches!(counted, Counted::Gauge(gauge) if gauge.owed))
+        self.counted.values().any(|counted| matches!(counted, Counted::Gauge(gauge) if !gauge.is_settled()))
     }
 
     pub(super) fn is_settled(&self) -> bool {
         self.counted.values().all(|counted| match counted {
             Counted::Counter(series) => series.is_settled(),
-            Counted::Gauge(gauge) => !gauge.owed,
+            Counted::Gauge(gauge) => gauge.is_settled(),
             Counted::Histogram(histogram) => histogram.count.is_settled() && histogram.sum.is_settled(),
         })
     }
@@ -121,20 +111,6 @@ impl Counted {
             })),
             (MetricKind::Gauge, _) => Self::Gauge(Gauge::default()),
             (MetricKind::Counter | MetricKind::Histogram, _) => Self::Counter(Series::default()),
-        }
-    }
-}
-
-impl Gauge {
-    fn settle(&mut self, naming: &mut Naming, sink: &mut dyn MetricSink, name: impl FnOnce(&mut Naming) -> &str) {
-        if !self.owed {
-            return;
-        }
-        if self.id.is_none() {
-            self.id = sink.define(MetricKind::Gauge, name(naming));
-        }
-        if let Some(id) = self.id {
-            self.owed = !sink.set(id, self.value);
         }
     }
 }

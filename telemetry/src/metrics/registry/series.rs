@@ -99,12 +99,17 @@ impl Naming {
         &self.buffer
     }
 
+    /// The name of a series with these labels.
+    pub(super) fn labelled<'l>(&mut self, name: &str, labels: &mut dyn Iterator<Item = (&'l str, &'l str)>) -> &str {
+        stat_name::write_labels(&mut self.buffer, &self.namespace, name, labels);
+        &self.buffer
+    }
+
     /// The name of a series of a declared metric, whose own name `name` is or begins with; `le` is the bound of a bucket.
     pub(super) fn declared(&mut self, name: &str, spec: &MetricSpec, combination: u64, le: Option<&str>) -> &str {
         let values = spec.values_of(combination);
         let labels = spec.labels.iter().map(|(label, _)| label.as_str()).zip(values);
         let bound = le.map(|le| ("le", le));
-        stat_name::write_labels(&mut self.buffer, &self.namespace, name, &mut labels.chain(bound));
-        &self.buffer
+        self.labelled(name, &mut labels.chain(bound))
     }
 }
