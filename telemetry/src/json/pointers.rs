@@ -67,9 +67,8 @@ impl Pointers {
         let mut sorted = Vec::with_capacity(pointers.len());
         for (index, pointer) in pointers.iter().enumerate() {
             let names = split(pointer.as_ref()).map_err(|message| PointerError { index, message })?;
-            sorted.push((names, index));
+            insert(&mut sorted, (names, index));
         }
-        sorted.sort_unstable();
         Ok(Self::from_sorted(&sorted))
     }
 
@@ -87,17 +86,16 @@ impl Pointers {
                 }
             }
             let (first_child, first_index) = (built.nodes.len(), built.indices.len());
+            let mut indices = Vec::new();
             for group in below.chunk_by(|(a, _), (b, _)| a.get(depth) == b.get(depth)) {
                 let name = group.first().and_then(|(names, _)| names.get(depth)).cloned().unwrap_or_default();
                 if let Some(index) = array_index(&name) {
-                    built.indices.push((index, built.nodes.len()));
+                    insert(&mut indices, (index, built.nodes.len()));
                 }
                 built.nodes.push(Node { name: name.into(), parent, ..Node::default() });
                 spans.push((depth + 1, group));
             }
-            if let Some(own) = built.indices.get_mut(first_index..) {
-                own.sort_unstable();
-            }
+            built.indices.append(&mut indices);
             let indices = Span { start: first_index, end: built.indices.len() };
             let children = Span { start: first_child, end: built.nodes.len() };
             if let Some(node) = built.nodes.get_mut(parent) {
@@ -179,6 +177,12 @@ impl Span {
     pub(super) fn is_empty(self) -> bool {
         self.start >= self.end
     }
+}
+
+/// Adds an item to a sorted list. The standard library's sort would be more code than the rest of this file together.
+fn insert<T: Ord>(sorted: &mut Vec<T>, item: T) {
+    let place = sorted.partition_point(|known| *known < item);
+    sorted.insert(place, item);
 }
 
 /// The names that a pointer consists of.
