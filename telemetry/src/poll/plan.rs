@@ -1,5 +1,7 @@
 //! What to ask, and where each series is in the answer.
 
+use std::fmt;
+
 use thiserror::Error;
 
 use crate::json::{Pointers, Reader, Value, number};
@@ -8,7 +10,7 @@ use crate::json::{Pointers, Reader, Value, number};
 const MAX_SERIES: usize = 1024;
 
 /// A request that is made again and again, and the gauges in its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PollSpec {
     /// The cluster that is asked.
     pub cluster: String,
@@ -16,7 +18,7 @@ pub struct PollSpec {
     pub authority: String,
     /// Its `:path`.
     pub path: String,
-    /// More headers.
+    /// More headers; a secret may be in their values.
     pub headers: Vec<(String, String)>,
     /// The time from one answer to the next request.
     pub interval_ms: u32,
@@ -84,6 +86,22 @@ pub struct Series {
     pub gauge: usize,
     /// For each label of the gauge, the position of its value.
     pub values: Vec<usize>,
+}
+
+/// Without the values of the headers.
+impl fmt::Debug for PollSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        let times_ms = [self.interval_ms, self.timeout_ms, self.backoff_ms, self.backoff_cap_ms, self.stale_after_ms];
+        f.debug_struct("PollSpec")
+            .field("cluster", &self.cluster)
+            .field("authority", &self.authority)
+            .field("path", &self.path)
+            .field("headers", &names)
+            .field("times_ms", &times_ms)
+            .field("gauges", &self.gauges)
+            .finish()
+    }
 }
 
 impl Plan {

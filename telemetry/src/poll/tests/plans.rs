@@ -76,3 +76,11 @@ fn mistakes_are_named_with_their_cure() {
     let pointer: String = labels.iter().map(|(label, _)| format!("/{{{label}}}")).collect();
     fails(vec![gauge("x", &pointer, &labels)], 0, message);
 }
+
+#[test]
+fn the_values_of_headers_are_not_shown() {
+    let headers = vec![("authorization".to_owned(), "Bearer s3cret".to_owned())];
+    let plan = Plan::new(PollSpec { headers, ..spec(vec![gauge("queue", "/queue", &[])]) }).unwrap();
+    let shown = format!("{:?}", Poller::new(plan));
+    assert!(shown.contains(r#"headers: ["authorization"]"#) && !shown.contains("s3cret"), "{shown}");
+}
