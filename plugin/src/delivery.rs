@@ -97,7 +97,13 @@ impl Delivery {
 
     /// Takes an event.
     #[cold]
-    pub(crate) fn emit(&mut self, event: Event, now_ns: u64, tools: (&mut HostBuffer, &mut LineWriter), faults: &mut Faults) {
+    pub(crate) fn emit(
+        &mut self,
+        event: Event,
+        now_ns: u64,
+        tools: (&mut HostBuffer, &mut LineWriter),
+        faults: &mut Faults,
+    ) {
         let mut hands = Hands { buffer: tools.0, lines: tools.1, faults };
         self.is_fresh = true;
         if self.sinks.is_empty() {
@@ -113,7 +119,14 @@ impl Delivery {
     }
 
     /// Makes the calls that are due; `worker` is this VM's number, where it has one.
-    pub(crate) fn tick(&mut self, namespace: &str, worker: Option<u32>, now_ns: u64, tools: &mut Tools, faults: &mut Faults) {
+    pub(crate) fn tick(
+        &mut self,
+        namespace: &str,
+        worker: Option<u32>,
+        now_ns: u64,
+        tools: &mut Tools,
+        faults: &mut Faults,
+    ) {
         let (buffer, lines, random) = tools.for_delivery();
         let mut hands = Hands { buffer, lines, faults };
         if let Some(worker) = worker {
@@ -151,13 +164,26 @@ impl Delivery {
     }
 
     /// Goes on with what the configuration before has not settled.
-    pub(crate) fn go_on_with(&mut self, unsettled: Vec<Unsettled>, now_ns: u64, tools: &mut Tools, faults: &mut Faults) {
+    pub(crate) fn go_on_with(
+        &mut self,
+        unsettled: Vec<Unsettled>,
+        now_ns: u64,
+        tools: &mut Tools,
+        faults: &mut Faults,
+    ) {
         let left = unsettled.into_iter().map(|unsettled| Left { event: *unsettled.event, sinks: vec![unsettled.sink] });
         self.take_over(left.collect(), now_ns, tools, faults);
     }
 
     /// An answer to a call; `body` is how many bytes it has. False where the call is not of this configuration.
-    pub(crate) fn answer(&mut self, token: u32, body: usize, now_ns: u64, tools: &mut Tools, faults: &mut Faults) -> bool {
+    pub(crate) fn answer(
+        &mut self,
+        token: u32,
+        body: usize,
+        now_ns: u64,
+        tools: &mut Tools,
+        faults: &mut Faults,
+    ) -> bool {
         let Some((sink, id)) = self.sinks.iter_mut().find_map(|sink| {
             let at = sink.calls.iter().position(|(known, _)| *known == token)?;
             let (_, id) = sink.calls.swap_remove(at);
@@ -258,7 +284,8 @@ impl Sink {
         };
         for _ in 0..MAX_CALLS {
             let Some(call) = self.sender.poll(now_ns, &mut draw) else { break };
-            let headers = host::header_block(call.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())));
+            let headers =
+                host::header_block(call.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())));
             match hands.faults.catch(host::http_call(call.cluster.as_bytes(), &headers, &call.body, call.timeout_ms)) {
                 Some(token) => self.calls.push((token, call.id)),
                 None => self.sender.not_sent(call.id, now_ns),
@@ -298,12 +325,8 @@ impl Hands<'_> {
         let mut text = line.finish().to_owned();
         text.pop();
         text.push_str(",\"event\":");
-        let observer = Observer {
-            vendor: String::new(),
-            product: String::new(),
-            version: String::new(),
-            device: String::new(),
-        };
+        let observer =
+            Observer { vendor: String::new(), product: String::new(), version: String::new(), device: String::new() };
         Format::Native.write(event, &observer, Shape::default(), &mut text);
         text.push('}');
         host::log(Level::Warn, &text);

@@ -199,6 +199,10 @@ impl Vm {
             instance.report_build(&mut self.tools.value);
         }
         instance.sync(&mut self.tools.value);
+        self.work_on_calls(number, worker);
+        let Some(Some(instance)) = self.instances.get_mut(number) else {
+            return;
+        };
         let is_quiet = instance.idle && self.streams.len() == 0;
         let slice_ns = if is_quiet { IDLE_SLICE_NS } else { SLICE_NS };
         instance.drain_slice(slice_ns, &mut self.tools);

@@ -18,7 +18,7 @@ use telemetry::log::Level;
 use telemetry::metrics::MetricKind;
 
 pub(crate) use buffer::HostBuffer;
-pub(crate) use pairs::Pairs;
+pub(crate) use pairs::{Pairs, header_block};
 
 /// Status `OK` of proxy-wasm.
 const OK: u32 = 0;
@@ -34,6 +34,8 @@ const UNIMPLEMENTED: u32 = 12;
 
 /// What has come of a request's body, among the host's buffers.
 const BUFFER_REQUEST_BODY: u32 = 0;
+/// The body of an answer to a call, among the host's buffers.
+const BUFFER_CALL_BODY: u32 = 4;
 /// The configuration of the plugin, among the host's buffers.
 const BUFFER_PLUGIN_CONFIGURATION: u32 = 7;
 /// The clock of WASI that no operator and no time server sets.
@@ -75,11 +77,15 @@ pub(crate) enum Hostcall {
     IncrementMetric,
     /// `proxy_record_metric`.
     RecordMetric,
+    /// `proxy_http_call`.
+    HttpCall,
+    /// `environ_get` and `environ_sizes_get`.
+    Environment,
 }
 
 impl Hostcall {
     /// Each of them, in the order of their declaration.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Clock,
         Self::Random,
         Self::SetTickPeriod,
@@ -96,6 +102,8 @@ impl Hostcall {
         Self::DefineMetric,
         Self::IncrementMetric,
         Self::RecordMetric,
+        Self::HttpCall,
+        Self::Environment,
     ];
 
     /// The value of the label `hostcall`.
@@ -117,6 +125,8 @@ impl Hostcall {
             Self::DefineMetric => "define_metric",
             Self::IncrementMetric => "increment_metric",
             Self::RecordMetric => "record_metric",
+            Self::HttpCall => "http_call",
+            Self::Environment => "get_environment",
         }
     }
 }
@@ -140,6 +150,8 @@ pub(crate) enum HeaderMap {
     Response = 2,
     /// The response's trailers.
     ResponseTrailers = 3,
+    /// The headers of an answer to a call.
+    CallResponse = 6,
 }
 
 /// When a shared value may be written.
@@ -217,6 +229,57 @@ pub(crate) fn request_body(start: usize, size: usize, buffer: &mut HostBuffer) -
         NOT_FOUND | BAD_ARGUMENT => Ok(&[]),
         status => Err(Fault { hostcall: Hostcall::GetBuffer, status }),
     }
+}
+
+/// Part of the body of an answer to a call; nothing outside of `on_http_call_response`.
+pub(crate) fn call_body(start: usize, size: usize, buffer: &mut HostBuffer) -> Result<&[u8], Fault> {
+    let (status, bytes) = buffer.receive(|data, len| {
+        // SAFETY: as in `plugin_configuration`.
+        unsafe { imports::proxy_get_buffer_bytes(BUFFER_CALL_BODY, start, size, data, len) }
+    });
+    match status {
+        OK => Ok(bytes),
+        NOT_FOUND | BAD_ARGUMENT => Ok(&[]),
+        status => Err(Fault { hostcall: Hostcall::GetBuffer, status }),
+    }
+}
+
+/// Makes an HTTP call; gives the number that its answer will have. `headers` is a [`header_block`].
+pub(crate) fn http_call(cluster: &[u8], headers: &[u8], body: &[u8], timeout_ms: u32) -> Result<u32, Fault> {
+    // A map without pairs: their number alone.
+    let trailers = [0_u8; 4];
+    let mut token = 0;
+    // SAFETY: the host reads four live slices and writes one `u32`.
+    let status = unsafe {
+        imports::proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            trailers.as_ptr(),
+            trailers.len(),
+            timeout_ms,
+            &raw mut token,
+        )
+    };
+    done(Hostcall::HttpCall, status).map(|()| token)
+}
+
+/// A variable of the VM's environment; `None` where there is no such, or it is not UTF-8.
+pub(crate) fn environment_variable(name: &str) -> Result<Option<String>, Fault> {
+    let (mut count, mut size) = (0, 0);
+    // SAFETY: the host writes two numbers.
+    let status = unsafe { imports::environ_sizes_get(&raw mut count, &raw mut size) };
+    done(Hostcall::Environment, status)?;
+    let (mut places, mut text) = (vec![core::ptr::null_mut(); count], vec![0_u8; size]);
+    // SAFETY: the host writes as many places and bytes as it said, and each has room for them.
+    let status = unsafe { imports::environ_get(places.as_mut_ptr(), text.as_mut_ptr()) };
+    done(Hostcall::Environment, status)?;
+    let mut variables = text.split(|byte| *byte == 0);
+    let found = variables.find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+    Ok(found.and_then(|value| String::from_utf8(value.to_vec()).ok()))
 }
 
 /// All headers of `map`; none when the map is not available in this phase.

@@ -10,17 +10,22 @@
 //! | `root` | configuration to `root::Instance` |
 //! | `stream` | HTTP streams |
 //! | `rules` | what a stream means beyond a request, where a rule says so |
+//! | `calls` | what a root context asks for and delivers by itself: `polls`, `delivery` with its `outbox` |
 //! | `flush` | once a tick: counts to the proxy's stats |
 //!
 //! **Invariant:** no callback pauses or answers a stream, and none panics, whatever the host returns.
 //!
 //! **Invariant:** once a VM has seen its busiest moment, streams allocate nothing.
 
+mod calls;
 mod clock;
 mod contexts;
+mod delivery;
 mod faults;
 mod flush;
 mod host;
+mod outbox;
+mod polls;
 mod random;
 mod root;
 mod rules;

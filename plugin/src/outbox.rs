@@ -11,6 +11,8 @@ use crate::shared::{Read, SharedData, Write, Written};
 
 /// How many events of one worker there is room for.
 pub(crate) const PLACES: u32 = 2_048;
+/// How many events may wait for the worker's number, which comes with the first tick.
+const MAX_EARLY: usize = 256;
 
 /// The places of one worker's events.
 #[derive(Debug, Default)]
@@ -28,7 +30,8 @@ pub(crate) struct Outbox {
 /// An event that lies in the shared data.
 #[derive(Debug)]
 struct Kept {
-    place: u32,
+    /// `None` before there is a number.
+    place: Option<u32>,
     /// The sinks that have yet to settle it.
     sinks: Vec<String>,
     event: Event,
@@ -43,8 +46,8 @@ impl Outbox {
         }
         // What lies under the old number is this VM's own, and moves along.
         let moving: Vec<Kept> = std::mem::take(&mut self.kept).into_values().collect();
-        for kept in &moving {
-            clear(&self.prefix, kept.place, shared);
+        for place in moving.iter().filter_map(|kept| kept.place) {
+            overwrite(&key(&self.prefix, place), &[], shared);
         }
         let left = take(namespace, worker, shared);
         *self = Self { prefix, used: read_used(namespace, worker, shared), ..Self::default() };
@@ -57,7 +60,13 @@ impl Outbox {
 
     /// Keeps an event that these sinks have yet to settle; without room it is only in this VM's memory.
     pub(crate) fn put(&mut self, event: &Event, sinks: Vec<String>, shared: &mut dyn SharedData) {
-        if self.prefix.is_empty() || sinks.is_empty() {
+        if sinks.is_empty() {
+            return;
+        }
+        if self.prefix.is_empty() {
+            if self.kept.len() < MAX_EARLY {
+                self.kept.insert(event.uid, Kept { place: None, sinks, event: event.clone() });
+            }
             return;
         }
         let place = match self.free.pop() {
@@ -72,7 +81,7 @@ impl Outbox {
             }
             None => return,
         };
-        let kept = Kept { place, sinks, event: event.clone() };
+        let kept = Kept { place: Some(place), sinks, event: event.clone() };
         if overwrite(&key(&self.prefix, place), &kept.value(), shared) {
             self.kept.insert(event.uid, kept);
         } else {
@@ -84,12 +93,14 @@ impl Outbox {
     pub(crate) fn settle(&mut self, uid: [u8; 16], sink: &str, shared: &mut dyn SharedData) {
         let Some(kept) = self.kept.get_mut(&uid) else { return };
         kept.sinks.retain(|waiting| waiting != sink);
-        let value = if kept.sinks.is_empty() { Vec::new() } else { kept.value() };
-        overwrite(&key(&self.prefix, kept.place), &value, shared);
-        if kept.sinks.is_empty()
-            && let Some(kept) = self.kept.remove(&uid)
-        {
-            self.free.push(kept.place);
+        let (place, is_settled) = (kept.place, kept.sinks.is_empty());
+        if let Some(place) = place {
+            let value = if is_settled { Vec::new() } else { kept.value() };
+            overwrite(&key(&self.prefix, place), &value, shared);
+        }
+        if is_settled {
+            self.kept.remove(&uid);
+            self.free.extend(place);
         }
     }
 }
@@ -162,10 +173,6 @@ fn read_used(namespace: &str, worker: u32, shared: &mut dyn SharedData) -> u32 {
     }
 }
 
-fn clear(prefix: &str, place: u32, shared: &mut dyn SharedData) {
-    overwrite(&key(prefix, place), &[], shared);
-}
-
 /// Only the worker itself, and who takes over from it, writes here.
 fn overwrite(key: &str, value: &[u8], shared: &mut dyn SharedData) -> bool {
     const ATTEMPTS: usize = 4;
@@ -236,8 +243,6 @@ mod tests {
     fn places_are_used_again_and_there_is_an_end_of_them() {
         let mut shared = Fake::default();
         let mut outbox = Outbox::default();
-        outbox.put(&event(1), sinks(), &mut shared);
-        assert!(shared.values.is_empty(), "there is no number yet");
         outbox.open("eucora", 7, &mut shared);
         for round in 0..10_000_u32 {
             let mut event = event(1);
@@ -267,6 +272,18 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_before_the_number_is_kept_once_there_is_one() {
+        let mut shared = Fake::default();
+        let mut outbox = Outbox::default();
+        outbox.put(&event(1), sinks(), &mut shared);
+        outbox.put(&event(2), vec!["a".to_owned()], &mut shared);
+        outbox.settle([2; 16], "a", &mut shared);
+        assert!(shared.values.is_empty());
+        outbox.open("eucora", 7, &mut shared);
+        assert_eq!(take("eucora", 7, &mut shared), [Left { event: event(1), sinks: sinks() }]);
+    }
+
+    #[test]
     fn garbage_is_nobodys_event() {
         for value in [&b""[..], b"\x05", b"\x01\x09a", b"\x00", b"\x00\xff\xff"] {
             assert_eq!(parse(value), None, "{value:?}");
@@ -275,7 +292,8 @@ mod tests {
 
     #[test]
     fn a_host_that_refuses_keeps_nothing() {
-        let mut shared = Fake { refuse: true, ..Fake::default() };
+        let mut shared = Fake::default();
+        shared.refuse = true;
         let mut outbox = Outbox::default();
         assert_eq!(outbox.open("eucora", 0, &mut shared), []);
         outbox.put(&event(1), sinks(), &mut shared);

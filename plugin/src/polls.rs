@@ -67,7 +67,14 @@ impl Polls {
     }
 
     /// An answer to a call; `body` is how many bytes it has.
-    pub(crate) fn answer(&mut self, token: u32, body: usize, now_ns: u64, buffer: &mut HostBuffer, faults: &mut Faults) {
+    pub(crate) fn answer(
+        &mut self,
+        token: u32,
+        body: usize,
+        now_ns: u64,
+        buffer: &mut HostBuffer,
+        faults: &mut Faults,
+    ) {
         let status = faults.catch(host::header_value(HeaderMap::CallResponse, b":status", buffer)).flatten();
         let status: Option<u16> = status.and_then(|status| core::str::from_utf8(status).ok()?.parse().ok());
         for poller in &mut self.pollers {
@@ -93,7 +100,13 @@ impl Polls {
     }
 
     /// Gives the leases back, so that another worker asks at once.
-    pub(crate) fn release(&mut self, prefix: &str, config: &[PollConfig], buffer: &mut HostBuffer, faults: &mut Faults) {
+    pub(crate) fn release(
+        &mut self,
+        prefix: &str,
+        config: &[PollConfig],
+        buffer: &mut HostBuffer,
+        faults: &mut Faults,
+    ) {
         let Some(holder) = self.holder else { return };
         for poll in config {
             let mut data = HostShared { buffer: &mut *buffer, faults: &mut *faults };

@@ -6,8 +6,10 @@ use telemetry::filter::{Filter, State};
 use telemetry::log::{FilterStateKeys, Level};
 
 use crate::LOGGER;
+use crate::delivery::Delivery;
 use crate::faults::Faults;
 use crate::host::{self, Fault, HostBuffer};
+use crate::polls::Polls;
 use crate::random::Random;
 use crate::rules::SpareBodies;
 use crate::vm::{Root, Tools, Vm};
@@ -20,6 +22,10 @@ pub(crate) struct Instance {
     pub(crate) filter_state: FilterStateKeys,
     pub(crate) shared: SharedKeys,
     pub(crate) faults: Faults,
+    /// Security events on their way.
+    pub(crate) delivery: Delivery,
+    /// Gauges that are asked for.
+    pub(crate) polls: Polls,
     /// Memory for the reading of bodies.
     pub(crate) bodies: SpareBodies,
     /// Streams that have not ended.
@@ -53,6 +59,8 @@ pub(crate) struct SharedKeys {
     pub(crate) statuses: String,
     /// What has happened within the window of a rule: what the keys begin with.
     pub(crate) recent: String,
+    /// The leases of polls: what the keys begin with.
+    pub(crate) polls: String,
 }
 
 impl SharedKeys {
@@ -66,7 +74,7 @@ impl SharedKeys {
 }
 
 impl Instance {
-    fn new(config: Config) -> Self {
+    fn new(config: Config, delivery: Delivery) -> Self {
         let namespace = config.namespace();
         let filter_state = FilterStateKeys::new(&config);
         let shared = SharedKeys {
@@ -74,7 +82,9 @@ impl Instance {
             endpoints: format!("{namespace}.edge.endpoints"),
             statuses: format!("{namespace}.edge.statuses"),
             recent: format!("{namespace}.edge.recent."),
+            polls: format!("{namespace}.edge.poll."),
         };
+        let polls = Polls::new(config.polls());
         let filter = Filter::new(config);
         let state = State::new(&filter);
         Self {
@@ -83,6 +93,8 @@ impl Instance {
             filter_state,
             shared,
             faults: Faults::default(),
+            delivery,
+            polls,
             bodies: SpareBodies::default(),
             streams: 0,
             begun: 0,
@@ -194,7 +206,14 @@ fn configure(tools: &mut Tools, size: usize) -> Option<Instance> {
             }
         }
     }
-    Some(Instance::new(config))
+    let mut faults = Faults::default();
+    match Delivery::new(config.events(), &mut faults) {
+        Ok(delivery) => Some(Instance::new(config, delivery)),
+        Err(error) => {
+            log_config_error(tools, &ConfigError { path: error.field, message: error.problem });
+            None
+        }
+    }
 }
 
 /// 32 bytes of the operating system's randomness.

@@ -1,10 +1,11 @@
 //! Rules at the end of a stream: what they ask of the proxy, and the bodies that are read for them.
 
+use siem::event::Event;
 use telemetry::filter::Logged;
 use telemetry::recent::Secret;
 use telemetry::rule::body::Body;
 use telemetry::rule::fire::{Ask, Firing, Occurrence, Proxy};
-use telemetry::rule::{Once, Rule, RuleSet};
+use telemetry::rule::{Burst, Once, Rule, RuleSet};
 use telemetry::stream_info::StreamInfo;
 
 use crate::faults::Faults;
@@ -85,14 +86,22 @@ pub(crate) fn fire(
     instance: &mut Instance,
     tools: &mut Tools,
 ) {
-    let Instance { filter, state, shared, faults, .. } = instance;
+    let Instance { filter, state, shared, faults, delivery, .. } = instance;
     let endpoint = state.endpoint_label(filter, logged.endpoint).to_owned();
     let Tools { value: buffer, random, secret, .. } = tools;
-    let mut proxy = HostProxy { buffer, faults, prefix: &shared.recent, random, secret, clock_ns: None };
+    let mut proxy =
+        HostProxy { buffer, faults, prefix: &shared.recent, random, secret, clock_ns: None, events: Vec::new() };
     Firing::new(filter, &endpoint, logged, info, body, &mut proxy).run(candidates, state);
-    if state.registry().has_fresh_gauge() {
-        // The latest value counts, and another worker may have a later one before the next tick.
-        state.registry_mut().drain_rules(filter.config().rules(), &mut HostMetrics::all(faults));
+    let events = core::mem::take(&mut proxy.events);
+    let now_ns = proxy.clock_ns.unwrap_or_default();
+    for event in events {
+        delivery.emit(event, now_ns, tools.for_events(), faults);
+    }
+    // Of a gauge the latest value counts, and another worker may have a later one before the next tick; and what is said of events should not go
+    // with a VM that dies.
+    if delivery.report(now_ns, state.registry_mut()) || state.registry().has_fresh_gauge() {
+        let config = filter.config();
+        state.registry_mut().drain_rules(config.rules(), config.polls(), &mut HostMetrics::all(faults));
     }
 }
 
@@ -106,6 +115,8 @@ struct HostProxy<'a> {
     secret: &'a mut Option<Secret>,
     /// The time, once it was asked for.
     clock_ns: Option<u64>,
+    /// What the rules have made.
+    events: Vec<Event>,
 }
 
 /// Where the secret lies that the keys of what is remembered are hashed with.
@@ -125,11 +136,15 @@ impl HostProxy<'_> {
         HostShared { buffer: self.buffer, faults: self.faults }
     }
 
-    fn now_s(&mut self) -> Option<u64> {
+    fn now_ns(&mut self) -> Option<u64> {
         if self.clock_ns.is_none() {
             self.clock_ns = self.faults.catch(host::wall_clock_ns());
         }
-        self.clock_ns.map(|now_ns| now_ns / 1_000_000_000)
+        self.clock_ns
+    }
+
+    fn now_s(&mut self) -> Option<u64> {
+        self.now_ns().map(|now_ns| now_ns / 1_000_000_000)
     }
 }
 
@@ -157,5 +172,21 @@ impl Proxy for HostProxy<'_> {
         };
         let prefix = format!("{}{}.", self.prefix, rule.name);
         shared::once(&prefix, once.window(), hash, now_s, &mut self.shared())
+    }
+
+    fn burst(&mut self, rule: &Rule, burst: &Burst, sender: &[u8]) -> Option<u32> {
+        let (Some(now_s), Some(hash)) = (self.now_s(), self.hash(&[sender])) else {
+            return None;
+        };
+        let prefix = format!("{}{}.burst.", self.prefix, rule.name);
+        shared::burst(&prefix, burst.window(), burst.count, hash, now_s, &mut self.shared())
+    }
+
+    fn now_and_seed(&mut self) -> (u64, [u8; 16]) {
+        (self.now_ns().unwrap_or_default(), self.random.as_mut().map(Random::seed).unwrap_or_default())
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.events.push(event);
     }
 }

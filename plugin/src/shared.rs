@@ -5,6 +5,7 @@
 //! changed by compare-and-swap.
 
 use telemetry::admission::{self, Admitted, Limits, Proposal};
+use telemetry::poll::election::{self, Held};
 use telemetry::recent::{self, Agreed, Secret, Seen, Window};
 use telemetry::rule::fire::Occurrence;
 
@@ -86,6 +87,67 @@ pub(crate) fn once(prefix: &str, window: Window, hash: u64, now_s: u64, shared: 
         }
     }
     Occurrence::Unknown
+}
+
+/// The lease under `key`, if it is this worker's: the one of a poll.
+pub(crate) fn elect(
+    key: &str,
+    holder: [u8; 16],
+    now_ns: u64,
+    lease_ns: u64,
+    fresh_ns: Option<u64>,
+    shared: &mut dyn SharedData,
+) -> Option<Held> {
+    for _ in 0..ATTEMPTS {
+        let (proposal, write) = match shared.read(key) {
+            Read::Value(value, cas) => {
+                (election::propose(Some(value), holder, now_ns, lease_ns, fresh_ns), Write::Update(cas))
+            }
+            Read::Absent => (election::propose(None, holder, now_ns, lease_ns, fresh_ns), Write::Create),
+            Read::Failed => return None,
+        };
+        let election::Proposal::Held(held) = proposal else { return None };
+        match shared.write(key, &held.write, write) {
+            Written::Yes => return Some(held),
+            Written::Raced => {}
+            Written::Failed => return None,
+        }
+    }
+    None
+}
+
+/// Gives such a lease back, if it is this worker's.
+pub(crate) fn give_back(key: &str, holder: [u8; 16], shared: &mut dyn SharedData) {
+    if let Read::Value(value, cas) = shared.read(key)
+        && let Some(value) = election::release(Some(value), holder)
+    {
+        shared.write(key, &value, Write::Update(cas));
+    }
+}
+
+/// Counts one more of a source's events; how many there were, when it is time to say so.
+pub(crate) fn burst(
+    prefix: &str,
+    window: Window,
+    threshold: u32,
+    hash: u64,
+    now_s: u64,
+    shared: &mut dyn SharedData,
+) -> Option<u32> {
+    let key = format!("{prefix}{}", recent::bucket(hash, window.buckets));
+    for _ in 0..ATTEMPTS {
+        let (burst, write) = match shared.read(&key) {
+            Read::Value(value, cas) => (recent::count(Some(value), hash, now_s, window, threshold), Write::Update(cas)),
+            Read::Absent => (recent::count(None, hash, now_s, window, threshold), Write::Create),
+            Read::Failed => return None,
+        };
+        match shared.write(&key, &burst.write, write) {
+            Written::Yes => return burst.crossed,
+            Written::Raced => {}
+            Written::Failed => return None,
+        }
+    }
+    None
 }
 
 /// The secret under `key` that hashes are made with, which the first of the workers proposes.

@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 
+use crate::calls::Watch;
 use crate::clock::Clock;
 use crate::contexts::Contexts;
 use crate::flush::SLICE_NS;
@@ -45,6 +46,8 @@ pub(crate) struct Vm {
     left_over: bool,
     /// How many streams read their request's body.
     reading: u32,
+    /// Looks for workers that have died.
+    pub(crate) watch: Watch,
 }
 
 /// A root context.
@@ -100,6 +103,16 @@ impl Tools {
         self.lines.get_or_insert_default()
     }
 
+    /// What events are delivered with: memory, log lines, randomness.
+    pub(crate) fn for_delivery(&mut self) -> (&mut HostBuffer, &mut LineWriter, &mut Option<Random>) {
+        (&mut self.value, self.lines.get_or_insert_default(), &mut self.random)
+    }
+
+    /// The same for events that are only taken.
+    pub(crate) fn for_events(&mut self) -> (&mut HostBuffer, &mut LineWriter) {
+        (&mut self.value, self.lines.get_or_insert_default())
+    }
+
     /// Gives back memory that only an unusual request needed.
     pub(crate) fn trim(&mut self) {
         self.headers.trim();
@@ -120,6 +133,7 @@ impl Vm {
             tools: Tools::new(),
             left_over: false,
             reading: 0,
+            watch: Watch::new(),
         }
     }
 
@@ -179,6 +193,7 @@ impl Vm {
         stream.on_log(instance, tools);
         if instance.retired {
             let number = stream.instance();
+            self.hand_on_events(number);
             self.hand_over_retired(number, SLICE_NS);
         } else {
             instance.catch_up(tools);
@@ -245,6 +260,7 @@ impl Vm {
         if let Some(Some(instance)) = self.instances.get_mut(number) {
             instance.retired = true;
         }
+        self.hand_on_events(number);
         if self.ticks() {
             self.hand_over_retired(number, SLICE_NS);
             return;

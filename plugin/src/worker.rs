@@ -27,7 +27,7 @@ pub(crate) struct Lease {
 impl Lease {
     /// No number yet.
     pub(crate) fn new(namespace: &str, numbers: u32, holder: [u8; 16]) -> Self {
-        Self { prefix: format!("{namespace}.edge.worker."), numbers, holder, number: None }
+        Self { prefix: prefix(namespace), numbers, holder, number: None }
     }
 
     /// Renews the lease, or takes one. `None` when all numbers are held by others.
@@ -86,6 +86,20 @@ impl Lease {
         expiry.copy_from_slice(&expiry_ns.to_le_bytes());
         value
     }
+}
+
+/// Whether somebody holds a number; `None` where nobody ever has.
+pub(crate) fn holder(namespace: &str, number: u32, now_ns: u64, shared: &mut dyn SharedData) -> Option<bool> {
+    match shared.read(&format!("{}{number}", prefix(namespace))) {
+        Read::Value(held, _) => Some(!is_expired(held, now_ns)),
+        // It is not known, so nobody is to be disturbed.
+        Read::Failed => Some(true),
+        Read::Absent => None,
+    }
+}
+
+fn prefix(namespace: &str) -> String {
+    format!("{namespace}.edge.worker.")
 }
 
 /// Whether a stored lease has run out. What is not a lease at all is free to take.

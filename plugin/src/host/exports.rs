@@ -70,6 +70,11 @@ extern "C" fn proxy_on_response_headers(context: u32, _headers: u32, _end_of_str
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn proxy_on_http_call_response(context: u32, token: u32, _headers: u32, body: usize, _trailers: u32) {
+    vm::with(|vm| vm.on_call_response(context, token, body));
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn proxy_on_log(context: u32) {
     vm::with(|vm| vm.on_log(context));
 }

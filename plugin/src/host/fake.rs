@@ -32,6 +32,13 @@ pub(crate) struct Fake {
     pub(crate) filter_state: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
     pub(crate) counters: BTreeMap<String, u64>,
+    /// `NAME=value` of each variable.
+    pub(crate) environment: Vec<String>,
+    /// Calls that were made, by their tokens.
+    pub(crate) http_calls: BTreeMap<u32, HttpCall>,
+    /// The answer to the call of which the VM is being told.
+    pub(crate) answer: Option<Lines>,
+    pub(crate) answer_body: Vec<u8>,
     pub(crate) log: Vec<String>,
     pub(crate) tick_ms: u32,
     /// How long it takes to make a stat.
@@ -46,6 +53,14 @@ pub(crate) struct Fake {
     pub(crate) cas: u32,
     /// What the last random bytes were.
     pub(crate) random: u8,
+}
+
+/// A call to a cluster.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HttpCall {
+    pub(crate) cluster: String,
+    pub(crate) headers: Lines,
+    pub(crate) body: Vec<u8>,
 }
 
 /// Looks at the host, or changes what it shows.
@@ -150,6 +165,7 @@ impl Fake {
         match map {
             0 => &mut self.request,
             3 => &mut self.trailers,
+            6 => &mut self.answer,
             _ => &mut self.response,
         }
     }
@@ -207,6 +223,7 @@ pub(super) unsafe fn proxy_get_buffer_bytes(
     call("get_buffer_bytes", |fake| {
         let bytes = match kind {
             0 => &fake.body,
+            4 => &fake.answer_body,
             7 => &fake.configuration,
             kind => panic!("buffer {kind}"),
         };
@@ -342,6 +359,64 @@ pub(super) unsafe fn proxy_set_shared_data(
         }
         fake.cas += 1;
         fake.shared.insert(key.to_vec(), (value.to_vec(), fake.cas));
+        OK
+    })
+}
+
+/// A header map as the host takes it.
+fn lines_of(block: &[u8]) -> Lines {
+    super::Pairs::new(block).map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
+}
+
+#[allow(clippy::too_many_arguments, reason = "the ABI has them")]
+pub(super) unsafe fn proxy_http_call(
+    cluster: *const u8,
+    cluster_len: usize,
+    headers: *const u8,
+    headers_len: usize,
+    body: *const u8,
+    body_len: usize,
+    trailers: *const u8,
+    trailers_len: usize,
+    _timeout: u32,
+    token: *mut u32,
+) -> u32 {
+    // SAFETY: live slices.
+    let (cluster, headers, body, trailers) = unsafe {
+        (bytes(cluster, cluster_len), bytes(headers, headers_len), bytes(body, body_len), bytes(trailers, trailers_len))
+    };
+    assert!(lines_of(trailers).is_empty());
+    let cluster = String::from_utf8(cluster.to_vec()).unwrap();
+    call("http_call", |fake| {
+        let number = fake.http_calls.keys().last().map_or(1, |last| last + 1);
+        fake.http_calls.insert(number, HttpCall { cluster, headers: lines_of(headers), body: body.to_vec() });
+        // SAFETY: a place to write to.
+        unsafe { *token = number };
+        OK
+    })
+}
+
+pub(super) unsafe fn environ_sizes_get(count: *mut usize, size: *mut usize) -> u32 {
+    call("environ_sizes_get", |fake| {
+        let bytes = fake.environment.iter().map(|line| line.len() + 1).sum();
+        // SAFETY: two places to write to.
+        unsafe { (*count, *size) = (fake.environment.len(), bytes) };
+        OK
+    })
+}
+
+pub(super) unsafe fn environ_get(places: *mut *mut u8, text: *mut u8) -> u32 {
+    call("environ_get", |fake| {
+        let mut at = 0;
+        for (index, line) in fake.environment.iter().enumerate() {
+            // SAFETY: room for as many places and bytes as was said.
+            unsafe {
+                *places.add(index) = text.add(at);
+                core::ptr::copy_nonoverlapping(line.as_ptr(), text.add(at), line.len());
+                *text.add(at + line.len()) = 0;
+            }
+            at += line.len() + 1;
+        }
         OK
     })
 }

@@ -53,6 +53,8 @@ hostcalls! { "env" {
     fn proxy_get_shared_data(key: *const u8, key_len: usize, data: *mut *mut u8, len: *mut usize, cas: *mut u32);
     /// Writes such a value.
     fn proxy_set_shared_data(key: *const u8, key_len: usize, value: *const u8, value_len: usize, cas: u32);
+    /// Makes an HTTP call to a cluster; its answer comes with `proxy_on_http_call_response`.
+    fn proxy_http_call(cluster: *const u8, cluster_len: usize, headers: *const u8, headers_len: usize, body: *const u8, body_len: usize, trailers: *const u8, trailers_len: usize, timeout: u32, token: *mut u32);
     /// Finds or makes a counter, gauge or histogram.
     fn proxy_define_metric(kind: u32, name: *const u8, name_len: usize, id: *mut u32);
     /// Adds to a counter or gauge.
@@ -64,6 +66,10 @@ hostcalls! { "env" {
 hostcalls! { "wasi_snapshot_preview1" {
     /// Reads a clock.
     fn clock_time_get(clock: u32, precision: u64, result: *mut u64);
+    /// How many variables the VM's environment has, and how many bytes they take.
+    fn environ_sizes_get(count: *mut usize, size: *mut usize);
+    /// Reads the variables: where each begins, and `NAME=value` of each, with a NUL at its end.
+    fn environ_get(places: *mut *mut u8, text: *mut u8);
     /// Fills a buffer with random bytes.
     fn random_get(buffer: *mut u8, len: usize);
 } }

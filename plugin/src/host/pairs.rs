@@ -73,6 +73,21 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
+/// A header map as the host takes it.
+pub(crate) fn header_block<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Vec<u8> {
+    let number = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    let mut block = number(pairs.clone().count()).to_vec();
+    for (name, value) in pairs.clone() {
+        block.extend(number(name.len()));
+        block.extend(number(value.len()));
+    }
+    for text in pairs.flat_map(|(name, value)| [name, value]) {
+        block.extend_from_slice(text);
+        block.push(0);
+    }
+    block
+}
+
 fn take_number(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (number, rest) = bytes.split_first_chunk::<4>()?;
     Some((usize::try_from(u32::from_le_bytes(*number)).ok()?, rest))

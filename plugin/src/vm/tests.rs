@@ -7,7 +7,7 @@ const ROOT: u32 = 1;
 const SECOND: u64 = 1_000_000_000;
 
 /// Every hostcall that can be refused.
-const HOSTCALLS: [&str; 17] = [
+const HOSTCALLS: [&str; 20] = [
     "get_current_time",
     "clock_time_get",
     "random_get",
@@ -25,6 +25,9 @@ const HOSTCALLS: [&str; 17] = [
     "define_metric",
     "increment_metric",
     "record_metric",
+    "http_call",
+    "environ_sizes_get",
+    "environ_get",
 ];
 
 fn lines(lines: &[(&str, &str)]) -> Option<Lines> {
@@ -705,3 +708,5 @@ fn a_clock_that_does_not_run_delays_no_stats_for_ever() {
     }
     assert_eq!(requests(), 200);
 }
+
+mod rules;

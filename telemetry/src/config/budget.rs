@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::correlation::Outcome;
 use super::PollConfig;
+use crate::correlation::Outcome;
 use crate::metrics::catalogue::{self, LOG_REASONS, MAX_BUILDS, MAX_HOSTCALLS, MAX_WORKERS, Metric};
 use crate::poll;
 use crate::rule::Rules;
@@ -157,10 +157,8 @@ fn polled(polls: &[PollConfig]) -> Option<Term> {
         return None;
     }
     let count = wide(polls.len());
-    let own = [
-        (catalogue::POLLS, count.saturating_mul(wide(poll::Outcome::ALL.len()))),
-        (catalogue::POLL_STALENESS, count),
-    ];
+    let own =
+        [(catalogue::POLLS, count.saturating_mul(wide(poll::Outcome::ALL.len()))), (catalogue::POLL_STALENESS, count)];
     let mut term = term("polls", format!("{count} polls, and their gauges"), &own);
     for gauge in polls.iter().flat_map(|poll| &poll.plan().spec().gauges) {
         let series = gauge.labels.iter().map(|(_, values)| wide(values.len())).fold(1, u64::saturating_mul);
@@ -184,7 +182,11 @@ fn events(sizes: &Sizes<'_>) -> Option<Term> {
         (catalogue::EVENTS_QUEUED, sinks * (u64::from(MAX_WORKERS) + 1)),
         (catalogue::EVENT_QUEUE_AGE, sinks * (u64::from(MAX_WORKERS) + 1)),
     ];
-    Some(term("events", format!("{sinks} sinks, the proxy's log included; of the queues a series for each worker"), &own))
+    Some(term(
+        "events",
+        format!("{sinks} sinks, the proxy's log included; of the queues a series for each worker"),
+        &own,
+    ))
 }
 
 fn wide(number: usize) -> u64 {

@@ -97,7 +97,19 @@ pub(super) fn build(shape: Shape, digest: String, mut errors: ConfigErrors) -> R
         errors.push("metrics.series_budget".to_owned(), message);
     }
     if errors.is_empty() {
-        Ok(Config { namespace, ring: shape.ring, correlation, routes, metrics, access_log, rules, polls, events, budget, digest })
+        Ok(Config {
+            namespace,
+            ring: shape.ring,
+            correlation,
+            routes,
+            metrics,
+            access_log,
+            rules,
+            polls,
+            events,
+            budget,
+            digest,
+        })
     } else {
         Err(errors)
     }

@@ -15,10 +15,25 @@ pub(super) const MAX_POLLS: usize = 8;
 const WORD: Kind = text("text");
 
 pub(super) const POLL: &[Field] = &[
-    Field { name: "name", kind: text("a name"), default: None, doc: doc("the poll's name: a label of `edge_poll_total`") },
-    Field { name: "cluster", kind: text("the name of a cluster"), default: None, doc: doc("the proxy's cluster that is asked") },
+    Field {
+        name: "name",
+        kind: text("a name"),
+        default: None,
+        doc: doc("the poll's name: a label of `edge_poll_total`"),
+    },
+    Field {
+        name: "cluster",
+        kind: text("the name of a cluster"),
+        default: None,
+        doc: doc("the proxy's cluster that is asked"),
+    },
     Field { name: "authority", kind: text("a host"), default: None, doc: doc("the `:authority` of the request") },
-    Field { name: "path", kind: text("a path"), default: None, doc: doc("what is asked for, with `GET`: a JSON document") },
+    Field {
+        name: "path",
+        kind: text("a path"),
+        default: None,
+        doc: doc("what is asked for, with `GET`: a JSON document"),
+    },
     Field {
         name: "headers",
         kind: Kind::Map { of: &WORD, many: "a value for each header", most: 16 },
@@ -31,7 +46,12 @@ pub(super) const POLL: &[Field] = &[
         default: Some("15000"),
         doc: doc("from one answer to the next request, give or take a tenth; one worker of the proxy asks for all"),
     },
-    Field { name: "timeout_ms", kind: Kind::Whole { min: 100, max: 60_000 }, default: Some("5000"), doc: doc("how long an answer may take") },
+    Field {
+        name: "timeout_ms",
+        kind: Kind::Whole { min: 100, max: 60_000 },
+        default: Some("5000"),
+        doc: doc("how long an answer may take"),
+    },
     Field {
         name: "backoff_ms",
         kind: Kind::Whole { min: 100, max: 60_000 },
@@ -64,11 +84,17 @@ const GAUGE: &[Field] = &[
         name: "pointer",
         kind: text("a JSON pointer like `/active/{ring}`"),
         default: None,
-        doc: doc("where its numbers are (RFC 6901), with `{label}` where the label's value goes; of an array or object its number of members"),
+        doc: doc(
+            "where its numbers are (RFC 6901), with `{label}` where the label's value goes; of an array or object its number of members",
+        ),
     },
     Field {
         name: "labels",
-        kind: Kind::Map { of: &Kind::List { of: &WORD, many: "values", most: Some(64) }, many: "a list of values for each label", most: 8 },
+        kind: Kind::Map {
+            of: &Kind::List { of: &WORD, many: "values", most: Some(64) },
+            many: "a list of values for each label",
+            most: 8,
+        },
         default: Some(""),
         doc: doc("labels, each with every value: there is a series for each combination"),
     },
@@ -88,7 +114,9 @@ const GAUGE: &[Field] = &[
         name: "stale",
         kind: Kind::Whole { min: 0, max: 9_007_199_254_740_992 },
         default: Some(""),
-        doc: doc("what it goes to when no good answer has come for too long; it stays as it was where this is left out"),
+        doc: doc(
+            "what it goes to when no good answer has come for too long; it stays as it was where this is left out",
+        ),
     },
     Field { name: "help", kind: WORD, default: Some("\"\""), doc: doc("what it says, for people") },
 ];
@@ -155,7 +183,9 @@ fn gauge(tree: Tree<'_>) -> Option<GaugeSpec> {
         pointer: fields.text("pointer")?,
         labels: fields.map("labels", values).unwrap_or_default(),
         scale: fields.whole("scale").unwrap_or(1),
-        missing: fields.choice("missing", &[("zero", Missing::Zero), ("stale", Missing::Stale)]).unwrap_or(Missing::Zero),
+        missing: fields
+            .choice("missing", &[("zero", Missing::Zero), ("stale", Missing::Stale)])
+            .unwrap_or(Missing::Zero),
         stale: fields.whole("stale"),
     })
 }
@@ -183,7 +213,10 @@ pub(super) fn build(shapes: Vec<Option<PollShape>>, names: &mut Names, errors: &
 
 fn check(path: &str, shape: &PollShape, earlier: &[PollConfig], errors: &mut ConfigErrors) {
     let mut refuse = |field: &str, message: String| errors.push(format!("{path}.{field}"), message);
-    if shape.name.is_empty() || shape.name.len() > 48 || !shape.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')) {
+    if shape.name.is_empty()
+        || shape.name.len() > 48
+        || !shape.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    {
         refuse("name", format!("found {}; use letters, digits, `_` and `-`, at most 48", quoted(&shape.name)));
     }
     if earlier.iter().any(|poll| poll.name == shape.name) {
@@ -196,18 +229,36 @@ fn check(path: &str, shape: &PollShape, earlier: &[PollConfig], errors: &mut Con
         }
     }
     if !spec.path.starts_with('/') || !spec.path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        refuse("path", format!("found {}; begin it with `/`, and use printable ASCII characters without spaces", quoted(&spec.path)));
+        refuse(
+            "path",
+            format!(
+                "found {}; begin it with `/`, and use printable ASCII characters without spaces",
+                quoted(&spec.path)
+            ),
+        );
     }
     for (name, value) in &spec.headers {
         if !is_header_name(name) || value.bytes().any(|byte| byte.is_ascii_control()) {
-            refuse(&format!("headers.{name}"), "is no header; use letters, digits and `-`, and a value without control characters".to_owned());
+            refuse(
+                &format!("headers.{name}"),
+                "is no header; use letters, digits and `-`, and a value without control characters".to_owned(),
+            );
         }
     }
     if spec.backoff_cap_ms < spec.backoff_ms {
-        refuse("backoff_cap_ms", format!("found {}, below `backoff_ms` {}; raise it", spec.backoff_cap_ms, spec.backoff_ms));
+        refuse(
+            "backoff_cap_ms",
+            format!("found {}, below `backoff_ms` {}; raise it", spec.backoff_cap_ms, spec.backoff_ms),
+        );
     }
     if spec.stale_after_ms <= spec.interval_ms {
-        refuse("stale_after_ms", format!("found {}, but answers come only every `interval_ms` {}; raise it", spec.stale_after_ms, spec.interval_ms));
+        refuse(
+            "stale_after_ms",
+            format!(
+                "found {}, but answers come only every `interval_ms` {}; raise it",
+                spec.stale_after_ms, spec.interval_ms
+            ),
+        );
     }
     if spec.gauges.is_empty() {
         refuse("gauges", "the list is empty; add a gauge".to_owned());

@@ -136,7 +136,7 @@ fn every_mistake_is_reported_at_once() {
         errors.to_string(),
         "rings: unknown field; did you mean `ring`?
 series_budget: unknown field; it belongs in `metrics`
-wholly_strange: unknown field; the fields here are `namespace`, `ring`, `correlation`, `routes`, `metrics`, `access_log`, `facts`, `rules`, `bodies`
+wholly_strange: unknown field; the fields here are `namespace`, `ring`, `correlation`, `routes`, `metrics`, `access_log`, `facts`, `rules`, `bodies`, `polls`, `events`
 correlation.trust.networks[1]: found 7; use a network like `10.0.0.0/8`
 correlation.trust.mtls: found `yes`; use `true` or `false`
 correlation.generate: found `uuid`; use `uuidv7`, `uuidv4`, `traceparent` or `proxy`
@@ -184,7 +184,7 @@ fn a_field_given_twice_is_refused_and_not_overwritten() {
     // In every item of a list, beside other mistakes, and where the field has to be there.
     check(
         r#"{"routes": {"table": [{"template": "/a"}, {"template": "/b", "template": "/c"}]}, "metrics": {}, "metrics": {}, "x\n": 1, "x\n": 2}"#,
-        "`x\\n`: unknown field; the fields here are `namespace`, `ring`, `correlation`, `routes`, `metrics`, `access_log`, `facts`, `rules`, `bodies`
+        "`x\\n`: unknown field; the fields here are `namespace`, `ring`, `correlation`, `routes`, `metrics`, `access_log`, `facts`, `rules`, `bodies`, `polls`, `events`
 routes.table[1].template: is there 2 times; keep one
 metrics: is there 2 times; keep one",
     );
@@ -428,7 +428,7 @@ fn all(fields: &'static [Field], prefix: &str, out: &mut Vec<(String, &'static F
 fn every_field_is_documented_and_in_the_reference() {
     let mut fields = Vec::new();
     all(ROOT, "", &mut fields);
-    assert_eq!(fields.len(), 74);
+    assert_eq!(fields.len(), 143);
     let reference = reference_markdown();
     for (path, field) in &fields {
         assert!(!field.doc.is_empty() && !field.doc.ends_with('.') && !field.doc.contains('|'), "{path}");

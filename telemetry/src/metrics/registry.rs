@@ -17,12 +17,12 @@ use super::{
     catalogue::{self, MAX_HOSTCALLS, MAX_WORKERS, Metric},
     stat_name,
 };
+use crate::config::PollConfig;
+use crate::poll::Poller;
 use crate::rule::body::BodyOutcome;
 use crate::rule::fire::RuleOutcome;
 use crate::rule::{MetricSpec, Rules};
 use crate::{config::Config, correlation::Outcome, method::Method, route::EndpointId};
-use crate::config::PollConfig;
-use crate::poll::Poller;
 use declared::Declared;
 pub use events::EventTotals;
 use events::SinkCounts;

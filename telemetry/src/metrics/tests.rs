@@ -73,7 +73,10 @@ fn tags_are_those_of_istio_in_catalogue_order() {
             "outcome",
             "reason",
             "hostcall",
-            "rule_name"
+            "rule_name",
+            "poll",
+            "sink",
+            "state"
         ]
     );
     assert_eq!(tags[0], ("method", r"(method=\.=(.*?);\.;)".to_owned()));

@@ -215,7 +215,8 @@ impl<'a> Firing<'a> {
         event.count = count;
         let fields = spec.fields;
         event.deployment_id = self.text(fields.deployment_id);
-        event.decision = fields.decision.and_then(|fact| self.fact(fact)).map(|text| Text::new(text.to_ascii_uppercase()));
+        event.decision =
+            fields.decision.and_then(|fact| self.fact(fact)).map(|text| Text::new(text.to_ascii_uppercase()));
         event.approved_by = self.text(fields.approved_by);
         event.risk_score = fields.risk_score.and_then(|fact| self.fact(fact)).and_then(|text| Number::parse(text));
         event.correlation_id = self.value(&Source::CorrelationId).map(|()| Text::new(&self.answer));

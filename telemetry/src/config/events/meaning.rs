@@ -13,10 +13,12 @@ use super::{EventsConfig, SinkConfig};
 /// A secret that every protocol takes for one: base64, and a header's value.
 const SAMPLE_SECRET: &str = "c2VjcmV0";
 
+const PRODUCT: &str = "edge-observer";
+
 /// Builds the section.
 pub(in crate::config) fn build(shape: EventsShape, ring: &str, errors: &mut ConfigErrors) -> EventsConfig {
     let mut sinks: Vec<SinkConfig> = Vec::with_capacity(shape.sinks.len());
-    let device = if shape.device.is_empty() { ring.to_owned() } else { shape.device };
+    let device = [shape.device.as_str(), ring, PRODUCT].into_iter().find(|name| !name.is_empty()).unwrap_or(PRODUCT);
     for (index, sink) in present(shape.sinks) {
         let path = format!("events.sinks[{index}]");
         let mut refuse = |field: &str, message: String| errors.push(format!("{path}{field}"), message);
@@ -45,9 +47,9 @@ pub(in crate::config) fn build(shape: EventsShape, ring: &str, errors: &mut Conf
             format: sink.format,
             observer: Observer {
                 vendor: "EUCORA".to_owned(),
-                product: "edge-observer".to_owned(),
+                product: PRODUCT.to_owned(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                device: device.clone(),
+                device: device.to_owned(),
             },
             protocol,
         };

@@ -35,8 +35,7 @@ pub(in crate::config) fn read(mut fields: Fields<'_>) -> EventsShape {
 
 fn sink(tree: Tree<'_>) -> Option<SinkShape> {
     let mut fields = Fields::of(Some(tree));
-    let formats =
-        [Format::Native, Format::Ocsf, Format::Asim, Format::Cef].map(|format| (format.as_str(), format));
+    let formats = [Format::Native, Format::Ocsf, Format::Asim, Format::Cef].map(|format| (format.as_str(), format));
     let protocols = [
         fields.take("logs_ingestion").and_then(logs_ingestion),
         fields.take("data_collector").and_then(data_collector),

@@ -83,7 +83,12 @@ pub(in crate::config) const RULE: &[Field] = &[
         doc: doc("count what a client tries again only once"),
     },
     Field { name: "metric", kind: Kind::Section(METRIC), default: Some(""), doc: doc("what it counts") },
-    Field { name: "event", kind: Kind::Section(EVENT), default: Some(""), doc: doc("the security event that it makes") },
+    Field {
+        name: "event",
+        kind: Kind::Section(EVENT),
+        default: Some(""),
+        doc: doc("the security event that it makes"),
+    },
 ];
 
 const WHEN: &[Field] = &[
@@ -135,11 +140,7 @@ const WHEN: &[Field] = &[
     },
     Field {
         name: "probes",
-        kind: Kind::List {
-            of: &Kind::Choice(&["traversal", "control_bytes"]),
-            many: "kinds of probe",
-            most: Some(2),
-        },
+        kind: Kind::List { of: &Kind::Choice(&["traversal", "control_bytes"]), many: "kinds of probe", most: Some(2) },
         default: Some(""),
         doc: doc(
             "paths that look for a weakness: `traversal` (`..`, plain or encoded, with slashes or backslashes), `control_bytes` (`%00` to `%1f`, `%7f`); to find them every path is read once more",
@@ -301,12 +302,16 @@ const BURST: &[Field] = &[
         name: "window_seconds",
         kind: Kind::Whole { min: 1, max: 86_400 },
         default: Some("60"),
-        doc: doc("within so many seconds, over all of a proxy's workers; of a burst that goes on there is an event as often"),
+        doc: doc(
+            "within so many seconds, over all of a proxy's workers; of a burst that goes on there is an event as often",
+        ),
     },
     Field {
         name: "senders",
         kind: Kind::Whole { min: 64, max: 65_536 },
         default: Some("4096"),
-        doc: doc("of how many senders it is remembered at a time; past that the one with the fewest requests is forgotten"),
+        doc: doc(
+            "of how many senders it is remembered at a time; past that the one with the fewest requests is forgotten",
+        ),
     },
 ];

@@ -3,10 +3,10 @@
 mod facts;
 mod metrics;
 
+use super::super::RoutesConfig;
 use super::super::check::quoted;
 use super::super::error::ConfigErrors;
 use super::super::meaning::{is_header_name, present};
-use super::super::RoutesConfig;
 use super::names::{Names, check_form};
 use super::shape;
 use crate::json::Pointers;
