@@ -304,27 +304,35 @@ impl Sender {
     fn expire(&mut self, now_ms: u64) {
         let max_age_ms = self.limits.max_age_ms;
         let is_old = |entry: &Entry| entry.since_ms.saturating_add(max_age_ms) <= now_ms;
-        let mut old = Vec::new();
         while self.queue.front().is_some_and(is_old) {
-            old.extend(self.queue.pop_front());
+            let old = self.queue.pop_front();
+            old.into_iter().for_each(|entry| self.log(entry, Reason::Expired));
         }
-        for batch in &mut self.again {
+        for _ in 0..self.again.len() {
+            let Some(mut batch) = self.again.pop_front() else { break };
             if batch.entries.iter().any(is_old) {
-                let (expired, kept): (VecDeque<_>, _) =
-                    std::mem::take(&mut batch.entries).into_iter().partition(is_old);
-                old.extend(expired);
-                *batch = Batch::of(kept);
+                // What is left is another batch.
+                batch.id = None;
+                for _ in 0..batch.entries.len() {
+                    match batch.entries.pop_front() {
+                        Some(entry) if is_old(&entry) => self.log(entry, Reason::Expired),
+                        entry => batch.entries.extend(entry),
+                    }
+                }
             }
-        }
-        self.again.retain(|batch| !batch.entries.is_empty());
-        for entry in old {
-            self.log(entry, Reason::Expired);
+            if !batch.entries.is_empty() {
+                self.again.push_back(batch);
+            }
         }
     }
 
     fn log(&mut self, entry: Entry, reason: Reason) {
         self.leave(&entry);
         self.ends.log(entry, reason);
+    }
+
+    fn give_up(&mut self, batch: Batch, reason: Reason) {
+        batch.entries.into_iter().for_each(|entry| self.log(entry, reason));
     }
 
     fn deliver(&mut self, batch: Batch) {
@@ -348,44 +356,48 @@ impl Sender {
     /// any more, no answer heard and no event taken.
     pub fn abandon(&mut self) {
         self.is_over = true;
-        let mut entries = VecDeque::new();
         for batch in std::mem::take(&mut self.unacknowledged) {
-            entries.extend(batch.batch.entries);
+            self.give_up(batch.batch, Reason::Abandoned);
         }
         for call in std::mem::take(&mut self.under_way) {
             if let What::Batch { batch, .. } = call.what {
-                entries.extend(batch.entries);
+                self.give_up(batch, Reason::Abandoned);
             }
         }
-        for batch in std::mem::take(&mut self.again) {
-            entries.extend(batch.entries);
+        while let Some(batch) = self.again.pop_front() {
+            self.give_up(batch, Reason::Abandoned);
         }
-        entries.append(&mut self.queue);
-        for entry in entries {
-            self.log(entry, Reason::Abandoned);
-        }
+        let rest = Batch::of(std::mem::take(&mut self.queue));
+        self.give_up(rest, Reason::Abandoned);
     }
 
     /// What became of the events so far.
     pub fn counts(&self) -> Counts {
-        let batches = self.under_way.iter().filter_map(|call| match &call.what {
-            What::Batch { batch, .. } => Some(batch),
-            What::Token | What::Acks(_) => None,
-        });
-        let in_flight = batches.chain(self.unacknowledged.iter().map(|batch| &batch.batch));
-        let in_flight: Vec<_> = in_flight.flat_map(|batch| &batch.entries).collect();
-        let again = self.again.iter().flat_map(|batch| &batch.entries);
-        let all = in_flight.iter().copied().chain(again).chain(&self.queue);
+        let (mut in_flight, mut oldest_ns) = (0, None);
+        let mut look_at = |entries: &VecDeque<Entry>, is_in_flight: bool| {
+            in_flight += if is_in_flight { entries.len() } else { 0 };
+            for entry in entries {
+                oldest_ns = Some(entry.event.time_ns.min(oldest_ns.unwrap_or(u64::MAX)));
+            }
+        };
+        for call in &self.under_way {
+            if let What::Batch { batch, .. } = &call.what {
+                look_at(&batch.entries, true);
+            }
+        }
+        self.unacknowledged.iter().for_each(|batch| look_at(&batch.batch.entries, true));
+        self.again.iter().for_each(|batch| look_at(&batch.entries, false));
+        look_at(&self.queue, false);
         Counts {
             made: self.made,
             delivered: self.ends.delivered,
             logged: self.ends.logged,
             queued: self.queued,
-            in_flight: in_flight.len(),
+            in_flight,
             queued_bytes: self.queued_bytes,
             batches: self.batches,
             retries: self.retries,
-            oldest_ns: all.map(|entry| entry.event.time_ns).min(),
+            oldest_ns,
             last_status: self.last_status,
         }
     }

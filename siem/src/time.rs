@@ -23,19 +23,24 @@ pub fn rfc1123(unix_ns: u64) -> String {
 
 /// Seconds since 1970 of a time in the form that [`rfc1123`] writes; its weekday is not looked at. `None` for the two obsolete forms.
 pub(crate) fn parse_rfc1123(text: &str) -> Option<u64> {
-    let (_, text) = text.split_once(", ")?;
-    let mut parts = text.strip_suffix(" GMT")?.split([' ', ':']);
-    let mut next = || parts.next();
-    let number = |text: &str, least: u64, most: u64| {
-        let is_short = text.len() <= 4 && text.bytes().all(|byte| byte.is_ascii_digit());
-        text.parse().ok().filter(|number| is_short && (least..=most).contains(number))
+    // Every part has its place: `Mon, 04 Apr 2016 08:00:00 GMT`.
+    let bytes: &[u8; 29] = text.as_bytes().try_into().ok()?;
+    let [_, _, _, b',', b' ', d0, d1, b' ', m0, m1, m2, b' ', y0, y1, y2, y3, b' ', time @ .., b' ', b'G', b'M', b'T'] =
+        *bytes
+    else {
+        return None;
     };
-    let day = number(next()?, 1, 31)?;
-    let month = next()?;
-    let month = u64::try_from(MONTHS.iter().position(|known| *known == month)?).ok()? + 1;
-    let year = number(next()?, 1970, 9999)?;
-    let (hour, minute, second) = (number(next()?, 0, 23)?, number(next()?, 0, 59)?, number(next()?, 0, 60)?);
-    parts.next().is_none().then_some(days_of(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second)
+    let [h0, h1, b':', i0, i1, b':', s0, s1] = time else { return None };
+    let month = MONTHS.iter().position(|name| name.as_bytes() == [m0, m1, m2])?;
+    let month = u64::try_from(month).ok()? + 1;
+    let (day, year) = (number(&[d0, d1])?, number(&[y0, y1, y2, y3])?);
+    let (hour, minute, second) = (number(&[h0, h1])?, number(&[i0, i1])?, number(&[s0, s1])?);
+    let is_time = (1..=31).contains(&day) && year >= 1970 && hour < 24 && minute < 60 && second <= 60;
+    is_time.then_some(days_of(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second)
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0')))
 }
 
 struct Civil {

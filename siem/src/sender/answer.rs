@@ -118,10 +118,9 @@ impl Sender {
 
     /// The first refusal since a success only costs a new token, if there are tokens; others cost a pause as well.
     fn unauthorized(&mut self, batch: Batch, when: When, serial: u64) {
-        let is_old_token = serial != self.tokens.serial;
         let has_tokens = self.tokens.serial > 0;
-        self.tokens.drop(serial);
-        if has_tokens && (is_old_token || !self.is_unauthorized) {
+        let was_in_use = self.tokens.drop(serial);
+        if has_tokens && !(was_in_use && self.is_unauthorized) {
             self.again.push_front(batch);
         } else {
             self.failed(batch, when);
@@ -133,10 +132,6 @@ impl Sender {
     fn refused(&mut self, batch: Batch, when: When) {
         self.backoff.fail(when.now_ms, when.retry_after_ms);
         self.give_up(batch, Reason::Refused);
-    }
-
-    fn give_up(&mut self, batch: Batch, reason: Reason) {
-        batch.entries.into_iter().for_each(|entry| self.log(entry, reason));
     }
 
     fn split(&mut self, batch: Batch) {

@@ -201,6 +201,28 @@ fn a_batch_that_is_too_large_is_halved_until_it_fits() {
 }
 
 #[test]
+fn after_a_413_calls_are_smaller_until_they_have_grown_again() {
+    let mut bench = Bench::of_json();
+    let (mut calls, mut refused) = (0, 0);
+    while calls < 100 {
+        bench.push(0..50);
+        let call = bench.poll().unwrap();
+        let is_too_large = call.body.len() > 3_000;
+        bench.reply(&call, if is_too_large { 413 } else { 200 }, &[], "");
+        calls += 1;
+        refused += u32::from(is_too_large);
+    }
+    // Halving alone would have cost three in seven.
+    assert!((2..=30).contains(&refused), "{refused}");
+    while let Some(call) = bench.poll() {
+        bench.reply(&call, 200, &[], "");
+    }
+    bench.push(0..200);
+    assert_eq!(numbers(&bench.poll().unwrap()).len(), 200);
+    assert!(bench.logged.iter().all(|(_, reason)| *reason == Reason::QueueFull));
+}
+
+#[test]
 fn an_event_larger_than_any_call_is_logged_at_once() {
     let mut bench = Bench::new(json_protocol(), Limits { batch_bytes: 100, max_wait_ms: 0, ..Limits::default() });
     bench.push([1, 2]);
@@ -332,6 +354,24 @@ fn a_refused_token_is_replaced_once_without_a_pause() {
     bench.later(501);
     next(&mut bench, "siem", 204, "");
     assert_eq!(bench.delivered, [1]);
+}
+
+#[test]
+fn batches_that_were_under_way_with_the_refused_token_cost_no_pause() {
+    let limits = Limits { max_wait_ms: 0, in_flight: 2, ..Limits::default() };
+    let mut bench = Bench::new(Protocol::LogsIngestion(logs_ingestion()), limits);
+    bench.push([1]);
+    let fetch = bench.poll().unwrap();
+    bench.reply(&fetch, 200, &[], GRANT);
+    let first = bench.poll().unwrap();
+    bench.push([2]);
+    let second = bench.poll().unwrap();
+    bench.reply(&first, 401, &[], "");
+    bench.reply(&second, 401, &[], "");
+    let fetch = bench.poll().unwrap();
+    bench.reply(&fetch, 200, &[], GRANT);
+    assert_eq!(bench.reply_to_all(204), 2);
+    assert_eq!(bench.delivered.len(), 2);
 }
 
 #[test]

@@ -41,11 +41,13 @@ impl Tokens {
         self.backoff.succeed();
     }
 
-    /// The receiver refused this one.
-    pub(super) fn drop(&mut self, serial: u64) {
-        if serial == self.serial {
+    /// The receiver refused this one. Says whether it was still in use.
+    pub(super) fn drop(&mut self, serial: u64) -> bool {
+        let is_current = serial == self.serial && self.token.is_some();
+        if is_current {
             self.token = None;
         }
+        is_current
     }
 }
 

@@ -139,6 +139,8 @@ struct World {
     ended: BTreeMap<u64, Reason>,
     delivered: BTreeSet<u64>,
     largest: usize,
+    /// What went under each batch's ID.
+    ids: BTreeMap<String, Vec<u8>>,
 }
 
 impl World {
@@ -155,6 +157,7 @@ impl World {
             ended: BTreeMap::new(),
             delivered: BTreeSet::new(),
             largest: 0,
+            ids: BTreeMap::new(),
         }
     }
 
@@ -191,6 +194,11 @@ impl World {
         } else {
             assert!(call.body.len() <= self.limits.batch_bytes, "{} bytes", call.body.len());
             assert!(numbers(&call).len() <= self.limits.batch_events);
+            let id = header(&call, "x-ms-client-request-id");
+            if !id.is_empty() {
+                let body = self.ids.entry(id.to_owned()).or_insert_with(|| call.body.clone());
+                assert_eq!(*body, call.body, "an ID is of one batch");
+            }
         }
         self.calls.push(call.id);
         Some(call)
