@@ -46,6 +46,9 @@ pub struct Shape {
     pub objects: bool,
 }
 
+/// The longest record of an event, in bytes, beside what the observer's texts add: most of it if every character has to be escaped.
+pub const MAX_RECORD: usize = 32_768;
+
 impl Format {
     /// The format of a name: `native`, `ocsf`, `asim` or `cef`.
     pub fn parse(name: &str) -> Option<Self> {
@@ -62,7 +65,8 @@ impl Format {
         }
     }
 
-    /// Adds the record of an event to `out`. It has no line break and no control character, whatever the event says.
+    /// Adds the record of an event to `out`. It has no line break and no control character, whatever the event says, and at
+    /// most [`MAX_RECORD`] bytes and the observer's.
     pub fn write(self, event: &Event, observer: &Observer, shape: Shape, out: &mut String) {
         match self {
             Self::Native => native::write(event, shape, out),

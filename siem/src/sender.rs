@@ -178,15 +178,11 @@ impl Sender {
         self.tokens.backoff.draw(&self.limits, random);
         self.give_up_late_acks(now_ms);
         self.expire(now_ms);
-        if let Some(call) = self.poll_token(now_ms) {
-            return Some(call);
-        }
-        if self.backoff.holds(now_ms) {
-            return None;
-        }
         let channel = *self.channel.get_or_insert_with(|| uuid::from_random(random(), random()));
-        if let Some(call) = self.poll_acks(now_ms, channel) {
-            return Some(call);
+        // A pause is for batches. Acknowledgements in the meantime save batches from being sent again.
+        let call = self.poll_token(now_ms).or_else(|| self.poll_acks(now_ms, channel));
+        if call.is_some() || self.backoff.holds(now_ms) {
+            return call;
         }
         self.poll_batch(now_ns, now_ms, channel, random)
     }

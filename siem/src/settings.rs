@@ -127,7 +127,7 @@ impl Default for Limits {
             batch_bytes: 1 << 20,
             max_wait_ms: 1_000,
             in_flight: 1,
-            unacknowledged: 16,
+            unacknowledged: 32,
             timeout_ms: 10_000,
             backoff_base_ms: 500,
             backoff_cap_ms: 60_000,

@@ -98,6 +98,33 @@ fn asim_has_the_columns_of_the_class() {
     assert_eq!((&probe["EventSeverity"], &probe["EventResult"]), (&json!("High"), &json!("NA")));
 }
 
+#[test]
+fn the_longest_record_is_bounded() {
+    let uid = [0xff; 16];
+    // Six bytes for one in JSON, once more escaped in CEF.
+    let worst = |length: usize| "\u{1}".repeat(length);
+    let mut event = Event { count: u32::MAX, ..Event::new(uid, &worst(64), Class::Decision, u64::MAX) };
+    event.correlation_id = Some(Text::new(worst(128)));
+    event.deployment_id = Some(Text::new(worst(128)));
+    event.decision = Some(Text::new(worst(64)));
+    event.approved_by = Some(Text::new(worst(256)));
+    event.risk_score = Number::parse(&"1".repeat(40));
+    event.source = Some(Text::new(worst(64)));
+    event.method = Some(Text::new(worst(32)));
+    event.endpoint = Some(Text::new(worst(256)));
+    event.status = Some(u16::MAX);
+    event.ring = Some(Text::new(worst(32)));
+    for number in 0..crate::event::MAX_EXTRA {
+        event.extra.add(Text::new(format!("{number}{}", worst(63))), Text::new(worst(256)));
+    }
+    for class in crate::testing::CLASSES {
+        for format in [Format::Native, Format::Ocsf, Format::Asim, Format::Cef] {
+            let length = written(format, &Event { class, ..event.clone() }, AZURE).len();
+            assert!(length <= MAX_RECORD, "{} {length}", format.as_str());
+        }
+    }
+}
+
 /// Every mandatory column of each schema, with a value of its list where it has one.
 fn is_asim(record: &Value) {
     for column in ["EventCount", "EventStartTime", "EventEndTime", "EventProduct", "EventVendor", "Dvc"] {

@@ -35,7 +35,7 @@ impl Sender {
                 Some(grant) => self.tokens.take(grant, now_ms),
                 None => self.tokens.backoff.fail(now_ms, when.retry_after_ms),
             },
-            What::Acks(asked) => self.acknowledged(&asked, answer),
+            What::Acks(asked) => self.acknowledged(&asked, answer, when),
             What::Batch { batch, serial, bytes } => {
                 self.last_status = answer.status;
                 let verdict = match answer.status {
@@ -47,9 +47,11 @@ impl Sender {
         }
     }
 
-    fn acknowledged(&mut self, asked: &[(CallId, u64)], answer: &Answer<'_>) {
+    fn acknowledged(&mut self, asked: &[(CallId, u64)], answer: &Answer<'_>, when: When) {
         if answer.status != Some(200) {
             // Asked again, until the batches are too late and sent again.
+            let asked_ms = when.retry_after_ms.min(self.limits.max_retry_after_ms);
+            self.ask_acks_ms = self.ask_acks_ms.max(when.now_ms.saturating_add(asked_ms));
             return;
         }
         for (call, ack) in asked {

@@ -473,6 +473,25 @@ fn an_acknowledgement_is_of_the_batch_that_was_asked_about() {
 }
 
 #[test]
+fn acknowledgements_are_asked_for_in_a_pause_but_not_faster_than_they_may() {
+    let mut bench = Bench::new(hec(true), Limits { max_wait_ms: 0, ..Limits::default() });
+    bench.push([1]);
+    let call = bench.poll().unwrap();
+    bench.reply(&call, 200, &[], r#"{"text":"Success","code":0,"ackId":0}"#);
+    let ask = bench.poll().unwrap();
+    bench.push([2]);
+    let call = bench.poll().unwrap();
+    bench.reply(&call, 503, &[("retry-after", "30")], r#"{"text":"Server is busy","code":9}"#);
+    bench.reply(&ask, 503, &[("retry-after", "10")], "");
+    assert!(bench.later(9_999).poll().is_none());
+    let ask = bench.later(1).poll().unwrap();
+    bench.reply(&ask, 200, &[], r#"{"acks":{"0":true}}"#);
+    assert_eq!(bench.delivered, [1]);
+    assert!(bench.later(19_999).poll().is_none());
+    assert_eq!(numbers(&bench.later(501).poll().unwrap()), [2]);
+}
+
+#[test]
 fn a_token_without_acknowledgement_is_found_out() {
     let mut bench = Bench::new(hec(true), Limits { max_wait_ms: 0, ..Limits::default() });
     bench.push([1]);
