@@ -16,6 +16,7 @@ const START_NS: u64 = 1_700_000_000_000_000_000;
 struct Bench {
     sender: Sender,
     now_ms: u64,
+    drawn: u64,
     delivered: Vec<u8>,
     logged: Vec<(u8, Reason)>,
 }
@@ -35,7 +36,7 @@ fn hec(acknowledge: bool) -> Protocol {
 impl Bench {
     fn new(protocol: Protocol, limits: Limits) -> Self {
         let sender = Sender::new(settings(protocol), limits, Secret::new("hush")).unwrap();
-        Self { sender, now_ms: 0, delivered: Vec::new(), logged: Vec::new() }
+        Self { sender, now_ms: 0, drawn: 0, delivered: Vec::new(), logged: Vec::new() }
     }
 
     /// Several at once would go in one batch.
@@ -56,9 +57,13 @@ impl Bench {
         }
     }
 
-    /// With pauses as long as they may be.
+    /// With pauses as long as they may be, and IDs that differ.
     fn poll(&mut self) -> Option<Call> {
-        let call = self.sender.poll(self.now_ns(), &mut || u64::MAX);
+        let now_ns = self.now_ns();
+        let call = self.sender.poll(now_ns, &mut || {
+            self.drawn += 1;
+            u64::MAX - self.drawn
+        });
         self.drain();
         call
     }
@@ -243,6 +248,17 @@ fn the_event_at_fault_is_found_by_halves() {
 }
 
 #[test]
+fn a_success_begins_the_count_of_refusals_anew() {
+    let mut bench = Bench::new(json_protocol(), Limits { max_wait_ms: 0, batch_events: 4, ..Limits::default() });
+    bench.push(0..200);
+    while let Some(call) = bench.poll() {
+        let status = if numbers(&call).iter().any(|number| number % 4 == 3) { 400 } else { 200 };
+        bench.reply(&call, status, &[], "");
+    }
+    assert_eq!((bench.delivered.len(), bench.logged.len()), (150, 50));
+}
+
+#[test]
 fn a_search_without_any_success_ends() {
     let mut bench = Bench::new(json_protocol(), Limits { max_wait_ms: 0, backoff_cap_ms: 0, ..Limits::default() });
     bench.push(0..200);
@@ -353,7 +369,12 @@ fn a_refused_token_is_replaced_once_without_a_pause() {
     assert!(bench.poll().is_none());
     bench.later(501);
     next(&mut bench, "siem", 204, "");
-    assert_eq!(bench.delivered, [1]);
+    // After a success, again without a pause.
+    bench.push([2]);
+    next(&mut bench, "siem", 401, "");
+    next(&mut bench, "entra", 200, GRANT);
+    next(&mut bench, "siem", 204, "");
+    assert_eq!(bench.delivered, [1, 2]);
 }
 
 #[test]
@@ -402,6 +423,53 @@ fn a_batch_keeps_its_id_when_it_is_sent_again() {
     let id = header(&first, "x-ms-client-request-id");
     assert_eq!(id.len(), 36);
     assert_eq!(id, header(&second, "x-ms-client-request-id"));
+}
+
+#[test]
+fn what_is_left_of_a_batch_has_an_id_of_its_own() {
+    let limits = Limits { max_wait_ms: 0, max_age_ms: 60_000, in_flight: 2, batch_events: 8, ..Limits::default() };
+    let mut bench = Bench::new(Protocol::LogsIngestion(logs_ingestion()), limits);
+    let id = |call: &Call| header(call, "x-ms-client-request-id").to_owned();
+    bench.push(0..4);
+    let fetch = bench.poll().unwrap();
+    bench.reply(&fetch, 200, &[], GRANT);
+    bench.later(30_000).push(4..8);
+    let failed = bench.poll().unwrap();
+    bench.push(8..10);
+    let too_large = bench.poll().unwrap();
+    assert_eq!((numbers(&failed).len(), numbers(&too_large).len()), (8, 2));
+    bench.reply(&failed, 503, &[], "");
+    bench.reply(&too_large, 413, &[], "");
+    let mut ids = vec![id(&failed), id(&too_large)];
+    // Two halves, then what fits of the batch that failed, then what is young enough of the rest.
+    bench.later(501);
+    for expected in [&[8][..], &[9], &[0]] {
+        let call = bench.poll().unwrap();
+        assert_eq!(numbers(&call), expected);
+        ids.push(id(&call));
+        bench.reply(&call, 204, &[], "");
+    }
+    let call = bench.later(30_000).poll().unwrap();
+    ids.push(id(&call));
+    let count = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), count);
+}
+
+#[test]
+fn a_batch_that_lost_an_old_event_has_another_id() {
+    let limits = Limits { max_wait_ms: 0, max_age_ms: 60_000, ..Limits::default() };
+    let mut bench = Bench::new(Protocol::LogsIngestion(logs_ingestion()), limits);
+    bench.push([1]);
+    let fetch = bench.poll().unwrap();
+    bench.reply(&fetch, 200, &[], GRANT);
+    bench.later(30_000).push([2]);
+    let both = bench.poll().unwrap();
+    bench.reply(&both, 503, &[("retry-after", "29")], "");
+    let one = bench.later(30_000).poll().unwrap();
+    assert_eq!((numbers(&one), &bench.logged[..]), (vec![2], &[(1, Reason::Expired)][..]));
+    assert_ne!(header(&both, "x-ms-client-request-id"), header(&one, "x-ms-client-request-id"));
 }
 
 #[test]
