@@ -6,7 +6,7 @@
 //! - A batch goes out when there are `batch_events`, or when its first event has waited for `max_wait_ms`.
 //! - What fails goes out again, before anything new, after a pause. It may then arrive twice, with the same `EventUid`.
 //! - A batch that is refused as too large, or because of some event, goes out again in halves, until the event is alone: that one is logged. After
-//!   [`MAX_REFUSALS`] refusals in a row the search ends, and what is refused is logged as it is.
+//!   [`MAX_REFUSALS`] refusals in a row the search ends: what is refused then is logged as it is, and followed by a pause.
 //! - After a 413, calls are aimed at half that size, and grow again with each success.
 //! - An event that was undeliverable for `max_age_ms` is logged.
 //!

@@ -79,6 +79,10 @@ impl Sender {
             Verdict::Unauthorized => self.unauthorized(batch, when, serial),
             Verdict::TooLarge => {
                 if batch.entries.len() < 2 {
+                    self.refusals = self.refusals.saturating_add(1);
+                    if self.refusals > MAX_REFUSALS {
+                        self.backoff.fail(when.now_ms, when.retry_after_ms);
+                    }
                     return self.give_up(batch, Reason::TooLarge);
                 }
                 self.aim = (bytes / 2).max(1);
@@ -94,10 +98,10 @@ impl Sender {
             }
             Verdict::Blamed(_) | Verdict::Suspect => {
                 self.refusals = self.refusals.saturating_add(1);
-                if batch.entries.len() < 2 {
-                    self.give_up(batch, Reason::Refused);
-                } else if self.refusals > MAX_REFUSALS {
+                if self.refusals > MAX_REFUSALS {
                     self.refused(batch, when);
+                } else if batch.entries.len() < 2 {
+                    self.give_up(batch, Reason::Refused);
                 } else {
                     self.split(batch);
                 }

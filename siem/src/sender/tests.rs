@@ -267,6 +267,17 @@ fn a_search_without_any_success_ends() {
 }
 
 #[test]
+fn a_receiver_that_takes_nothing_is_not_flooded() {
+    for status in [400, 413] {
+        let mut bench = Bench::of_json();
+        bench.push(0..200);
+        assert!(bench.reply_to_all(status) <= 48, "{status}");
+        assert!(bench.poll().is_none());
+        assert!(bench.later(501).reply_to_all(status) <= 9, "{status}");
+    }
+}
+
+#[test]
 fn what_is_refused_is_logged_and_followed_by_a_pause() {
     for status in [403, 404, 301, 409] {
         let mut bench = Bench::of_json();
