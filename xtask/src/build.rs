@@ -23,7 +23,7 @@ pub(crate) const TARGET: &str = "wasm32-wasip1";
 const WASM_OPT: &str = "wasm-opt";
 
 /// What the module may weigh, in bytes, as `wasm-opt` leaves it. Raise it when a feature is worth the weight, and say so in the commit.
-const SIZE_BUDGET: usize = 512_000;
+const SIZE_BUDGET: usize = 640_000;
 
 /// What the proxy may find in the module. Everything else is dropped: a callback that does nothing still costs a
 /// call, for bodies one per chunk.

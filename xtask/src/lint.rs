@@ -23,6 +23,8 @@ pub(crate) fn lint() -> Result<()> {
                 "-p",
                 "telemetry",
                 "-p",
+                "siem",
+                "-p",
                 "plugin",
                 "-p",
                 "floor-filter",
@@ -39,7 +41,7 @@ pub(crate) fn lint() -> Result<()> {
         ),
         (
             "lints, the core in a browser",
-            vec!["clippy", "--locked", "-p", "telemetry", "--target", BROWSER, "--", "-D", "warnings"],
+            vec!["clippy", "--locked", "-p", "telemetry", "-p", "siem", "--target", BROWSER, "--", "-D", "warnings"],
         ),
         ("documentation", vec!["doc", "--locked", "--workspace", "--no-deps"]),
     ];
