@@ -236,15 +236,30 @@ fn an_event_larger_than_any_call_is_logged_at_once() {
 }
 
 #[test]
+fn what_is_around_the_records_counts_as_well() {
+    let length = |events, batch_bytes| {
+        let limits = Limits { batch_bytes, max_wait_ms: 0, ..Limits::default() };
+        let mut bench = Bench::new(json_protocol(), limits);
+        bench.push(0..events);
+        bench.poll().map(|call| call.body.len())
+    };
+    let (one, two) = (length(1, 1 << 20).unwrap(), length(2, 1 << 20).unwrap());
+    assert_eq!((length(1, one), length(1, one - 1)), (Some(one), None));
+    assert_eq!((length(2, two), length(2, two - 1)), (Some(two), Some(one)));
+}
+
+#[test]
 fn the_event_at_fault_is_found_by_halves() {
-    let mut bench = Bench::of_json();
-    bench.push(0..100);
-    while let Some(call) = bench.poll() {
-        let status = if numbers(&call).contains(&77) { 400 } else { 200 };
-        bench.reply(&call, status, &[], "");
+    for refusal in [400, 422] {
+        let mut bench = Bench::of_json();
+        bench.push(0..100);
+        while let Some(call) = bench.poll() {
+            let status = if numbers(&call).contains(&77) { refusal } else { 200 };
+            bench.reply(&call, status, &[], "");
+        }
+        assert_eq!(bench.delivered.len(), 99);
+        assert_eq!(bench.logged, [(77, Reason::Refused)]);
     }
-    assert_eq!(bench.delivered.len(), 99);
-    assert_eq!(bench.logged, [(77, Reason::Refused)]);
 }
 
 #[test]
@@ -360,6 +375,11 @@ fn a_token_is_replaced_before_its_end_while_it_still_serves() {
     bench.reply(&fetch, 503, &[], "");
     bench.reply(&batch, 204, &[], "");
     assert_eq!(bench.delivered, [1, 2]);
+    // At its end it serves no longer.
+    bench.later(300_000).push([3]);
+    let fetch = bench.poll().unwrap();
+    assert_eq!(fetch.cluster, "entra");
+    assert!(bench.poll().is_none());
 }
 
 #[test]
@@ -567,7 +587,24 @@ fn acknowledgements_are_asked_for_in_a_pause_but_not_faster_than_they_may() {
     bench.reply(&ask, 200, &[], r#"{"acks":{"0":true}}"#);
     assert_eq!(bench.delivered, [1]);
     assert!(bench.later(19_999).poll().is_none());
-    assert_eq!(numbers(&bench.later(501).poll().unwrap()), [2]);
+    let call = bench.later(501).poll().unwrap();
+    assert_eq!(numbers(&call), [2]);
+    // However long a pause the receiver asks for, it is not longer than any other.
+    bench.reply(&call, 200, &[], r#"{"text":"Success","code":0,"ackId":1}"#);
+    let ask = bench.later(2_000).poll().unwrap();
+    bench.reply(&ask, 429, &[("retry-after", "999999999")], "");
+    assert_eq!(bench.sender.ask_acks_ms, 32_500 + 300_000);
+}
+
+#[test]
+fn acknowledgements_are_asked_for_one_call_at_a_time() {
+    let mut bench = Bench::new(hec(true), Limits { max_wait_ms: 0, ..Limits::default() });
+    bench.push([1]);
+    let call = bench.poll().unwrap();
+    bench.reply(&call, 200, &[], r#"{"text":"Success","code":0,"ackId":0}"#);
+    assert!(bench.poll().is_some());
+    assert!(bench.later(10_000).poll().is_none());
+    assert!(bench.later(5_001).poll().is_some(), "the first is given up");
 }
 
 #[test]
