@@ -11,6 +11,7 @@
     reason = "this crate is tests and nothing else: a panic is how one fails"
 )]
 
+mod business;
 mod configuration;
 mod conformance;
 mod corpus;

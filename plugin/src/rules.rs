@@ -10,7 +10,7 @@ use telemetry::stream_info::StreamInfo;
 
 use crate::faults::Faults;
 use crate::flush::{HostMetrics, HostShared};
-use crate::host::{self, HeaderMap, HostBuffer, Pairs};
+use crate::host::{self, HeaderMap, HostBuffer};
 use crate::random::Random;
 use crate::root::Instance;
 use crate::shared;
@@ -46,10 +46,11 @@ impl SpareBodies {
 #[cold]
 pub(crate) fn begin_body(
     filter: &telemetry::filter::Filter,
-    headers: &mut Pairs<'_>,
     spare: &mut SpareBodies,
+    buffer: &mut HostBuffer,
+    faults: &mut Faults,
 ) -> Box<Body> {
-    let encoding = headers.find(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding")).map(|(_, value)| value);
+    let encoding = faults.catch(host::header_value(HeaderMap::Request, b"content-encoding", buffer)).flatten();
     let mut body = spare.take();
     body.begin(filter.config().rules(), encoding);
     body

@@ -54,11 +54,6 @@ impl Stream {
         self.instance
     }
 
-    /// Whether its request's body is read.
-    pub(crate) fn reads_body(&self) -> bool {
-        self.body.is_some()
-    }
-
     /// Takes the memory for its body, at its end.
     pub(crate) fn take_body(&mut self) -> Option<Box<Body>> {
         self.body.take()
@@ -82,7 +77,6 @@ impl Stream {
         let Some(pairs) = faults.catch(host::header_pairs(HeaderMap::Request, &mut tools.headers)) else {
             return;
         };
-        let mut all = pairs.clone();
         let head = filter.request_head(pairs.of(filter.request_names()));
 
         let facts = filter.sender_facts(&head);
@@ -92,8 +86,9 @@ impl Stream {
         let info = &mut self.info;
         filter.on_request(state, &head, &Sender { address, mtls }, random.seed(), now_ns, info);
         self.seen = true;
-        if filter.config().rules().reads_body(info.rules()) {
-            self.body = Some(rules::begin_body(filter, &mut all, bodies));
+        if info.rules() != 0 && filter.config().rules().reads_body(info.rules()) {
+            self.body = Some(rules::begin_body(filter, bodies, &mut tools.value, faults));
+            tools.reading = tools.reading.saturating_add(1);
         }
 
         let edits = filter.request_edits(&head, info);

@@ -44,8 +44,6 @@ pub(crate) struct Vm {
     pub(crate) tools: Tools,
     /// A retired instance may have new stats left over.
     left_over: bool,
-    /// How many streams read their request's body.
-    reading: u32,
     /// Looks for workers that have died.
     pub(crate) watch: Watch,
 }
@@ -78,6 +76,8 @@ pub(crate) struct Tools {
     pub(crate) clock: Clock,
     /// Keyed when the first configuration comes.
     pub(crate) random: Option<Random>,
+    /// How many streams read their request's body.
+    pub(crate) reading: u32,
     /// What the keys of remembered occurrences are hashed with, once it was agreed on.
     pub(crate) secret: Option<Secret>,
     lines: Option<LineWriter>,
@@ -92,6 +92,7 @@ impl Tools {
             value: HostBuffer::new(),
             clock: Clock::new(),
             random: None,
+            reading: 0,
             secret: None,
             lines: None,
             merged: Vec::new(),
@@ -132,7 +133,6 @@ impl Vm {
             leases: Vec::new(),
             tools: Tools::new(),
             left_over: false,
-            reading: 0,
             watch: Watch::new(),
         }
     }
@@ -161,17 +161,13 @@ impl Vm {
     /// The headers of a request have come.
     pub(crate) fn on_request_headers(&mut self, context: u32) {
         if let Some((stream, instance, tools)) = self.stream(context) {
-            let was_read = stream.reads_body();
             stream.on_request_headers(instance, tools);
-            if stream.reads_body() && !was_read {
-                self.reading = self.reading.saturating_add(1);
-            }
         }
     }
 
     /// A piece of a request's body has come.
     pub(crate) fn on_request_body(&mut self, context: u32, size: usize) {
-        if self.reading != 0
+        if self.tools.reading != 0
             && let Some((stream, instance, tools)) = self.stream(context)
         {
             stream.on_request_body(size, instance, tools);
@@ -242,7 +238,7 @@ impl Vm {
         let number = stream.instance();
         let body = stream.take_body();
         if body.is_some() {
-            self.reading = self.reading.saturating_sub(1);
+            self.tools.reading = self.tools.reading.saturating_sub(1);
         }
         if let Some(Some(instance)) = self.instances.get_mut(number) {
             instance.bodies.put(body);

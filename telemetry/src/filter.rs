@@ -165,7 +165,10 @@ impl Filter {
         info.endpoint = self.route(state, info.method, head.path, &mut info.placeholder);
         info.start_ns = now_ns;
         let rules = self.config.rules();
-        (info.rules, info.probes) = rules.with_path(rules.candidates(info.method, info.endpoint), head.path);
+        info.rules = rules.candidates(info.method, info.endpoint);
+        if info.rules != 0 {
+            (info.rules, info.probes) = rules.with_path(info.rules, head.path);
+        }
     }
 
     /// Whether an ID that was kept is needed again: on the response or in the filter state.
@@ -280,8 +283,11 @@ impl Filter {
     #[must_use]
     pub fn rules_of(&self, info: Option<&StreamInfo>, logged: &Logged) -> RuleSet {
         let rules = self.config.rules();
-        let candidates = info.map_or_else(|| rules.candidates(logged.method, logged.endpoint), |info| info.rules);
-        rules.with_status(candidates, logged.status)
+        match info {
+            Some(info) if info.rules == 0 => 0,
+            Some(info) => rules.with_status(info.rules, logged.status),
+            None => rules.with_status(rules.candidates(logged.method, logged.endpoint), logged.status),
+        }
     }
 
     /// The label of a status code: its own if it is configured or admitted, else `other`.

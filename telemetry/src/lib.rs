@@ -44,7 +44,7 @@
 //!
 //! # Not here
 //!
-//! Hostcalls, header maps, shared data and ticks are the caller's. The core never sees a body.
+//! Hostcalls, header maps, shared data and ticks are the caller's. Of bodies the core keeps the values at declared pointers alone.
 
 #![forbid(unsafe_code)]
 

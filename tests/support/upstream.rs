@@ -19,7 +19,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// The request header that chooses what the upstream does: `;`-separated `name=value` words.
 ///
-/// `status=503`, `delay-ms=20`, `bytes=1000`, `chunks=5`, `grpc-status=13` (in trailers), `hang`, `reset`.
+/// `status=503`, `delay-ms=20`, `bytes=1000`, `chunks=5`, `grpc-status=13` (in trailers), `set-NAME=value` (a response header),
+/// `hang`, `reset`.
 pub(crate) const BEHAVIOUR: &str = "x-test-behaviour";
 
 /// The response header in which the upstream tells the correlation IDs it was sent: the lines, joined by `|`.
@@ -108,6 +109,9 @@ async fn answer(mut request: Request<Incoming>) -> Result<Response<Body>, Reset>
     response.headers_mut().insert(SEEN, seen_value(&seen));
     if word("grpc-status").is_some() {
         response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+    }
+    for (name, value) in words.iter().filter_map(|(name, value)| Some((name.strip_prefix("set-")?, value))) {
+        response.headers_mut().insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
     }
     if word("own-id").is_some() {
         response.headers_mut().insert("x-correlation-id", HeaderValue::from_static("id-of-the-upstream"));

@@ -2,8 +2,7 @@
 
 use siem::event::{Class, Severity};
 
-/// The event of a rule. What it says beyond the request itself are facts: `deployment_id`, `decision`, `approved_by` and `risk_score`, where the
-/// configuration has them, and others by name.
+/// The event of a rule. What it says beyond the request itself are facts.
 #[derive(Clone, Debug)]
 pub struct EventSpec {
     /// `EventType`.
@@ -14,13 +13,13 @@ pub struct EventSpec {
     pub severity: Option<Severity>,
     /// Only when so many come from one sender.
     pub burst: Option<Burst>,
-    /// The position of the fact for each field that events have, where there is one.
+    /// The facts that are fields of every event.
     pub fields: EventFields,
-    /// More facts, by position.
+    /// The other facts that it carries, by position.
     pub with: Vec<usize>,
 }
 
-/// Facts behind the fields of an event, by position.
+/// The facts `deployment_id`, `decision`, `approved_by` and `risk_score` of an event that carries them, by position.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EventFields {
     /// `DeploymentId`

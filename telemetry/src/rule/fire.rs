@@ -120,11 +120,9 @@ impl<'a> Firing<'a> {
 
     /// Does what the rules say, of those in `candidates`.
     pub fn run(&mut self, candidates: RuleSet, state: &mut State) {
-        if let Some(body) = &mut self.body {
-            state.registry_mut().body(body.finish());
-        } else if self.rules.reads_body(candidates) {
-            // The request had no body at all.
-            state.registry_mut().body(BodyOutcome::Incomplete);
+        if self.rules.reads_body(candidates) {
+            let outcome = self.body.as_mut().map_or(BodyOutcome::Incomplete, |body| body.finish());
+            state.registry_mut().body(outcome);
         }
         let rules = self.rules;
         for (index, rule) in rules.rules().iter().enumerate() {

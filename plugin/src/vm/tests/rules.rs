@@ -8,7 +8,7 @@ const RULES: &str = r#"{
     "facts": [{"name": "risk", "from": "body:/risk", "values": ["low", "high"], "default": "unknown"}, {"name": "deployment_id", "from": "path:id"}],
     "rules": [{"name": "approvals", "when": {"endpoints": ["approve"], "statuses": ["2xx"]}, "once": {},
         "metric": {"name": "approvals_total", "labels": {"risk": "risk"}},
-        "event": {"type": "CAB_APPROVAL", "class": "decision"}}],
+        "event": {"type": "CAB_APPROVAL", "class": "decision", "with": ["deployment_id"]}}],
     "events": {"sinks": [SINKS]}
 }"#;
 
@@ -95,7 +95,7 @@ fn a_body_is_read_in_pieces_for_the_endpoint_that_asks_and_no_other() {
     assert!(!host(|fake| fake.calls.contains(&"get_buffer_bytes")));
     tick(&mut vm, ROOT);
     assert_eq!((approvals("high"), approvals("unknown")), (1, 1));
-    assert_eq!(vm.reading, 0);
+    assert_eq!(vm.tools.reading, 0);
 }
 
 #[test]

@@ -255,9 +255,7 @@ const EVENT: &[Field] = &[
         name: "type",
         kind: text("a name like `CAB_APPROVAL`"),
         default: None,
-        doc: doc(
-            "`EventType`. The event says what the request was, and the facts `deployment_id`, `decision` (in capitals), `approved_by` and `risk_score` where there are such",
-        ),
+        doc: doc("`EventType`. The event says what the request was, and the facts that it is made `with`"),
     },
     Field {
         name: "class",
@@ -275,7 +273,9 @@ const EVENT: &[Field] = &[
         name: "with",
         kind: Kind::List { of: &FACT_NAME, many: "facts", most: Some(siem::event::MAX_EXTRA) },
         default: Some("[]"),
-        doc: doc("more facts that it carries"),
+        doc: doc(
+            "facts that it carries; `deployment_id`, `decision` (in capitals), `approved_by` and `risk_score` are the fields that the API's events have had",
+        ),
     },
     Field {
         name: "burst",

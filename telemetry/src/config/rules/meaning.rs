@@ -164,16 +164,18 @@ impl Reading<'_> {
             let message = format!("found {}; use letters, digits and `_`, at most 64", quoted(&shape.kind));
             self.refuse(&format!("{path}.type"), message);
         }
-        let known = |name: &str| self.facts.iter().position(|fact| fact.name == name);
-        let fields = EventFields {
-            deployment_id: known("deployment_id"),
-            decision: known("decision"),
-            approved_by: known("approved_by"),
-            risk_score: known("risk_score"),
-        };
-        let with = present(shape.with)
-            .filter_map(|(index, name)| self.fact_named(&format!("{path}.with[{index}]"), &name))
-            .collect();
+        let mut fields = EventFields::default();
+        let mut with = Vec::new();
+        for (index, name) in present(shape.with) {
+            let Some(fact) = self.fact_named(&format!("{path}.with[{index}]"), &name) else { continue };
+            match name.as_str() {
+                "deployment_id" => fields.deployment_id = Some(fact),
+                "decision" => fields.decision = Some(fact),
+                "approved_by" => fields.approved_by = Some(fact),
+                "risk_score" => fields.risk_score = Some(fact),
+                _ => with.push(fact),
+            }
+        }
         let burst = shape.burst.map(|burst| {
             let by = present(burst.by)
                 .filter_map(|(index, text)| self.source(&format!("{path}.burst.by[{index}]"), &text))
