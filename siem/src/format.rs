@@ -7,6 +7,7 @@ mod ocsf;
 
 use crate::event::Event;
 use crate::json::Object;
+use crate::sender::Reason;
 
 pub use ocsf::VERSION as OCSF_VERSION;
 
@@ -83,6 +84,34 @@ impl Format {
             Self::Cef => cef::write(event, observer, out),
         }
     }
+}
+
+/// Adds the log line of an event that goes to the log instead of the receiver named `sink`: one JSON object with `event`, the native record, whole.
+/// A log shipper finds it by `undelivered`, which says why.
+///
+/// ```
+/// use siem::event::{Class, Event};
+/// use siem::format::write_undelivered;
+/// use siem::sender::Reason;
+///
+/// let mut line = String::new();
+/// let event = Event::new([7; 16], "CAB_APPROVAL", Class::Decision, 1_700_000_000_000_000_000);
+/// write_undelivered(&event, Reason::Expired, "splunk", "edge_observer", 1_700_003_600_000_000_000, &mut line);
+/// assert_eq!(
+///     line,
+///     r#"{"timestamp":"2023-11-14T23:13:20.000000Z","level":"warn","logger":"edge_observer","message":"security event not delivered","sink":"splunk","undelivered":"expired","event":{"EventType":"CAB_APPROVAL","Timestamp":"2023-11-14T22:13:20.000000Z","EventUid":"07070707-0707-0707-0707-070707070707","Count":1}}"#
+/// );
+/// ```
+pub fn write_undelivered(event: &Event, reason: Reason, sink: &str, logger: &str, now_ns: u64, out: &mut String) {
+    let mut line = Object::new(out);
+    line.time("timestamp", now_ns)
+        .text("level", "warn")
+        .text("logger", logger)
+        .text("message", "security event not delivered")
+        .text("sink", sink)
+        .text("undelivered", reason.as_str());
+    native::write(event, Shape::default(), line.value("event"));
+    line.finish();
 }
 
 #[cfg(test)]

@@ -163,6 +163,12 @@ proptest! {
                 prop_assert!(format == Format::Ocsf || names >= 1);
             }
             let native = parsed(Format::Native, &event, shape);
+            let mut line = String::new();
+            write_undelivered(&event, Reason::Expired, "siem", "edge_observer", 0, &mut line);
+            prop_assert!(is_one_line(&line));
+            if shape == Shape::default() {
+                prop_assert_eq!(&serde_json::from_str::<Value>(&line).unwrap()["event"], &native);
+            }
             prop_assert_eq!(&native["EventType"], event.kind.as_str());
             prop_assert_eq!(&native["CorrelationId"], &text(&event.correlation_id));
             prop_assert_eq!(&native["DeploymentId"], &text(&event.deployment_id));
