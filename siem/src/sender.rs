@@ -9,6 +9,8 @@
 //!   [`MAX_REFUSALS`] refusals in a row the search ends: what is refused then is logged as it is, and followed by a pause.
 //! - After a 413, calls are aimed at half that size, and grow again with each success.
 //! - An event that was undeliverable for `max_age_ms` is logged.
+//! - Times are those of a wall clock that may be set: a step back counts as none, and of a step forward ten minutes count at most, so that a clock that
+//!   was set does not expire every event at once.
 //!
 //! **Invariant:** after every step, events made = delivered + logged + queued, and each is in one of these alone.
 //!

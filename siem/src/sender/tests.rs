@@ -6,11 +6,13 @@ mod token;
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::event::Class;
 use crate::protocol::json::{Authorization, Framing};
 use crate::protocol::{json, splunk_hec};
-use crate::testing::{logs_ingestion, settings};
+use crate::testing::{hostile, logs_ingestion, settings};
 
 const START_NS: u64 = 1_700_000_000_000_000_000;
 
@@ -354,4 +356,63 @@ fn settings_that_cannot_work_are_named() {
     assert!(refused(settings(azure("../x")), "s").starts_with("rule: is not"));
     let collector = settings(Protocol::DataCollector(crate::testing::data_collector()));
     assert_eq!(refused(collector, "not base64"), "secret: is not base64");
+}
+
+proptest! {
+    /// What passes the check makes a call that no host refuses and no text forges.
+    #[test]
+    fn settings_that_pass_make_sound_headers(
+        texts in prop::collection::vec(prop_oneof![9 => "[a-z0-9_]{1,9}", 1 => hostile(), 1 => "[!-~]{0,9}"], 8),
+        kind in 0..4_u8,
+    ) {
+        let text = |at: usize| texts[at].clone();
+        let protocol = match kind {
+            0 => Protocol::LogsIngestion(crate::protocol::logs_ingestion::Settings {
+                rule: text(0),
+                stream: text(1),
+                token_cluster: text(2),
+                token_authority: text(3).replace('_', "-"),
+                token_path: format!("/{}", text(4)),
+                client_id: text(5),
+                scope: text(6),
+            }),
+            1 => Protocol::DataCollector(crate::protocol::data_collector::Settings {
+                workspace_id: text(0),
+                log_type: text(1),
+            }),
+            2 => Protocol::SplunkHec(splunk_hec::Settings {
+                host: Some(text(0)),
+                source: Some(text(1)),
+                sourcetype: Some(text(2)),
+                index: Some(text(3)),
+                acknowledge: true,
+            }),
+            _ => Protocol::Json(json::Settings {
+                path: format!("/{}", text(0)),
+                framing: Framing::Lines,
+                authorization: Authorization::Header(text(1)),
+            }),
+        };
+        let secret = if kind == 1 { crate::testing::SHARED_KEY.to_owned() } else { text(6) };
+        let settings = Settings { authority: text(7).replace('_', "-"), ..settings(protocol) };
+        let limits = Limits { max_wait_ms: 0, ..Limits::default() };
+        let Ok(mut sender) = Sender::new(settings, limits, Secret::new(secret)) else { return Ok(()) };
+        prop_assert!(sender.push(Event::new([1; 16], "X", Class::Probe, START_NS), START_NS).is_ok());
+        let mut calls = 0;
+        while let Some(call) = sender.poll(START_NS, &mut || 1) {
+            calls += 1;
+            for (name, value) in &call.headers {
+                let is_name = |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase();
+                prop_assert!(!name.is_empty() && name.bytes().all(is_name), "{}", name);
+                prop_assert!(value.iter().all(|byte| matches!(byte, b' '..=b'~')), "{}", name);
+            }
+            let names: std::collections::BTreeSet<_> = call.headers.iter().map(|(name, _)| name).collect();
+            prop_assert_eq!(names.len(), call.headers.len());
+            prop_assert!(calls < 4);
+            let body = br#"{"expires_in":3600,"access_token":"tok","code":0,"ackId":0,"acks":{"0":true}}"#;
+            sender.answer(call.id, START_NS, &Answer { status: Some(200), header: &|_| None, body });
+        }
+        // With a token, or the question after the acknowledgement, one more than the batch.
+        prop_assert_eq!(calls, if matches!(kind, 0 | 2) { 2 } else { 1 });
+    }
 }
