@@ -4,10 +4,10 @@
 //! the log where it has to be. Until then an event lies in the [`Outbox`].
 
 use siem::event::Event;
-use siem::format::{Format, Observer, Shape};
+use siem::format::write_log_line;
 use siem::sender::{Answer, CallId, Reason, Sender, Settled};
 use telemetry::config::EventsConfig;
-use telemetry::log::{Level, LineWriter};
+use telemetry::log::Level;
 use telemetry::metrics::{EventTotals, Registry};
 
 use crate::LOGGER;
@@ -57,7 +57,7 @@ pub(crate) struct Unsettled {
 struct Hands<'a> {
     buffer: &'a mut HostBuffer,
     faults: &'a mut Faults,
-    lines: &'a mut LineWriter,
+    line: &'a mut String,
 }
 
 /// A secret that is not there, or is of no use.
@@ -101,10 +101,10 @@ impl Delivery {
         &mut self,
         event: Event,
         now_ns: u64,
-        tools: (&mut HostBuffer, &mut LineWriter),
+        tools: (&mut HostBuffer, &mut String),
         faults: &mut Faults,
     ) {
-        let mut hands = Hands { buffer: tools.0, lines: tools.1, faults };
+        let mut hands = Hands { buffer: tools.0, line: tools.1, faults };
         self.is_fresh = true;
         if self.sinks.is_empty() {
             self.unsent.log();
@@ -127,8 +127,8 @@ impl Delivery {
         tools: &mut Tools,
         faults: &mut Faults,
     ) {
-        let (buffer, lines, random) = tools.for_delivery();
-        let mut hands = Hands { buffer, lines, faults };
+        let (buffer, line, random) = tools.for_delivery();
+        let mut hands = Hands { buffer, line, faults };
         if let Some(worker) = worker {
             let left = self.outbox.open(namespace, worker, &mut hands.shared());
             self.adopt(left, now_ns, &mut hands);
@@ -141,8 +141,8 @@ impl Delivery {
 
     /// Goes on with what a worker has left behind.
     pub(crate) fn take_over(&mut self, left: Vec<Left>, now_ns: u64, tools: &mut Tools, faults: &mut Faults) {
-        let (buffer, lines, _) = tools.for_delivery();
-        self.adopt(left, now_ns, &mut Hands { buffer, lines, faults });
+        let (buffer, line, _) = tools.for_delivery();
+        self.adopt(left, now_ns, &mut Hands { buffer, line, faults });
     }
 
     fn adopt(&mut self, left: Vec<Left>, now_ns: u64, hands: &mut Hands<'_>) {
@@ -191,7 +191,7 @@ impl Delivery {
         }) else {
             return false;
         };
-        let (buffer, lines, random) = tools.for_delivery();
+        let (buffer, line, random) = tools.for_delivery();
         let headers: Vec<(Vec<u8>, Vec<u8>)> = faults
             .catch(host::header_pairs(HeaderMap::CallResponse, buffer))
             .map(|pairs| pairs.map(|(name, value)| (name.to_vec(), value.to_vec())).collect())
@@ -208,7 +208,7 @@ impl Delivery {
         };
         let answer = if status.is_some() { Answer { status, header: &header, body: &body } } else { Answer::NONE };
         sink.sender.answer(id, now_ns, &answer);
-        let mut hands = Hands { buffer, lines, faults };
+        let mut hands = Hands { buffer, line, faults };
         // The next batch need not wait for the next tick.
         sink.send(now_ns, random, &mut self.outbox, &mut hands);
         self.is_fresh = true;
@@ -217,8 +217,8 @@ impl Delivery {
 
     /// Gives up: what is not settled is for whoever comes after.
     pub(crate) fn abandon(&mut self, now_ns: u64, tools: &mut Tools, faults: &mut Faults) -> Vec<Unsettled> {
-        let (buffer, lines, _) = tools.for_delivery();
-        let mut hands = Hands { buffer, lines, faults };
+        let (buffer, line, _) = tools.for_delivery();
+        let mut hands = Hands { buffer, line, faults };
         let mut unsettled = Vec::new();
         for sink in &mut self.sinks {
             sink.settle(now_ns, &mut self.outbox, &mut hands);
@@ -237,8 +237,8 @@ impl Delivery {
 
     /// Writes to the log what nobody goes on with.
     pub(crate) fn log_all(&mut self, unsettled: Vec<Unsettled>, now_ns: u64, tools: &mut Tools, faults: &mut Faults) {
-        let (buffer, lines, _) = tools.for_delivery();
-        let mut hands = Hands { buffer, lines, faults };
+        let (buffer, line, _) = tools.for_delivery();
+        let mut hands = Hands { buffer, line, faults };
         for Unsettled { sink, event } in unsettled {
             hands.log(now_ns, &sink, Some(Reason::Abandoned), &event);
             if let Some(sink) = self.sinks.iter_mut().find(|known| known.name == sink) {
@@ -315,20 +315,9 @@ impl Hands<'_> {
     }
 
     /// Writes an event to the proxy's log, on one line, whatever it says.
-    fn log(&mut self, now_ns: u64, sink: &str, reason: Option<Reason>, event: &Event) {
-        let line = self.lines.line(now_ns, Level::Warn, LOGGER, "security event");
-        let line = line.text("sink", sink.as_bytes());
-        let line = match reason {
-            Some(reason) => line.text("undelivered", reason.as_str().as_bytes()),
-            None => line,
-        };
-        let mut text = line.finish().to_owned();
-        text.pop();
-        text.push_str(",\"event\":");
-        let observer =
-            Observer { vendor: String::new(), product: String::new(), version: String::new(), device: String::new() };
-        Format::Native.write(event, &observer, Shape::default(), &mut text);
-        text.push('}');
-        host::log(Level::Warn, &text);
+    fn log(&mut self, now_ns: u64, sink: &str, undelivered: Option<Reason>, event: &Event) {
+        self.line.clear();
+        write_log_line(event, undelivered, sink, LOGGER, now_ns, self.line);
+        host::log(Level::Warn, self.line);
     }
 }

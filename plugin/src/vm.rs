@@ -81,6 +81,8 @@ pub(crate) struct Tools {
     /// What the keys of remembered occurrences are hashed with, once it was agreed on.
     pub(crate) secret: Option<Secret>,
     lines: Option<LineWriter>,
+    /// For the log line of an event.
+    event_line: String,
     /// For a header's value that is put together.
     pub(crate) merged: Vec<u8>,
 }
@@ -95,6 +97,7 @@ impl Tools {
             reading: 0,
             secret: None,
             lines: None,
+            event_line: String::new(),
             merged: Vec::new(),
         }
     }
@@ -104,14 +107,14 @@ impl Tools {
         self.lines.get_or_insert_default()
     }
 
-    /// What events are delivered with: memory, log lines, randomness.
-    pub(crate) fn for_delivery(&mut self) -> (&mut HostBuffer, &mut LineWriter, &mut Option<Random>) {
-        (&mut self.value, self.lines.get_or_insert_default(), &mut self.random)
+    /// What events are delivered with: memory for what hostcalls return and for a log line, and randomness.
+    pub(crate) fn for_delivery(&mut self) -> (&mut HostBuffer, &mut String, &mut Option<Random>) {
+        (&mut self.value, &mut self.event_line, &mut self.random)
     }
 
     /// The same for events that are only taken.
-    pub(crate) fn for_events(&mut self) -> (&mut HostBuffer, &mut LineWriter) {
-        (&mut self.value, self.lines.get_or_insert_default())
+    pub(crate) fn for_events(&mut self) -> (&mut HostBuffer, &mut String) {
+        (&mut self.value, &mut self.event_line)
     }
 
     /// Gives back memory that only an unusual request needed.

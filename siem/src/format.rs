@@ -86,30 +86,37 @@ impl Format {
     }
 }
 
-/// Adds the log line of an event that goes to the log instead of the receiver named `sink`: one JSON object with `event`, the native record, whole.
-/// A log shipper finds it by `undelivered`, which says why.
+/// Adds the log line of an event: one JSON object with `event`, the native record, whole. Where it goes to the log instead of the receiver named
+/// `sink`, `undelivered` says why, and a log shipper finds it by that.
 ///
 /// ```
 /// use siem::event::{Class, Event};
-/// use siem::format::write_undelivered;
+/// use siem::format::write_log_line;
 /// use siem::sender::Reason;
 ///
 /// let mut line = String::new();
 /// let event = Event::new([7; 16], "CAB_APPROVAL", Class::Decision, 1_700_000_000_000_000_000);
-/// write_undelivered(&event, Reason::Expired, "splunk", "edge_observer", 1_700_003_600_000_000_000, &mut line);
+/// write_log_line(&event, Some(Reason::Expired), "splunk", "edge_observer", 1_700_003_600_000_000_000, &mut line);
 /// assert_eq!(
 ///     line,
-///     r#"{"timestamp":"2023-11-14T23:13:20.000000Z","level":"warn","logger":"edge_observer","message":"security event not delivered","sink":"splunk","undelivered":"expired","event":{"EventType":"CAB_APPROVAL","Timestamp":"2023-11-14T22:13:20.000000Z","EventUid":"07070707-0707-0707-0707-070707070707","Count":1}}"#
+///     r#"{"timestamp":"2023-11-14T23:13:20.000000Z","level":"warn","logger":"edge_observer","message":"security event","sink":"splunk","undelivered":"expired","event":{"EventType":"CAB_APPROVAL","Timestamp":"2023-11-14T22:13:20.000000Z","EventUid":"07070707-0707-0707-0707-070707070707","Count":1}}"#
 /// );
 /// ```
-pub fn write_undelivered(event: &Event, reason: Reason, sink: &str, logger: &str, now_ns: u64, out: &mut String) {
+pub fn write_log_line(
+    event: &Event,
+    undelivered: Option<Reason>,
+    sink: &str,
+    logger: &str,
+    now_ns: u64,
+    out: &mut String,
+) {
     let mut line = Object::new(out);
     line.time("timestamp", now_ns)
         .text("level", "warn")
         .text("logger", logger)
-        .text("message", "security event not delivered")
+        .text("message", "security event")
         .text("sink", sink)
-        .text("undelivered", reason.as_str());
+        .maybe("undelivered", undelivered.map(Reason::as_str));
     native::write(event, Shape::default(), line.value("event"));
     line.finish();
 }

@@ -109,7 +109,15 @@ impl Day {
             let (template, decision) = self.pick(&DECISIONS);
             let value = self.pick(&["low", "medium", "high", "critical", "LOW", "", "é\\\"\u{2028}"]).to_owned();
             let path = template.replace("{}", &id);
-            return Attempt { path, key, has_idempotency_key, body, value, response_risk, what: What::Decision { decision } };
+            return Attempt {
+                path,
+                key,
+                has_idempotency_key,
+                body,
+                value,
+                response_risk,
+                what: What::Decision { decision },
+            };
         }
         let (connector, label) = self.pick(&CONNECTORS);
         let (path, value, operation, in_body) = match self.rng.random_range(0..3) {

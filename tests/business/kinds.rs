@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use edge_observer::envoy::profile_json;
 use host_harness::test::{Host, Reply, Request, Upstream};
+use host_harness::{HeaderMap, StreamEnd};
 use serde_json::{Value, json};
 
 use crate::support::proxy::module;
@@ -15,7 +16,8 @@ use crate::support::proxy::module;
 struct Kind {
     event: &'static str,
     made_by: &'static str,
-    request: Request,
+    /// `None` for what the proxy refuses before it comes to the filter.
+    request: Option<Request>,
     times: usize,
 }
 
@@ -23,13 +25,16 @@ fn kinds() -> Vec<Kind> {
     let decision = r#"{"deployment_id": "dep-4711", "risk_level": "high", "risk_score": 45.5, "approved_by": "ann@example.org", "requested_by": "ann@example.org"}"#;
     let source = "203.0.113.7:50000".parse().unwrap();
     let with = |request: Request| request.header("x-correlation-id", "6f1c2c0e-correlation").source(source);
-    let kind = |event, made_by, request: Request, times| Kind { event, made_by, request: with(request), times };
+    let kind = |event, made_by, request: Request, times| Kind { event, made_by, request: Some(with(request)), times };
     vec![
         kind(
             "CAB_APPROVAL",
             "a decision of the change advisory board that was accepted; the same request again makes none",
-            Request::post("/api/v1/approvals/17/reject/", decision.replace("\"requested_by\": \"ann", "\"requested_by\": \"bob"))
-                .reply(Reply::status(200)),
+            Request::post(
+                "/api/v1/approvals/17/reject/",
+                decision.replace("\"requested_by\": \"ann", "\"requested_by\": \"bob"),
+            )
+            .reply(Reply::status(200)),
             1,
         ),
         kind(
@@ -41,20 +46,46 @@ fn kinds() -> Vec<Kind> {
         kind(
             "CONNECTOR_OPERATION",
             "an operation of a connector that is done; `202` is not",
-            Request::post("/api/v1/connectors/jamf/deploy", r#"{"deployment_id": "dep-4711"}"#).reply(Reply::status(201)),
+            Request::post("/api/v1/connectors/jamf/deploy", r#"{"deployment_id": "dep-4711"}"#)
+                .reply(Reply::status(201)),
             1,
         ),
-        kind("LOGIN_FAILURES", "five logins of one client that failed within a minute", Request::post("/api/v1/auth/login", "{}").reply(Reply::status(403)), 5),
-        kind("AUTHENTICATION_FAILURES", "20 answers `401` to one client within a minute", Request::get("/api/v1/assets/").reply(Reply::status(401)), 20),
-        kind("AUTHORIZATION_FAILURES", "20 answers `403` to one client within a minute", Request::get("/api/v1/assets/").reply(Reply::status(403)), 20),
-        kind("PROBE_PATH", "two paths with `..` or control characters, which the proxy had not taken out", Request::get("/static/%252e%252e/etc/passwd").reply(Reply::status(404)), 2),
         kind(
-            "PROBE_REFUSED",
-            "two requests that the proxy refused by itself, for their path or their headers",
-            Request::get("/api/v1/health/").reply(Reply::status(400)).property("response.code_details", "path_normalization_failed"),
+            "LOGIN_FAILURES",
+            "five logins of one client that failed within a minute",
+            Request::post("/api/v1/auth/login", "{}").reply(Reply::status(403)),
+            5,
+        ),
+        kind(
+            "AUTHENTICATION_FAILURES",
+            "20 answers `401` to one client within a minute",
+            Request::get("/api/v1/assets/").reply(Reply::status(401)),
+            20,
+        ),
+        kind(
+            "AUTHORIZATION_FAILURES",
+            "20 answers `403` to one client within a minute",
+            Request::get("/api/v1/assets/").reply(Reply::status(403)),
+            20,
+        ),
+        kind(
+            "PROBE_PATH",
+            "two paths with `..` or control characters, which the proxy had not taken out",
+            Request::get("/static/%252e%252e/etc/passwd").reply(Reply::status(404)),
             2,
         ),
-        kind("PROBE_METHOD", "two requests with a method that is none", Request::new("TRACK", "/api/v1/health/").reply(Reply::status(405)), 2),
+        Kind {
+            event: "PROBE_REFUSED",
+            made_by: "two requests that the proxy refused by itself, for their path or their headers",
+            request: None,
+            times: 2,
+        },
+        kind(
+            "PROBE_METHOD",
+            "two requests with a method that is none",
+            Request::new("TRACK", "/api/v1/health/").reply(Reply::status(405)),
+            2,
+        ),
     ]
 }
 
@@ -77,15 +108,30 @@ fn captured(format: &str) -> BTreeMap<String, String> {
             .start()
             .unwrap();
         for _ in 0..kind.times {
-            host.exchange(kind.request.clone());
+            match kind.request.clone() {
+                Some(request) => drop(host.exchange(request)),
+                None => drop(host.log_only(0, refused())),
+            }
         }
         host.advance(Duration::from_secs(3));
         let bodies: Vec<u8> = host.callouts().iter().flat_map(|callout| callout.body.clone()).collect();
         let lines: Vec<&str> = std::str::from_utf8(&bodies).unwrap().lines().collect();
-        let mine = lines.iter().find(|line| line.contains(kind.event)).unwrap_or_else(|| panic!("{}: {lines:?}", kind.event));
+        let mine =
+            lines.iter().find(|line| line.contains(kind.event)).unwrap_or_else(|| panic!("{}: {lines:?}", kind.event));
         events.insert(kind.event.to_owned(), (*mine).to_owned());
     }
     events
+}
+
+/// How Envoy ends a stream whose path leaves the root.
+fn refused() -> StreamEnd {
+    StreamEnd {
+        code: Some(400),
+        details: "path_normalization_failed".to_owned(),
+        request_headers: Some(HeaderMap::from([(":method", "GET"), (":path", "/../../etc/passwd")])),
+        response_headers: Some(HeaderMap::from([(":status", "400")])),
+        ..StreamEnd::default()
+    }
 }
 
 #[test]

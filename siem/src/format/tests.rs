@@ -164,7 +164,7 @@ proptest! {
             }
             let native = parsed(Format::Native, &event, shape);
             let mut line = String::new();
-            write_undelivered(&event, Reason::Expired, "siem", "edge_observer", 0, &mut line);
+            write_log_line(&event, Some(Reason::Expired), "siem", "edge_observer", 0, &mut line);
             prop_assert!(is_one_line(&line));
             if shape == Shape::default() {
                 prop_assert_eq!(&serde_json::from_str::<Value>(&line).unwrap()["event"], &native);
