@@ -23,6 +23,7 @@ mod hostile;
 mod languages;
 mod module;
 mod plugin_options;
+mod polls;
 mod readme;
 mod routes;
 mod routes_import;

@@ -53,8 +53,8 @@ const DERIVED: &[Derived] = &[
         part: Some(("plugin-config", Comments::Hash)),
         make: plugin_config,
     },
-    Derived { path: "envoy/istio/wasmplugin.yaml", part: Some(("plugin-config", Comments::Hash)), make: profile },
-    Derived { path: "envoy/istio/trafficextension.yaml", part: Some(("plugin-config", Comments::Hash)), make: profile },
+    Derived { path: "envoy/istio/wasmplugin.yaml", part: Some(("plugin-config", Comments::Hash)), make: istio_profile },
+    Derived { path: "envoy/istio/trafficextension.yaml", part: Some(("plugin-config", Comments::Hash)), make: istio_profile },
     Derived { path: "envoy/plugin-config/schema.json", part: None, make: schema },
     Derived { path: "README.md", part: Some(("metrics", Comments::Html)), make: metrics_reference },
     Derived { path: "README.md", part: Some(("config", Comments::Html)), make: config_reference },
@@ -187,11 +187,14 @@ fn plugin_config() -> Result<String> {
     Ok(block)
 }
 
-/// The profile as it is, without the comment at its top, which is about the file it stands in.
-fn profile() -> Result<String> {
+/// The profile for a sidecar, which has a name of its own for the API, without the comment at its top, which is about the file it stands in.
+fn istio_profile() -> Result<String> {
     let text = std::fs::read_to_string(root().join(PROFILE)).with_context(|| format!("cannot read {PROFILE}"))?;
     let lines = text.lines().skip_while(|line| line.is_empty() || line.starts_with('#'));
-    Ok(lines.map(|line| format!("{line}\n")).collect())
+    let text: String = lines.map(|line| format!("{line}\n")).collect();
+    let (own, theirs) = ("  cluster: api\n", "  cluster: inbound|8000||   # SET the port where the API listens.\n");
+    ensure!(text.matches(own).count() == 1, "{PROFILE} no longer polls the cluster `api` once");
+    Ok(text.replace(own, theirs))
 }
 
 /// JSON with the keys in the order of the profile: what fits on a line stays on it.
