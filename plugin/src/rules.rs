@@ -25,6 +25,7 @@ const MAX_SPARE: usize = 16;
 
 /// Memory for the reading of bodies.
 #[derive(Debug, Default)]
+#[allow(clippy::vec_box, reason = "each goes to a stream, which holds no more than a pointer")]
 pub(crate) struct SpareBodies(Vec<Box<Body>>);
 
 impl SpareBodies {
