@@ -141,6 +141,7 @@ impl Config {
     }
 
     /// The prefix of every metric, and the namespace in the proxy's filter state.
+    #[inline]
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
@@ -151,26 +152,31 @@ impl Config {
     }
 
     /// The section `correlation`.
+    #[inline]
     pub fn correlation(&self) -> &CorrelationConfig {
         &self.correlation
     }
 
     /// The section `routes`.
+    #[inline]
     pub fn routes(&self) -> &RoutesConfig {
         &self.routes
     }
 
     /// The section `metrics`.
+    #[inline]
     pub fn metrics(&self) -> &MetricsConfig {
         &self.metrics
     }
 
     /// The section `access_log`.
+    #[inline]
     pub fn access_log(&self) -> &AccessLogConfig {
         &self.access_log
     }
 
     /// The sections `facts`, `rules` and `bodies`.
+    #[inline]
     pub fn rules(&self) -> &Rules {
         &self.rules
     }
@@ -181,6 +187,7 @@ impl Config {
     }
 
     /// The section `events`.
+    #[inline]
     pub fn events(&self) -> &EventsConfig {
         &self.events
     }
@@ -211,26 +218,31 @@ impl Config {
 
 impl CorrelationConfig {
     /// The header's name, in lower case.
+    #[inline]
     pub fn header(&self) -> &str {
         &self.header
     }
 
     /// Whose IDs are kept, and what a new one is made of.
+    #[inline]
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
     /// Whether the ID is set on the response.
+    #[inline]
     pub fn respond(&self) -> bool {
         self.respond
     }
 
     /// Whether the header is merged into `Access-Control-Expose-Headers` of CORS responses.
+    #[inline]
     pub fn expose(&self) -> bool {
         self.expose
     }
 
     /// What happens to `traceparent`.
+    #[inline]
     pub fn trace_mode(&self) -> TraceMode {
         self.trace_mode
     }
@@ -238,6 +250,7 @@ impl CorrelationConfig {
 
 impl RoutesConfig {
     /// How paths and labels are treated.
+    #[inline]
     pub fn options(&self) -> &RouteOptions {
         &self.options
     }
@@ -248,11 +261,13 @@ impl RoutesConfig {
     }
 
     /// The routes, compiled.
+    #[inline]
     pub fn table(&self) -> &RouteTable {
         &self.table
     }
 
     /// How many placeholder labels may be learned; 0 without `unmatched: placeholders`.
+    #[inline]
     pub fn max_learned(&self) -> usize {
         self.table.max_learned()
     }
@@ -265,26 +280,31 @@ impl MetricsConfig {
     }
 
     /// The latency buckets.
+    #[inline]
     pub fn buckets(&self) -> &Buckets {
         &self.buckets
     }
 
     /// The methods with a label of their own; every other is `OTHER`.
+    #[inline]
     pub fn methods(&self) -> &[Method] {
         &self.methods
     }
 
     /// The status codes that always have a label of their own.
+    #[inline]
     pub fn statuses(&self) -> &StatusSet {
         &self.statuses
     }
 
     /// How many other codes may be admitted as they appear.
+    #[inline]
     pub fn extra_statuses(&self) -> u16 {
         self.extra_statuses
     }
 
     /// Whether the proxy's own histogram is kept as well.
+    #[inline]
     pub fn histogram(&self) -> bool {
         self.histogram
     }
@@ -297,16 +317,19 @@ impl MetricsConfig {
 
 impl AccessLogConfig {
     /// Whether the correlation ID goes to the filter state.
+    #[inline]
     pub fn correlation_id(&self) -> bool {
         self.correlation_id
     }
 
     /// Whether the endpoint label does.
+    #[inline]
     pub fn endpoint(&self) -> bool {
         self.endpoint
     }
 
     /// Whether what became of the incoming ID does.
+    #[inline]
     pub fn outcome(&self) -> bool {
         self.outcome
     }

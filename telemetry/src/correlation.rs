@@ -43,6 +43,7 @@ pub enum Header<'a> {
 
 impl<'a> Header<'a> {
     /// The header with one more line.
+    #[inline]
     #[must_use]
     pub fn and(self, value: &'a [u8]) -> Self {
         match self {
@@ -99,6 +100,7 @@ pub fn well_formed(header: Header<'_>) -> Result<Option<&[u8]>, Reason> {
 }
 
 /// What becomes of the incoming ID: the module's rules.
+#[inline]
 #[must_use]
 pub fn judge(policy: &Policy, header: Header<'_>, sender: &Sender<'_>) -> Outcome {
     match well_formed(header) {

@@ -97,18 +97,21 @@ impl Filter {
     }
 
     /// The configuration.
+    #[inline]
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
     }
 
     /// The names that [`Self::request_head`] looks for are of these lengths; other headers need not be handed to it.
+    #[inline]
     #[must_use]
     pub fn request_names(&self) -> NameLengths {
         self.request_names
     }
 
     /// Picks what the filter needs from a request's headers, in one pass.
+    #[inline]
     #[must_use]
     pub fn request_head<'a>(&self, pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> RequestHead<'a> {
         let correlation = self.config.correlation().header().as_bytes();
@@ -130,6 +133,7 @@ impl Filter {
 
     /// Which facts about the sender can change what [`Filter::on_request`] decides: none unless a well-formed ID came and the configuration asks
     /// who sent it.
+    #[inline]
     #[must_use]
     pub fn sender_facts(&self, head: &RequestHead<'_>) -> SenderFacts {
         let trust = &self.config.correlation().policy().trust;
@@ -141,6 +145,7 @@ impl Filter {
 
     /// Decides about a request, its correlation ID and its endpoint, and leaves in `info` all that is known of the stream. `seed` is 16 random
     /// bytes, `now_ns` the time in nanoseconds since 1970.
+    #[inline]
     pub fn on_request(
         &self,
         state: &State,
@@ -172,11 +177,13 @@ impl Filter {
     }
 
     /// Whether an ID that was kept is needed again: on the response or in the filter state.
+    #[inline]
     fn shows_ids(&self) -> bool {
         self.config.correlation().respond() || self.config.access_log().correlation_id()
     }
 
     /// The endpoint of a request. A placeholder label that has yet to be admitted is left in `placeholder`, which else is empty.
+    #[inline]
     fn route(
         &self,
         state: &State,
@@ -212,6 +219,7 @@ impl Filter {
 
     /// Counts a stream that has ended: one request, one duration, one correlation outcome. `info` is what [`Filter::on_request`] gave, if the
     /// stream came that far; `admit` asks for an item's admission proxy-wide, within [`Filter::pool_limits`].
+    #[inline]
     pub fn on_log(
         &self,
         state: &mut State,
@@ -248,6 +256,7 @@ impl Filter {
 
     /// The endpoint of a stream whose status is known. A placeholder label is not admitted from a 404 or 405, which say that the upstream has no
     /// such endpoint, and not before it was asked for several times: a scanner's paths take up no room, and are `unknown`.
+    #[inline]
     fn resolve(
         &self,
         state: &mut State,
@@ -291,6 +300,7 @@ impl Filter {
     }
 
     /// The label of a status code: its own if it is configured or admitted, else `other`.
+    #[inline]
     fn status_label(
         &self,
         state: &mut State,

@@ -46,6 +46,7 @@ pub enum Level {
 
 impl Level {
     /// `debug`, `info`, `warn` or `error`.
+    #[inline]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Debug => "debug",
@@ -94,6 +95,7 @@ impl Default for LineWriter {
 
 impl LineWriter {
     /// Begins a line. `unix_ns` is the time in nanoseconds since 1970. What was written before is gone.
+    #[inline]
     pub fn line(&mut self, unix_ns: u64, level: Level, logger: &str, message: &str) -> Line<'_> {
         self.buffer.clear();
         self.buffer.push_str("{\"timestamp\":\"");
@@ -108,6 +110,7 @@ impl LineWriter {
 
 impl<'a> Line<'a> {
     /// Adds text. Bytes that are not UTF-8 are replaced by U+FFFD; what does not fit is cut off.
+    #[inline]
     #[must_use]
     pub fn text(mut self, name: &str, value: &[u8]) -> Self {
         let start = self.buffer.len();
@@ -123,6 +126,7 @@ impl<'a> Line<'a> {
     }
 
     /// Adds a whole number.
+    #[inline]
     #[must_use]
     pub fn number(mut self, name: &str, value: u64) -> Self {
         let start = self.buffer.len();
@@ -135,12 +139,14 @@ impl<'a> Line<'a> {
     }
 
     /// The finished line, without a line break at its end.
+    #[inline]
     pub fn finish(self) -> &'a str {
         self.buffer.push_str(if self.truncated { TRUNCATED } else { "}" });
         self.buffer
     }
 
     /// Takes back a field that does not fit.
+    #[inline]
     fn without(mut self, start: usize) -> Self {
         self.buffer.truncate(start);
         self.truncated = true;
@@ -148,6 +154,7 @@ impl<'a> Line<'a> {
     }
 
     /// Adds `text` if it and `after` more bytes fit before what closes the line.
+    #[inline]
     fn push(&mut self, text: &str, after: usize) -> bool {
         let fits = self.buffer.len() + text.len() + after + TRUNCATED.len() <= MAX_LINE;
         if fits {
@@ -157,6 +164,7 @@ impl<'a> Line<'a> {
     }
 
     /// Adds the inside of a JSON string, character by character, as far as it and `after` more bytes fit.
+    #[inline]
     fn push_escaped(&mut self, bytes: &[u8], after: usize) -> bool {
         for chunk in bytes.utf8_chunks() {
             for c in chunk.valid().chars() {
@@ -171,6 +179,7 @@ impl<'a> Line<'a> {
         true
     }
 
+    #[inline]
     fn push_char(&mut self, c: char, after: usize) -> bool {
         let mut utf8 = [0; 4];
         match c {
@@ -196,6 +205,7 @@ impl<'a> Line<'a> {
 }
 
 /// RFC 3339 in UTC, to the microsecond.
+#[inline]
 fn write_timestamp(unix_ns: u64, out: &mut String) {
     let micros = unix_ns / 1_000;
     let seconds = micros / 1_000_000;
@@ -206,6 +216,7 @@ fn write_timestamp(unix_ns: u64, out: &mut String) {
 
 /// The date of a number of days since 1970, by Howard Hinnant's `civil_from_days`: years begin in March, so that the leap
 /// day is the last of its year.
+#[inline]
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let (era, of_era) = (shifted / 146_097, shifted % 146_097);

@@ -56,6 +56,7 @@ impl Method {
     /// assert_eq!(Method::from_bytes(b"PATCH"), Method::Patch);
     /// assert_eq!(Method::from_bytes(b"patch"), Method::Other);
     /// ```
+    #[inline]
     #[must_use]
     pub fn from_bytes(token: &[u8]) -> Self {
         match token {
@@ -73,6 +74,7 @@ impl Method {
     }
 
     /// The token, which is also the label value; `OTHER` for [`Method::Other`].
+    #[inline]
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -90,6 +92,7 @@ impl Method {
     }
 
     /// The position in [`Method::ALL`], for tables indexed by method.
+    #[inline]
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize

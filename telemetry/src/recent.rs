@@ -49,6 +49,7 @@ pub struct Window {
 }
 
 /// The bucket of a key, below `buckets`.
+#[inline]
 #[must_use]
 pub fn bucket(hash: u64, buckets: u32) -> u32 {
     let share = ((hash >> 32) * u64::from(buckets)) >> 32;

@@ -82,6 +82,7 @@ impl EndpointId {
     pub const OVERFLOW: EndpointId = EndpointId(1);
 
     /// The position in the list of labels.
+    #[inline]
     #[must_use]
     pub fn index(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
@@ -140,18 +141,21 @@ impl RouteTable {
     }
 
     /// The labels: `unknown`, `_overflow`, then one per distinct route label. The position is the [`EndpointId`].
+    #[inline]
     #[must_use]
     pub fn labels(&self) -> &[Box<str>] {
         &self.labels
     }
 
     /// How the table is read and matched.
+    #[inline]
     #[must_use]
     pub fn options(&self) -> &RouteOptions {
         &self.options
     }
 
     /// What bounds the endpoints that can be learned beside the table's own; `None` where none can.
+    #[inline]
     #[must_use]
     pub fn limits(&self) -> Option<&PlaceholderLimits> {
         match &self.options.unmatched {
@@ -161,6 +165,7 @@ impl RouteTable {
     }
 
     /// The most endpoints that can be learned beside the table's own.
+    #[inline]
     #[must_use]
     pub fn max_learned(&self) -> usize {
         self.limits().map_or(0, |limits| limits.max_endpoints)
@@ -183,6 +188,7 @@ impl RouteTable {
 
     /// The endpoint of a request: its `:method` and its `:path` as they came. Allocates nothing; `buffer` is written to for
     /// [`RouteMatch::Placeholder`] alone.
+    #[inline]
     #[must_use]
     pub fn find(&self, method: Method, path: &[u8], buffer: &mut PlaceholderBuffer) -> RouteMatch {
         let unknown = RouteMatch::Endpoint(EndpointId::UNKNOWN);
@@ -203,6 +209,7 @@ impl RouteTable {
     }
 
     /// The same for a path of many segments.
+    #[inline]
     #[cold]
     fn find_deep(&self, method: Method, path: &[u8], start: Start, buffer: &mut PlaceholderBuffer) -> RouteMatch {
         match Split::new(path, &mut { ROOM }) {
@@ -228,6 +235,7 @@ impl RouteTable {
     }
 
     /// The same for a path that has to be rewritten first.
+    #[inline]
     #[cold]
     fn find_normalised(
         &self,
@@ -259,6 +267,7 @@ impl RouteTable {
         self.trie.find(method, path, split, start, self.options.trailing_slash, &mut ())
     }
 
+    #[inline]
     #[cold]
     fn unmatched(&self, path: &[u8], split: &Split<'_>, known: u64, buffer: &mut PlaceholderBuffer) -> RouteMatch {
         match self.options.unmatched {

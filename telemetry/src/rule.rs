@@ -187,30 +187,35 @@ impl Rules {
     }
 
     /// The facts, in the order of the configuration.
+    #[inline]
     #[must_use]
     pub fn facts(&self) -> &[Fact] {
         &self.facts
     }
 
     /// The rules, in the order of the configuration.
+    #[inline]
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
     /// The declared metrics, in the order in which rules first name them.
+    #[inline]
     #[must_use]
     pub fn metrics(&self) -> &[MetricSpec] {
         &self.metrics
     }
 
     /// The JSON pointers that bodies are read for.
+    #[inline]
     #[must_use]
     pub fn pointers(&self) -> &Pointers {
         &self.pointers
     }
 
     /// How far bodies are read, in bytes.
+    #[inline]
     #[must_use]
     pub fn max_body(&self) -> usize {
         self.max_body
@@ -219,6 +224,7 @@ impl Rules {
 
 impl Rule {
     /// The facts that it needs, by position; some more than once.
+    #[inline]
     pub fn facts(&self) -> impl Iterator<Item = usize> {
         let counted = self.metric.iter().flat_map(|counts| {
             let value = match counts.value {

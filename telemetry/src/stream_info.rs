@@ -32,6 +32,7 @@ pub struct StreamInfo {
 }
 
 impl Default for StreamInfo {
+    #[inline]
     fn default() -> Self {
         Self {
             method: Method::Other,
@@ -49,18 +50,21 @@ impl Default for StreamInfo {
 
 impl StreamInfo {
     /// The request's method.
+    #[inline]
     #[must_use]
     pub fn method(&self) -> Method {
         self.method
     }
 
     /// The endpoint, as far as it is known before the response: [`EndpointId::UNKNOWN`] for a placeholder label that is not admitted yet.
+    #[inline]
     #[must_use]
     pub fn endpoint(&self) -> EndpointId {
         self.endpoint
     }
 
     /// Whether the endpoint is decided only when the stream has ended.
+    #[inline]
     #[must_use]
     pub fn endpoint_is_pending(&self) -> bool {
         !self.placeholder.is_empty()
@@ -68,24 +72,28 @@ impl StreamInfo {
 
     /// The ID that the upstream, the response and the access log get; `None` where the proxy should have made one and did not, and for one that
     /// came and is shown to nobody by the filter.
+    #[inline]
     #[must_use]
     pub fn correlation_id(&self) -> Option<&CorrelationId> {
         self.correlation_id.as_ref()
     }
 
     /// What became of the incoming ID.
+    #[inline]
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
 
     /// When the request headers came, in nanoseconds since 1970.
+    #[inline]
     #[must_use]
     pub fn start_ns(&self) -> u64 {
         self.start_ns
     }
 
     /// The rules that may be about it.
+    #[inline]
     #[must_use]
     pub fn rules(&self) -> RuleSet {
         self.rules

@@ -4,6 +4,7 @@ use super::CorrelationId;
 use super::traceparent::TraceParent;
 
 /// Writes `bytes`, four at a time, as lower-case hex; what does not fit is left out.
+#[inline]
 pub(super) fn write_hex(to: &mut [u8], bytes: &[u8]) {
     for (to, from) in to.as_chunks_mut().0.iter_mut().zip(bytes.as_chunks().0) {
         *to = hex(*from);
@@ -12,6 +13,7 @@ pub(super) fn write_hex(to: &mut [u8], bytes: &[u8]) {
 
 /// Four bytes as lower-case hex, all digits at once: a byte of the word for each. Words are little-endian because WebAssembly is, and has no
 /// instruction that turns the bytes of a word around.
+#[inline]
 fn hex(bytes: [u8; 4]) -> [u8; 8] {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let mut word = u64::from(u32::from_le_bytes(bytes));
@@ -51,18 +53,21 @@ impl CorrelationId {
     /// let seed = 0x9191_08f7_52d1_0320_1bac_f847_db41_48a8_u128.to_be_bytes();
     /// assert_eq!(CorrelationId::uuid_v4(seed).as_str(), "919108f7-52d1-4320-9bac-f847db4148a8");
     /// ```
+    #[inline]
     #[must_use]
     pub fn uuid_v4(seed: [u8; 16]) -> Self {
         Self::uuid(seed, 4)
     }
 
     /// The trace-id of an incoming `traceparent`, 32 hex digits.
+    #[inline]
     #[must_use]
     pub fn from_trace_id(trace: &TraceParent) -> Self {
         Self::from_checked(trace.trace_id())
     }
 
     /// Sets the version and the variant (RFC 9562 section 4) and writes the canonical text.
+    #[inline]
     fn uuid(mut bytes: [u8; 16], version: u8) -> Self {
         bytes[6] = version << 4 | bytes[6] & 0x0f;
         bytes[8] = 0b1000_0000 | bytes[8] & 0b0011_1111;

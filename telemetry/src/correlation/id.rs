@@ -23,11 +23,13 @@ impl CorrelationId {
     ///
     /// # Errors
     /// Why the value is not an ID; the first of `empty`, `comma`, `too_short`, `too_long` and `charset` that applies.
+    #[inline]
     pub fn parse(value: &[u8]) -> Result<Self, Reason> {
         Self::check(value).map(|()| Self::from_checked(value))
     }
 
     /// Whether a header's value is an ID: [`CorrelationId::parse`] without the copy.
+    #[inline]
     pub(super) fn check(value: &[u8]) -> Result<(), Reason> {
         // A list whose first member could be an ID has its comma here; looking further would make the work depend on the sender.
         let looked_at = value.get(..=Self::MAX_LENGTH).unwrap_or(value);
@@ -59,12 +61,14 @@ impl CorrelationId {
     }
 
     /// The ID as it goes into the header.
+    #[inline]
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.length)).unwrap_or_default()
     }
 
     /// The same as text.
+    #[inline]
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()

@@ -54,6 +54,7 @@ impl Outcome {
     ];
 
     /// The position in [`Outcome::ALL`].
+    #[inline]
     #[must_use]
     pub const fn index(self) -> usize {
         match self {
@@ -88,6 +89,7 @@ impl Outcome {
     }
 
     /// The value in the proxy's filter state: the outcome, with the reason where there is a choice of them.
+    #[inline]
     #[must_use]
     pub const fn filter_state(self) -> &'static str {
         match self {

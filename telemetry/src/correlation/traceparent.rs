@@ -34,6 +34,7 @@ impl TraceParent {
     /// assert_eq!(trace.trace_id(), b"4bf92f3577b34da6a3ce929d0e0e4736");
     /// assert!(trace.sampled());
     /// ```
+    #[inline]
     #[must_use]
     pub fn parse(header: Header<'_>) -> Option<Self> {
         let Header::One(value) = header else { return None };
@@ -56,6 +57,7 @@ impl TraceParent {
     }
 
     /// A new trace, not sampled, version `00`. The trace-id is the seed; the parent-id is drawn from it.
+    #[inline]
     #[must_use]
     pub fn start(seed: [u8; 16]) -> Self {
         let trace_id = u128::from_be_bytes(seed).max(1);
@@ -73,6 +75,7 @@ impl TraceParent {
     }
 
     /// The trace-id, 32 hex digits.
+    #[inline]
     #[must_use]
     pub fn trace_id(&self) -> &[u8] {
         self.field(3, 35)
@@ -92,11 +95,13 @@ impl TraceParent {
     }
 
     /// The 55 bytes.
+    #[inline]
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.text
     }
 
+    #[inline]
     fn field(&self, from: usize, to: usize) -> &[u8] {
         self.text.get(from..to).unwrap_or_default()
     }
@@ -109,6 +114,7 @@ impl fmt::Debug for TraceParent {
 }
 
 /// The finaliser of SplitMix64 over both halves: 64 bits that look unrelated to the trace-id, without asking for more randomness.
+#[inline]
 fn mix(value: u128) -> u64 {
     let bytes = value.to_be_bytes();
     let (high, low) = bytes.split_at(8);

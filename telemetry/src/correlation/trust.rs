@@ -31,6 +31,7 @@ pub struct Sender<'a> {
 
 impl Trust {
     /// Whether this sender's IDs are kept. An address that cannot be read (a Unix socket, none at all) is in no network.
+    #[inline]
     #[must_use]
     pub fn accepts(&self, sender: &Sender<'_>) -> bool {
         match self {
@@ -47,12 +48,14 @@ impl Trust {
     }
 
     /// Whether the answer can depend on the sender's address.
+    #[inline]
     #[must_use]
     pub fn asks_address(&self) -> bool {
         matches!(self, Trust::Senders { networks, .. } if !networks.is_empty())
     }
 
     /// Whether the answer can depend on mutual TLS.
+    #[inline]
     #[must_use]
     pub fn asks_mtls(&self) -> bool {
         matches!(self, Trust::Senders { mtls: true, .. })
@@ -96,6 +99,7 @@ pub enum NetworkError {
 
 impl Network {
     /// Whether the address is in the network.
+    #[inline]
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
@@ -152,15 +156,18 @@ impl fmt::Display for Network {
     }
 }
 
+#[inline]
 fn mask_v4(bits: u32, prefix: u8) -> u32 {
     bits & u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0)
 }
 
+#[inline]
 fn mask_v6(bits: u128, prefix: u8) -> u128 {
     bits & u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0)
 }
 
 /// Reads what a proxy writes for an address: with a port or without, IPv6 in brackets or bare, perhaps with a zone.
+#[inline]
 fn parse_address(text: &[u8]) -> Option<IpAddr> {
     // The longest textual address with brackets, zone and port is far shorter; a longer value is not one.
     let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= 128)?;
@@ -181,6 +188,7 @@ fn parse_address(text: &[u8]) -> Option<IpAddr> {
     host.parse().ok()
 }
 
+#[inline]
 fn is_port(text: &str) -> bool {
     !text.is_empty() && text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -51,6 +51,7 @@ pub struct CorsHead<'a> {
 
 impl Filter {
     /// What to change on the request.
+    #[inline]
     #[must_use]
     pub fn request_edits<'a>(&self, head: &RequestHead<'_>, info: &'a StreamInfo) -> RequestEdits<'a> {
         let traceparent = info.started_trace.as_ref();
@@ -62,12 +63,14 @@ impl Filter {
     }
 
     /// Whether [`Filter::response_edits`] needs a [`CorsHead`] that was read from the response.
+    #[inline]
     #[must_use]
     pub fn reads_cors(&self) -> bool {
         self.config.correlation().respond() && self.config.correlation().expose()
     }
 
     /// Picks what the filter needs from a response's headers, in one pass.
+    #[inline]
     #[must_use]
     pub fn cors_head<'a>(&self, pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> CorsHead<'a> {
         let header = self.config.correlation().header().as_bytes();
@@ -89,6 +92,7 @@ impl Filter {
     }
 
     /// What to change on the response. `buffer` is for the merged value; reusing one saves allocations.
+    #[inline]
     #[must_use]
     pub fn response_edits<'a>(
         &'a self,

@@ -32,17 +32,20 @@ impl State {
     }
 
     /// The counts.
+    #[inline]
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
     /// The counts, to add to.
+    #[inline]
     pub fn registry_mut(&mut self) -> &mut Registry {
         &mut self.registry
     }
 
     /// The label of an endpoint.
+    #[inline]
     #[must_use]
     pub fn endpoint_label<'a>(&'a self, filter: &'a Filter, endpoint: EndpointId) -> &'a str {
         endpoint_label(&self.learned, filter, endpoint)
@@ -56,6 +59,7 @@ impl State {
     }
 
     /// The identifier of the proxy's own histogram for a stream that was counted; `None` where it is off or the proxy refused.
+    #[inline]
     pub fn histogram_id(&mut self, filter: &Filter, logged: &Logged, sink: &mut dyn MetricSink) -> Option<u32> {
         if !filter.config().metrics().histogram() {
             return None;
@@ -87,6 +91,7 @@ impl State {
     }
 
     /// Whether this worker knows a full pool, so that nothing can be admitted any more.
+    #[inline]
     #[must_use]
     pub fn is_full(&self, pool: Pool) -> bool {
         match pool {
@@ -95,16 +100,19 @@ impl State {
         }
     }
 
+    #[inline]
     pub(super) fn learned(&self, text: &[u8]) -> Option<EndpointId> {
         self.learned.get(text)
     }
 
     /// Whether there is room for a placeholder label, as far as this worker knows.
+    #[inline]
     pub(super) fn has_room(&self, text: &[u8]) -> bool {
         self.learned.has_room(text)
     }
 
     /// Counts a hit of a placeholder label; true when it has enough of them to be admitted.
+    #[inline]
     pub(super) fn hit(&mut self, text: &[u8]) -> bool {
         self.candidates.hit(text)
     }
@@ -113,6 +121,7 @@ impl State {
         self.learned.learn(filter.config().routes().table(), text)
     }
 
+    #[inline]
     pub(super) fn has_status(&self, code: u16) -> bool {
         self.statuses.contains(&code)
     }
@@ -124,6 +133,7 @@ impl State {
     }
 }
 
+#[inline]
 fn endpoint_label<'a>(learned: &'a Learned, filter: &'a Filter, endpoint: EndpointId) -> &'a str {
     let configured = filter.config().routes().table().labels().get(endpoint.index());
     configured.map(|label| &**label).or_else(|| learned.label(endpoint)).unwrap_or(crate::route::UNKNOWN_LABEL)

@@ -44,6 +44,7 @@ pub(super) enum Kind {
 
 impl Kept {
     /// Begins a document.
+    #[inline]
     pub(super) fn reset(&mut self, pointers: &Pointers) {
         self.slots.resize_with(pointers.node_count(), Slot::default);
         // What is left from before lies in visits of a document that is no more.
@@ -53,6 +54,7 @@ impl Kept {
     }
 
     /// A value begins at `node`, in the value at `parent`.
+    #[inline]
     pub(super) fn visit(&mut self, node: usize, parent: Option<usize>) {
         let within = parent.and_then(|parent| self.slots.get(parent)).map_or(0, |slot| slot.visit);
         self.visits += 1;
@@ -62,6 +64,7 @@ impl Kept {
     }
 
     /// The value at `node` is this one.
+    #[inline]
     pub(super) fn set(&mut self, node: usize, kind: Kind) {
         if let Some(slot) = self.slots.get_mut(node) {
             slot.kind = kind;
@@ -69,12 +72,14 @@ impl Kept {
     }
 
     /// A text or number begins.
+    #[inline]
     pub(super) fn open(&mut self) {
         self.open.clear();
         self.is_too_long = false;
     }
 
     /// It goes on.
+    #[inline]
     pub(super) fn push(&mut self, bytes: &[u8]) {
         if self.open.len() + bytes.len() > MAX_TEXT {
             self.is_too_long = true;
@@ -85,6 +90,7 @@ impl Kept {
     }
 
     /// It ends, and is the value at `node`.
+    #[inline]
     pub(super) fn close(&mut self, node: usize, kind: Kind) {
         let most = if kind == Kind::Number { MAX_NUMBER } else { MAX_TEXT };
         let Some(slot) = self.slots.get_mut(node) else { return };
@@ -97,6 +103,7 @@ impl Kept {
     }
 
     /// The value at the end of a pointer.
+    #[inline]
     pub(super) fn value(&self, pointers: &Pointers, index: usize) -> Option<Value<'_>> {
         let mut node = pointers.target(index)?;
         let found = self.slots.get(node)?;
@@ -121,6 +128,7 @@ impl Kept {
 }
 
 /// Appends the bytes as text, with U+FFFD for what is not UTF-8, if the text then has at most so many bytes.
+#[inline]
 fn write_lossy(bytes: &[u8], most: usize, to: &mut String) -> bool {
     for chunk in bytes.utf8_chunks() {
         to.push_str(chunk.valid());

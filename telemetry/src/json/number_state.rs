@@ -18,6 +18,7 @@ pub(super) enum NumberState {
 
 impl NumberState {
     /// After the first byte.
+    #[inline]
     pub(super) fn first(byte: u8) -> Option<Self> {
         match byte {
             b'-' => Some(Self::Minus),
@@ -28,6 +29,7 @@ impl NumberState {
     }
 
     /// After one byte more; `None` if that is not part of the number.
+    #[inline]
     pub(super) fn next(self, byte: u8) -> Option<Self> {
         match (self, byte) {
             (Self::Minus, _) => Self::first(byte).filter(|first| *first != Self::Minus),
@@ -42,6 +44,7 @@ impl NumberState {
     }
 
     /// Whether a number may end here.
+    #[inline]
     pub(super) fn is_end(self) -> bool {
         matches!(self, Self::Zero | Self::Whole | Self::Fraction | Self::Exponent)
     }

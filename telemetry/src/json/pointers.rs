@@ -113,42 +113,50 @@ impl Pointers {
     }
 
     /// Whether there are none.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.targets.is_empty()
     }
 
     /// How many places there are on the way to the pointers' ends, with these.
+    #[inline]
     pub(super) fn node_count(&self) -> usize {
         self.nodes.len()
     }
 
     /// The node of a pointer.
+    #[inline]
     pub(super) fn target(&self, index: usize) -> Option<usize> {
         self.targets.get(index).copied()
     }
 
     /// Whether a pointer ends at this node.
+    #[inline]
     pub(super) fn is_target(&self, node: usize) -> bool {
         self.nodes.get(node).is_some_and(|node| node.is_target)
     }
 
     /// The node above, which comes before this one; `None` for the document.
+    #[inline]
     pub(super) fn parent(&self, node: usize) -> Option<usize> {
         self.nodes.get(node).filter(|_| node > 0).map(|node| node.parent)
     }
 
     /// The nodes below.
+    #[inline]
     pub(super) fn children(&self, node: usize) -> Span {
         self.nodes.get(node).map(|node| node.children).unwrap_or_default()
     }
 
     /// The array indices below.
+    #[inline]
     pub(super) fn indices(&self, node: usize) -> Span {
         self.nodes.get(node).map(|node| node.indices).unwrap_or_default()
     }
 
     /// Takes the first of the array indices if it is this one, and gives its node.
+    #[inline]
     pub(super) fn take_index(&self, left: &mut Span, index: u32) -> Option<usize> {
         let next = self.indices.get(left.start).filter(|_| left.start < left.end);
         let (_, node) = next.filter(|(next, _)| *next == index)?;
@@ -157,6 +165,7 @@ impl Pointers {
     }
 
     /// Of these nodes, whose names agree in their first `length` bytes, those that go on with `byte`.
+    #[inline]
     pub(super) fn narrow(&self, among: Span, length: usize, byte: u8) -> Span {
         let Some(nodes) = self.nodes.get(among.start..among.end) else { return Span::default() };
         let next = |node: &Node| node.name.as_bytes().get(length).copied();
@@ -167,6 +176,7 @@ impl Pointers {
     }
 
     /// Of these nodes, whose names agree in their first `length` bytes, the one whose name ends there.
+    #[inline]
     pub(super) fn ends(&self, among: Span, length: usize) -> Option<usize> {
         let first = self.nodes.get(among.start).filter(|_| !among.is_empty())?;
         (first.name.len() == length).then_some(among.start)
@@ -174,6 +184,7 @@ impl Pointers {
 }
 
 impl Span {
+    #[inline]
     pub(super) fn is_empty(self) -> bool {
         self.start >= self.end
     }

@@ -78,6 +78,7 @@ impl Reader {
     }
 
     /// Forgets the last document and begins the next.
+    #[inline]
     pub fn reset(&mut self, pointers: &Pointers) {
         self.kept.reset(pointers);
         self.path.clear();
@@ -85,6 +86,7 @@ impl Reader {
     }
 
     /// Takes the next piece of the document.
+    #[inline]
     pub fn feed(&mut self, pointers: &Pointers, piece: &[u8]) {
         let mut rest = piece;
         while let Some((byte, after)) = rest.split_first() {
@@ -112,6 +114,7 @@ impl Reader {
     }
 
     /// The document has ended.
+    #[inline]
     pub fn finish(&mut self) -> Document {
         if let State::Number(number) = self.state
             && self.depth == 0
@@ -127,12 +130,14 @@ impl Reader {
     }
 
     /// The value at the pointer with this index, if there is one so far.
+    #[inline]
     #[must_use]
     pub fn value(&self, pointers: &Pointers, index: usize) -> Option<Value<'_>> {
         self.kept.value(pointers, index)
     }
 
     /// Takes one byte. Whether it is done with: one that ends a number is looked at again.
+    #[inline]
     fn step(&mut self, pointers: &Pointers, byte: u8) -> bool {
         match self.state {
             State::Text { is_name } => self.special(pointers, byte, is_name),
@@ -171,6 +176,7 @@ impl Reader {
     }
 
     /// The first byte of a value.
+    #[inline]
     fn begin(&mut self, pointers: &Pointers, byte: u8) {
         let is_in_array = self.is_in_array();
         let level = self.level();
@@ -210,6 +216,7 @@ impl Reader {
     }
 
     /// The opening quotation mark of a name.
+    #[inline]
     fn begin_name(&mut self, pointers: &Pointers) {
         let candidates = self.level().map(|level| pointers.children(level.node)).unwrap_or_default();
         self.name = Name { candidates, length: 0 };
@@ -218,6 +225,7 @@ impl Reader {
     }
 
     /// An opening bracket or brace.
+    #[inline]
     fn enter(&mut self, pointers: &Pointers, is_array: bool) {
         if self.depth >= MAX_DEPTH {
             return self.stop(Document::TooDeep);
@@ -232,6 +240,7 @@ impl Reader {
     }
 
     /// A closing bracket or brace.
+    #[inline]
     fn leave(&mut self) {
         self.target = None;
         let mut kind = Kind::Nothing;
@@ -246,6 +255,7 @@ impl Reader {
     }
 
     /// A byte of a text that does not stand for itself.
+    #[inline]
     fn special(&mut self, pointers: &Pointers, byte: u8, is_name: bool) {
         let (is_lone_before, meaning) = self.escapes.special(byte);
         if is_lone_before {
@@ -263,11 +273,13 @@ impl Reader {
         }
     }
 
+    #[inline]
     fn push_char(&mut self, pointers: &Pointers, c: char, is_name: bool) {
         self.push(pointers, c.encode_utf8(&mut [0; 4]).as_bytes(), is_name);
     }
 
     /// A name, text or number goes on with these bytes.
+    #[inline]
     fn push(&mut self, pointers: &Pointers, bytes: &[u8], is_name: bool) {
         if is_name {
             for byte in bytes {
@@ -283,6 +295,7 @@ impl Reader {
     }
 
     /// A text or number has ended.
+    #[inline]
     fn close(&mut self, kind: Kind) {
         if let Some(target) = self.target {
             self.kept.close(target, kind);
@@ -291,6 +304,7 @@ impl Reader {
     }
 
     /// Another value has ended.
+    #[inline]
     fn end(&mut self, kind: Kind) {
         if let Some(target) = self.target {
             self.kept.set(target, kind);
@@ -298,15 +312,18 @@ impl Reader {
         self.state = State::After;
     }
 
+    #[inline]
     fn stop(&mut self, document: Document) {
         self.state = State::Stopped(document);
     }
 
     /// The innermost open array or object, if pointers lead to it.
+    #[inline]
     fn level(&mut self) -> Option<&mut Level> {
         if self.path.len() == self.depth { self.path.last_mut() } else { None }
     }
 
+    #[inline]
     fn is_in_array(&self) -> bool {
         self.depth > 0 && self.arrays & 1 == 1
     }

@@ -35,16 +35,19 @@ pub(super) enum Meaning {
 
 impl Escapes {
     /// Whether the next byte is part of an escape.
+    #[inline]
     pub(super) fn is_inside(self) -> bool {
         self.state != State::Outside
     }
 
     /// Takes the lone first half of a surrogate pair, for which the caller writes U+FFFD. To be called before what is not an escape.
+    #[inline]
     pub(super) fn take_lone(&mut self) -> bool {
         self.high.take().is_some()
     }
 
     /// Takes a byte of an escape, or one that a text does not contain as it is. Whether U+FFFD comes first, and what the byte means.
+    #[inline]
     pub(super) fn special(&mut self, byte: u8) -> (bool, Meaning) {
         match self.state {
             State::Outside => match byte {
@@ -91,6 +94,7 @@ impl Escapes {
     }
 
     /// Takes a unit of UTF-16.
+    #[inline]
     fn unit(&mut self, unit: u16) -> (bool, Meaning) {
         let high = self.high.take();
         match unit {

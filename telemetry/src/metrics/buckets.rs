@@ -78,6 +78,7 @@ impl Buckets {
     }
 
     /// The bounds in microseconds, without `+Inf`.
+    #[inline]
     pub fn micros(&self) -> &[u64] {
         &self.micros
     }
@@ -88,6 +89,7 @@ impl Buckets {
     }
 
     /// Buckets, `+Inf` among them.
+    #[inline]
     pub fn count(&self) -> usize {
         self.labels.len()
     }

@@ -195,6 +195,7 @@ impl Registry {
     }
 
     /// Counts what became of a rule, whose position this is.
+    #[inline]
     pub fn rule(&mut self, rule: usize, outcome: RuleOutcome) {
         if let Some(series) = self.rules.get_mut(rule).and_then(|outcomes| outcomes.get_mut(outcome as usize)) {
             series.owe(1);
@@ -202,6 +203,7 @@ impl Registry {
     }
 
     /// Counts what came of reading one body.
+    #[inline]
     pub fn body(&mut self, outcome: BodyOutcome) {
         if let Some(series) = self.bodies.get_mut(outcome as usize) {
             series.owe(1);
@@ -223,6 +225,7 @@ impl Registry {
     }
 
     /// Counts in a declared metric, whose position this is.
+    #[inline]
     pub fn declared(&mut self, metric: usize, spec: &MetricSpec, combination: u64, value: u64) {
         if let Some(declared) = self.declared.get_mut(metric) {
             declared.record(spec, combination, value);
@@ -279,6 +282,7 @@ impl Registry {
 
     /// The proxy's own histogram for this pair, defined when it is asked for the first time. To be called from a stream's
     /// callback and never while configuring: Envoy crashes when a histogram is used before its statsd sink is up.
+    #[inline]
     pub fn histogram_id<'label>(
         &mut self,
         method: Method,

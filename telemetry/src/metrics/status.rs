@@ -15,11 +15,13 @@ impl StatusLabel {
     pub const OTHER: Self = Self(u16::MAX);
 
     /// The label of this code; [`StatusLabel::OTHER`] past 999.
+    #[inline]
     pub fn code(code: u16) -> Self {
         if usize::from(code) < CODES { Self(code) } else { Self::OTHER }
     }
 
     /// The code, unless it is `other`.
+    #[inline]
     pub fn as_code(self) -> Option<u16> {
         (self != Self::OTHER).then_some(self.0)
     }

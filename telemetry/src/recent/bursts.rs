@@ -44,6 +44,7 @@ struct Source {
 /// that many sources with an event each do not hide one with many.
 ///
 /// A bucket is of one length of window: the caller's key names it.
+#[inline]
 #[must_use]
 pub fn count(current: Option<&[u8]>, hash: u64, now_s: u64, window: Window, threshold: u32) -> Burst {
     let width = u64::from(window.seconds).div_ceil(PARTS as u64 - 1).max(1);
@@ -90,6 +91,7 @@ pub fn count(current: Option<&[u8]>, hash: u64, now_s: u64, window: Window, thre
 }
 
 /// The sources in a bucket.
+#[inline]
 fn sources(current: Option<&[u8]>) -> impl Iterator<Item = Source> {
     let entries: &[[u8; ENTRY]] = match current.and_then(|value| value.strip_prefix(&[VERSION])).map(<[u8]>::as_chunks)
     {
@@ -107,6 +109,7 @@ fn sources(current: Option<&[u8]>) -> impl Iterator<Item = Source> {
 
 impl Source {
     /// Lets so many parts of time go by, and forgets what is then more than `before` parts ago.
+    #[inline]
     fn advance(&mut self, parts: usize, before: usize) {
         let old = self.counts;
         self.counts = std::array::from_fn(|index| {
@@ -115,10 +118,12 @@ impl Source {
         });
     }
 
+    #[inline]
     fn total(&self) -> u32 {
         self.counts.iter().fold(0, |total, count| total.saturating_add(*count))
     }
 
+    #[inline]
     fn write(&self, to: &mut Vec<u8>) {
         for word in [self.hash, self.newest, self.reported_s] {
             to.extend_from_slice(&word.to_le_bytes());

@@ -26,6 +26,7 @@ pub enum Seen {
 /// Decides about a key, given its bucket's `current` value (`None` before the first) and the time in seconds.
 ///
 /// It is first once, and then again for `window.seconds` from that first time, however often it comes.
+#[inline]
 #[must_use]
 pub fn once(current: Option<&[u8]>, hash: u64, now_s: u64, window: Window) -> Seen {
     let entries = || entries(current);
@@ -43,6 +44,7 @@ pub fn once(current: Option<&[u8]>, hash: u64, now_s: u64, window: Window) -> Se
 }
 
 /// The hashes in a bucket, and when they were first seen.
+#[inline]
 fn entries(current: Option<&[u8]>) -> impl Iterator<Item = (u64, u64)> {
     let words = current.and_then(|value| value.strip_prefix(&[VERSION])).map(<[u8]>::as_chunks::<8>);
     let entries = match words.map(|(words, rest)| (words.as_chunks::<2>(), rest)) {
@@ -52,6 +54,7 @@ fn entries(current: Option<&[u8]>) -> impl Iterator<Item = (u64, u64)> {
     entries.iter().map(|[hash, since_s]| (u64::from_le_bytes(*hash), u64::from_le_bytes(*since_s)))
 }
 
+#[inline]
 fn write(entries: impl Iterator<Item = (u64, u64)>) -> Vec<u8> {
     let mut value = vec![VERSION];
     for (hash, since_s) in entries {

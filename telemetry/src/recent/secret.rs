@@ -23,6 +23,7 @@ pub enum Agreed {
 
 impl Secret {
     /// A secret of random bytes, not agreed on with anybody.
+    #[inline]
     #[must_use]
     pub fn new(random: [u8; 16]) -> Self {
         Self(random)
@@ -47,6 +48,7 @@ impl Secret {
 
     /// The hash of a key of several parts, by SipHash-2-4. The parts' lengths are hashed too, so that what stands on either side of a boundary
     /// makes a difference.
+    #[inline]
     #[must_use]
     pub fn hash(&self, parts: &[&[u8]]) -> u64 {
         let mut sip = Sip::new(self.0);
@@ -73,6 +75,7 @@ struct Sip {
 }
 
 impl Sip {
+    #[inline]
     fn new(key: [u8; 16]) -> Self {
         let [a, b, c, d, e, f, g, h, high @ ..] = key;
         let (low, high) = (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(high));
@@ -85,6 +88,7 @@ impl Sip {
         Self { state, word: 0, length: 0 }
     }
 
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.word = self.word >> 8 | u64::from(*byte) << 56;
@@ -95,6 +99,7 @@ impl Sip {
         }
     }
 
+    #[inline]
     fn finish(mut self) -> u64 {
         // The bytes that are left, then zeros, then the length's lowest byte.
         let left = self.length % 8;
@@ -107,6 +112,7 @@ impl Sip {
         self.state.iter().fold(0, |hash, word| hash ^ word)
     }
 
+    #[inline]
     fn mix(&mut self, word: u64) {
         self.state[3] ^= word;
         self.round();
@@ -114,6 +120,7 @@ impl Sip {
         self.state[0] ^= word;
     }
 
+    #[inline]
     fn round(&mut self) {
         let [mut a, mut b, mut c, mut d] = self.state;
         a = a.wrapping_add(b);

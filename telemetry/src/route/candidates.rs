@@ -17,10 +17,12 @@ struct Entry(u64);
 const HITS: u64 = 0xffff;
 
 impl Entry {
+    #[inline]
     fn hits(self) -> u64 {
         self.0 & HITS
     }
 
+    #[inline]
     fn is_of(self, hash: u64) -> bool {
         self.0 & !HITS == hash & !HITS && self.0 != 0
     }
@@ -46,6 +48,7 @@ impl Candidates {
     /// let mut candidates = telemetry::route::Candidates::new(3);
     /// assert_eq!([(); 4].map(|()| candidates.hit(b"/users/{int}")), [false, false, true, true]);
     /// ```
+    #[inline]
     pub fn hit(&mut self, label: &[u8]) -> bool {
         if self.needed <= 1 {
             return true;
@@ -74,6 +77,7 @@ impl Candidates {
 
 /// Eight bytes at a time, multiplied and folded. An attacker who finds two labels of one hash gains hits for a label of theirs, which they could
 /// as well ask for often enough.
+#[inline]
 fn hash(text: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let (words, rest) = text.as_chunks::<8>();

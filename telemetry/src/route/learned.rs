@@ -33,6 +33,7 @@ impl Learned {
     }
 
     /// The endpoint of a label that was learned.
+    #[inline]
     #[must_use]
     pub fn get(&self, text: &[u8]) -> Option<EndpointId> {
         let position = self.by_text.binary_search_by(|(known, _)| known.as_bytes().cmp(text)).ok()?;
@@ -72,6 +73,7 @@ impl Learned {
     }
 
     /// Whether one more label with this text is within the caps, as far as this worker knows.
+    #[inline]
     #[must_use]
     pub fn has_room(&self, text: &[u8]) -> bool {
         if self.is_full() {
@@ -88,6 +90,7 @@ impl Learned {
     }
 
     /// The text of a learned endpoint.
+    #[inline]
     #[must_use]
     pub fn label(&self, id: EndpointId) -> Option<&str> {
         let position = usize::try_from(id.0.checked_sub(self.base)?).ok()?;
@@ -95,18 +98,21 @@ impl Learned {
     }
 
     /// How many were admitted.
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         self.by_text.len()
     }
 
     /// Whether none were.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_text.is_empty()
     }
 
     /// Whether there is no room for any other.
+    #[inline]
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.by_text.len() >= self.limits.max_endpoints
@@ -114,6 +120,7 @@ impl Learned {
 }
 
 /// The beginnings of a label that end before a slash, the shortest first, and the label itself; without the empty one.
+#[inline]
 fn beginnings(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let ends = text.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
     ends.chain([text.len()]).filter_map(|end| text.get(..end))
@@ -122,6 +129,7 @@ fn beginnings(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Whether one more label with this text leaves every place with at most `max_per_parent` different segments, beside the labels admitted before.
 ///
 /// Slower than [`Learned::has_room`], for the list that all workers share.
+#[inline]
 #[must_use]
 pub fn has_room<'a>(admitted: impl Iterator<Item = &'a [u8]> + Clone, text: &[u8], max_per_parent: usize) -> bool {
     let is_beginning =
@@ -144,6 +152,7 @@ pub fn has_room<'a>(admitted: impl Iterator<Item = &'a [u8]> + Clone, text: &[u8
 }
 
 /// The segment whose slash is at this position.
+#[inline]
 fn segment_at(text: &[u8], slash: usize) -> Option<&[u8]> {
     text.get(slash + 1..)?.split(|byte| *byte == b'/').next()
 }

@@ -16,6 +16,7 @@ use super::split::Split;
 use super::{Case, DotSegments, DuplicateSlashes, MatrixParameters, PercentEncoding, RouteOptions};
 
 /// Whether the text begins with `%` and two hex digits.
+#[inline]
 pub(super) fn is_triplet(text: &[u8]) -> bool {
     matches!(text, [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
 }
@@ -56,6 +57,7 @@ pub(super) fn concerns(path: &[u8], split: &Split<'_>, options: &RouteOptions) -
         || (options.rewrites_segments() && concerns_segments(path, split, options))
 }
 
+#[inline]
 fn has_triplet(path: &[u8], split: &Split<'_>) -> bool {
     let mut rest = path.get(..split.length).unwrap_or_default();
     while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
@@ -68,6 +70,7 @@ fn has_triplet(path: &[u8], split: &Split<'_>) -> bool {
     false
 }
 
+#[inline]
 fn concerns_segments(path: &[u8], split: &Split<'_>, options: &RouteOptions) -> bool {
     let path = path.get(..split.length).unwrap_or_default();
     let mut segments = (0..split.segments).map(|index| {
@@ -87,6 +90,7 @@ pub(super) const fn keeps_plain_text(options: &RouteOptions) -> bool {
 
 impl RouteOptions {
     /// Whether a rule is on that changes which segments a path has.
+    #[inline]
     const fn rewrites_segments(&self) -> bool {
         matches!(self.duplicate_slashes, DuplicateSlashes::Merge)
             || matches!(self.dot_segments, DotSegments::Remove)
@@ -95,6 +99,7 @@ impl RouteOptions {
 }
 
 /// Writes the normal form of a path, which begins with `/` and is never longer than the path, and gives back what was written.
+#[inline]
 pub(super) fn path<'a>(text: &[u8], options: &RouteOptions, to: &'a mut [u8]) -> &'a [u8] {
     let mut length = 0;
     each_byte(text, options, |byte| {
@@ -114,6 +119,7 @@ pub(super) fn path<'a>(text: &[u8], options: &RouteOptions, to: &'a mut [u8]) ->
     to.get(..length).unwrap_or_default()
 }
 
+#[inline]
 fn each_byte(text: &[u8], options: &RouteOptions, mut put: impl FnMut(u8)) {
     let mut put = |byte: u8| match options.case {
         Case::Sensitive => put(byte),
@@ -150,6 +156,7 @@ fn each_byte(text: &[u8], options: &RouteOptions, mut put: impl FnMut(u8)) {
 }
 
 /// Shortens each segment to what stands before `;`; gives back the new length.
+#[inline]
 fn strip_matrix_parameters(path: &mut [u8]) -> usize {
     let mut skipping = false;
     compact(path, |byte, _| {
@@ -159,11 +166,13 @@ fn strip_matrix_parameters(path: &mut [u8]) -> usize {
 }
 
 /// Makes one slash of each run; gives back the new length.
+#[inline]
 fn merge_slashes(path: &mut [u8]) -> usize {
     compact(path, |byte, before| byte != b'/' || before != Some(b'/'))
 }
 
 /// Keeps the bytes for which `keep` says so, given the byte and the one kept before it.
+#[inline]
 fn compact(path: &mut [u8], mut keep: impl FnMut(u8, Option<u8>) -> bool) -> usize {
     let mut length = 0;
     let mut before = None;
@@ -181,6 +190,7 @@ fn compact(path: &mut [u8], mut keep: impl FnMut(u8, Option<u8>) -> bool) -> usi
 }
 
 /// Resolves `.` and `..` in a path that begins with `/`; gives back the new length.
+#[inline]
 fn remove_dot_segments(path: &mut [u8]) -> usize {
     let mut length = 0;
     let mut start = 0;
@@ -215,6 +225,7 @@ fn remove_dot_segments(path: &mut [u8]) -> usize {
 }
 
 /// The value of a hex digit.
+#[inline]
 const fn hex_value(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -225,6 +236,7 @@ const fn hex_value(digit: u8) -> Option<u8> {
 }
 
 /// The upper-case hex digit of a value below 16.
+#[inline]
 const fn hex_digit(value: u8) -> u8 {
     if value < 10 { b'0' + value } else { b'A' - 10 + value }
 }

@@ -30,22 +30,26 @@ pub struct PlaceholderBuffer {
 
 impl PlaceholderBuffer {
     /// The label; empty before one was written.
+    #[inline]
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.length)).unwrap_or_default()
     }
 
     /// Whether there is no label.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
     /// Forgets the label.
+    #[inline]
     pub fn clear(&mut self) {
         self.length = 0;
     }
 
+    #[inline]
     fn push(&mut self, text: &[u8], case: Case) -> Option<()> {
         let start = usize::from(self.length);
         let room = self.bytes.get_mut(start..start + text.len())?;
@@ -61,6 +65,7 @@ impl PlaceholderBuffer {
 }
 
 impl Default for PlaceholderBuffer {
+    #[inline]
     fn default() -> Self {
         Self { length: 0, bytes: [0; MAX_LABEL] }
     }
@@ -84,6 +89,7 @@ pub(super) enum Written {
 }
 
 /// Writes the label of a path in normal form but for its case. `known` has a bit for each segment that the table has as static text.
+#[inline]
 pub(super) fn write(path: &[u8], split: &Split<'_>, known: u64, case: Case, buffer: &mut PlaceholderBuffer) -> Written {
     buffer.clear();
     let text = path.get(..split.length).unwrap_or_default();
@@ -107,6 +113,7 @@ pub(super) fn write(path: &[u8], split: &Split<'_>, known: u64, case: Case, buff
 }
 
 /// The placeholder for a segment, or `None` for a word.
+#[inline]
 fn classify(segment: &[u8]) -> Option<&'static str> {
     match segment {
         _ if is_int(segment) => Some("{int}"),
@@ -121,10 +128,12 @@ fn classify(segment: &[u8]) -> Option<&'static str> {
     }
 }
 
+#[inline]
 fn is_int(segment: &[u8]) -> bool {
     !segment.is_empty() && segment.iter().all(u8::is_ascii_digit)
 }
 
+#[inline]
 fn is_date(segment: &[u8]) -> bool {
     let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, ref rest @ ..] = segment else { return false };
     let digits = [y1, y2, y3, y4, m1, m2, d1, d2].iter().all(u8::is_ascii_digit);
@@ -141,6 +150,7 @@ fn is_date(segment: &[u8]) -> bool {
     digits && day && time
 }
 
+#[inline]
 fn is_uuid(segment: &[u8]) -> bool {
     segment.len() == 36
         && segment.iter().enumerate().all(|(position, byte)| match position {
@@ -149,6 +159,7 @@ fn is_uuid(segment: &[u8]) -> bool {
         })
 }
 
+#[inline]
 fn is_ulid(segment: &[u8]) -> bool {
     segment.len() == 26
         && segment.first().is_some_and(|byte| matches!(byte, b'0'..=b'7'))
@@ -157,20 +168,24 @@ fn is_ulid(segment: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() && !matches!(byte.to_ascii_uppercase(), b'I' | b'L' | b'O' | b'U'))
 }
 
+#[inline]
 fn is_hex(segment: &[u8]) -> bool {
     segment.len() >= 8 && segment.iter().all(u8::is_ascii_hexdigit) && segment.iter().any(u8::is_ascii_digit)
 }
 
+#[inline]
 fn is_base64url_byte(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
+#[inline]
 fn is_jwt(segment: &[u8]) -> bool {
     segment.starts_with(b"eyJ")
         && segment.split(|byte| *byte == b'.').count() == 3
         && segment.split(|byte| *byte == b'.').all(|part| part.iter().all(is_base64url_byte))
 }
 
+#[inline]
 fn is_email(segment: &[u8]) -> bool {
     let Some(position) = segment
         .iter()
@@ -186,6 +201,7 @@ fn is_email(segment: &[u8]) -> bool {
     !local.is_empty() && domain.contains(&b'.') && domain.split(|byte| *byte == b'.').all(label)
 }
 
+#[inline]
 fn is_base64url(segment: &[u8]) -> bool {
     let text = segment.strip_suffix(b"=").unwrap_or(segment);
     let text = text.strip_suffix(b"=").unwrap_or(text);

@@ -37,12 +37,14 @@ const PERCENT: u64 = b'%' as u64;
 const LANES: u64 = 0x0101_0101_0101_0101;
 
 /// Marks, with its highest bit, each byte of `word` that is zero. Exact for every byte.
+#[inline]
 const fn zero_bytes(word: u64) -> u64 {
     let low = 0x7f * LANES;
     !(((word & low) + low) | word | low)
 }
 
 /// Marks the bytes at which the scan has to look: `/`, `?`, `#` and `%`; `!`, `'` and a few more as well, which costs less than telling them apart.
+#[inline]
 pub(super) const fn marks(word: u64) -> u64 {
     // `/` is 0x2f and `?` is 0x3f; `#` is 0x23 and `%` is 0x25.
     let slash = zero_bytes((word | (0x10 * LANES)) ^ (0x3f * LANES));
@@ -51,6 +53,7 @@ pub(super) const fn marks(word: u64) -> u64 {
 }
 
 /// Whether a byte ends a segment.
+#[inline]
 pub(super) const fn ends_segment(byte: u64) -> bool {
     matches!(byte, SLASH | QUERY | FRAGMENT)
 }
@@ -106,11 +109,13 @@ impl<'a> Split<'a> {
     }
 
     /// Whether any text follows where segment `index` begins.
+    #[inline]
     pub(super) fn has_text_from(&self, index: usize) -> bool {
         self.range(index).0 < self.length
     }
 
     /// Whether the path has another form, with or without a slash at its end: every path but the root.
+    #[inline]
     pub(super) fn has_other_form(&self) -> bool {
         self.length > 1
     }
@@ -145,6 +150,7 @@ impl Scan<'_> {
 /// What follows the authority in a request target. `None` where there is no path: `*`, a CONNECT authority, nothing.
 ///
 /// Targets are in origin-form (`/path`), or in absolute-form (`http://host/path`, RFC 9112 section 3.2.2), whose path may be empty and is then `/`.
+#[inline]
 pub(super) fn path_of(target: &[u8]) -> Option<&[u8]> {
     if target.first() == Some(&b'/') {
         return Some(target);

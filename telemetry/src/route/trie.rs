@@ -44,6 +44,7 @@ impl Terminal {
     }
 
     /// The endpoint of a method that is declared.
+    #[inline]
     pub(super) fn declared(&self, method: Method) -> Option<EndpointId> {
         self.declared.get(method.index()).copied().filter(|endpoint| *endpoint != Self::NOT_DECLARED)
     }
@@ -145,6 +146,7 @@ impl Trie {
     }
 
     /// Whether every path begins with one of the texts that the root has.
+    #[inline]
     pub(super) fn has_closed_root(&self) -> bool {
         self.node(0).is_none_or(|root| {
             let closed = |others: &Others| others.partials.0 == others.partials.1 && others.tail.is_none();
@@ -160,6 +162,7 @@ impl Trie {
 
     /// Looks for a path in normal form, from where its first segments lead. A template that declares the method is preferred to one that does
     /// not, wherever it comes in the order; the path's own form to the one with the other slash at its end.
+    #[inline]
     pub(super) fn find<W: Watch>(
         &self,
         method: Method,
@@ -188,6 +191,7 @@ impl Trie {
         Found { endpoint: endpoint.or(second), known: search.known }
     }
 
+    #[inline]
     fn walk<W: Watch>(&self, search: &mut Search<'_, W>, mut number: usize, mut depth: usize) -> Option<EndpointId> {
         loop {
             let node = self.node(number)?;
@@ -234,6 +238,7 @@ impl Trie {
     }
 
     /// The search below a node that has more than text and `{name}`; `next` is the child that has the segment's text.
+    #[inline]
     fn walk_all<W: Watch>(
         &self,
         search: &mut Search<'_, W>,
@@ -345,6 +350,7 @@ impl Trie {
     }
 
     /// With the other slash at its end, the path would end here.
+    #[inline]
     fn pass_other_form<W: Watch>(&self, search: &mut Search<'_, W>, ending: Ending) {
         if ending.is_none() {
             return;
@@ -363,6 +369,7 @@ impl Trie {
         ending.read(method).unwrap_or_else(|number| self.read_listed(number, method))
     }
 
+    #[inline]
     #[cold]
     fn read_listed(&self, number: usize, method: Method) -> (Option<EndpointId>, EndpointId) {
         match self.listed.get(number) {
@@ -373,6 +380,7 @@ impl Trie {
 }
 
 /// A part of a list.
+#[inline]
 fn range(part: (u32, u32)) -> std::ops::Range<usize> {
     at(part.0)..at(part.1)
 }
@@ -412,11 +420,14 @@ pub(super) enum Edge<'a> {
 /// Sees a search as it goes: what explains a decision is the decision's own code. `()` sees nothing and costs nothing.
 pub(super) trait Watch {
     /// A node is looked at.
+    #[inline]
     fn visit(&mut self) {}
     /// An edge was tried for a segment.
+    #[inline]
     fn step(&mut self, _depth: usize, _segment: &[u8], _edge: Edge<'_>, _fits: bool) {}
     /// The path ends at a template, or would with the other slash at its end: the endpoint of its method, if that is declared, and of those that
     /// are not.
+    #[inline]
     fn arrive(&mut self, _declared: Option<EndpointId>, _undeclared: EndpointId, _other_form: bool) {}
 }
 
@@ -463,6 +474,7 @@ enum Second {
 impl Partial {
     /// Whether the segment has all literals in order, with at least one byte for each parameter. Taking each literal where it first occurs is
     /// enough, since a later occurrence leaves less room for the rest.
+    #[inline]
     fn matches(&self, segment: &[u8], room: &mut usize) -> bool {
         let Some(inner) = segment.strip_prefix(&*self.prefix).and_then(|rest| rest.strip_suffix(&*self.suffix)) else {
             return false;

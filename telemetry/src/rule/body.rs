@@ -52,6 +52,7 @@ pub struct Body {
 
 impl Body {
     /// Begins with another body, whose request has this `content-encoding`.
+    #[inline]
     pub fn begin(&mut self, rules: &Rules, encoding: Option<&[u8]>) {
         self.reader.reset(rules.pointers());
         self.read = 0;
@@ -60,6 +61,7 @@ impl Body {
     }
 
     /// How many more bytes it wants; 0 when it has seen enough.
+    #[inline]
     #[must_use]
     pub fn wants(&self, rules: &Rules) -> usize {
         // One byte past the limit tells that there is more.
@@ -67,6 +69,7 @@ impl Body {
     }
 
     /// Reads a piece.
+    #[inline]
     pub fn feed(&mut self, rules: &Rules, piece: &[u8]) {
         if self.stopped.is_some() {
             return;
@@ -80,6 +83,7 @@ impl Body {
     }
 
     /// What came of it.
+    #[inline]
     pub fn finish(&mut self) -> BodyOutcome {
         let outcome = self.stopped.unwrap_or_else(|| match self.reader.finish() {
             Document::Complete => BodyOutcome::Complete,
@@ -92,6 +96,7 @@ impl Body {
     }
 
     /// The text of the value at a pointer, of a body that is complete: of an array or object how many members it has.
+    #[inline]
     pub(super) fn value(&self, rules: &Rules, pointer: usize, to: &mut Vec<u8>) -> bool {
         if self.stopped != Some(BodyOutcome::Complete) {
             return false;

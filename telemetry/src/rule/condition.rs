@@ -43,6 +43,7 @@ pub enum StatusMatch {
 }
 
 impl StatusMatch {
+    #[inline]
     fn matches(self, status: u16) -> bool {
         match self {
             StatusMatch::Code(code) => code == status,
@@ -50,6 +51,7 @@ impl StatusMatch {
         }
     }
 
+    #[inline]
     fn class(self) -> u16 {
         match self {
             StatusMatch::Code(code) => code / 100,
@@ -60,6 +62,7 @@ impl StatusMatch {
 
 impl Condition {
     /// Whether the status is one of those.
+    #[inline]
     #[must_use]
     pub fn has_status(&self, status: u16) -> bool {
         let one_of = |them: &[StatusMatch]| them.iter().any(|one| one.matches(status));
@@ -94,6 +97,7 @@ pub struct Once {
 
 impl Once {
     /// The same, as what is remembered has it.
+    #[inline]
     #[must_use]
     pub fn window(&self) -> Window {
         window(self.window_seconds, self.keys)
@@ -101,6 +105,7 @@ impl Once {
 }
 
 /// A window over so many keys: every value in the proxy's shared data has a few of them.
+#[inline]
 pub(super) fn window(seconds: u32, keys: u32) -> Window {
     const PER_BUCKET: u32 = 32;
     let per_bucket = usize::try_from(PER_BUCKET).unwrap_or(1);

@@ -105,6 +105,7 @@ impl Fact {
     }
 
     /// What a value counts as; `None` where it counts as none.
+    #[inline]
     #[must_use]
     pub fn read(&self, value: &[u8]) -> Option<String> {
         let text = cut(&String::from_utf8_lossy(value), self.max_bytes).to_owned();
@@ -119,22 +120,26 @@ impl Fact {
     }
 
     /// The value where there is none.
+    #[inline]
     #[must_use]
     pub fn fallback(&self) -> Option<String> {
         self.default.clone().map(|text| self.shown(text))
     }
 
+    #[inline]
     fn shown(&self, text: String) -> String {
         if self.hash { digest(&text) } else { text }
     }
 }
 
 /// The first `most` bytes of a text, or a few less where a character would be cut.
+#[inline]
 fn cut(text: &str, most: usize) -> &str {
     text.get(..text.floor_char_boundary(most)).unwrap_or_default()
 }
 
 /// The first 16 hexadecimal digits of a text's SHA-256.
+#[inline]
 fn digest(text: &str) -> String {
     let mut sha256 = siem::sha256::Sha256::new();
     sha256.update(text.as_bytes());

@@ -119,6 +119,7 @@ impl<'a> Firing<'a> {
     }
 
     /// Does what the rules say, of those in `candidates`.
+    #[inline]
     pub fn run(&mut self, candidates: RuleSet, state: &mut State) {
         if self.rules.reads_body(candidates) {
             let outcome = self.body.as_mut().map_or(BodyOutcome::Incomplete, |body| body.finish());
@@ -133,6 +134,7 @@ impl<'a> Firing<'a> {
         }
     }
 
+    #[inline]
     fn holds(&mut self, rule: &Rule) -> bool {
         let condition = &rule.condition;
         condition.has_status(self.logged.status)
@@ -164,6 +166,7 @@ impl<'a> Firing<'a> {
             })
     }
 
+    #[inline]
     fn fire(&mut self, rule: &Rule, state: &mut State) -> RuleOutcome {
         let mut outcome = RuleOutcome::Fired;
         if let Some(once) = &rule.once
@@ -185,6 +188,7 @@ impl<'a> Firing<'a> {
     }
 
     /// What the path looks for. A stream that showed no headers in time is asked for it now.
+    #[inline]
     fn probes(&mut self) -> Probes {
         if let Some(info) = self.info {
             return info.probes;
@@ -238,11 +242,13 @@ impl<'a> Firing<'a> {
         self.proxy.emit(event);
     }
 
+    #[inline]
     fn text<const MAX: usize>(&mut self, fact: Option<usize>) -> Option<Text<MAX>> {
         self.fact(fact?).map(Text::new)
     }
 
     /// `None` where the value is not there.
+    #[inline]
     fn count(&mut self, rule: &Rule, state: &mut State) -> Option<()> {
         let Some(counts) = &rule.metric else { return Some(()) };
         let spec = self.rules.metrics().get(counts.metric)?;
@@ -267,6 +273,7 @@ impl<'a> Firing<'a> {
     }
 
     /// Whether this is a second try; `None` where the request has nothing that would say so.
+    #[inline]
     fn occurrence(&mut self, rule: &Rule, once: &Once) -> Option<Occurrence> {
         once.by.iter().find_map(|source| self.value(source))?;
         let mut path = Vec::new();
@@ -276,6 +283,7 @@ impl<'a> Firing<'a> {
     }
 
     /// A fact; it is looked for once.
+    #[inline]
     pub fn fact(&mut self, index: usize) -> Option<&String> {
         if self.known.get(index)?.is_none() {
             let rules = self.rules;
@@ -286,6 +294,7 @@ impl<'a> Firing<'a> {
         self.known.get(index)?.as_ref()?.as_ref()
     }
 
+    #[inline]
     fn find(&mut self, fact: &Fact) -> Option<String> {
         let found = fact.sources.iter().find_map(|source| {
             self.value(source)?;
@@ -295,6 +304,7 @@ impl<'a> Firing<'a> {
     }
 
     /// Leaves the value of a source in `answer`.
+    #[inline]
     fn value(&mut self, source: &Source) -> Option<()> {
         self.answer.clear();
         match source {
@@ -359,6 +369,7 @@ impl<'a> Firing<'a> {
     }
 
     /// A property that is a number of bytes.
+    #[inline]
     fn size(&mut self, property: &[u8]) -> Option<()> {
         if !self.proxy.ask(Ask::Property(property), &mut self.answer) {
             return None;
@@ -371,6 +382,7 @@ impl<'a> Firing<'a> {
     }
 
     /// The templates behind the endpoint's label.
+    #[inline]
     fn templates(&self) -> impl Iterator<Item = &'a str> {
         let routes = self.filter.config().routes();
         let label = self.endpoint;
@@ -382,6 +394,7 @@ impl<'a> Firing<'a> {
     }
 
     /// The name of the endpoint's route, or its label where it has none.
+    #[inline]
     fn endpoint_name(&self) -> &'a str {
         let routes = self.filter.config().routes();
         let named = routes.specs().iter().find(|spec| spec.template == self.endpoint && spec.name.is_some());
@@ -401,6 +414,7 @@ fn uuid_v7(now_ns: u64, seed: [u8; 16]) -> [u8; 16] {
 }
 
 /// An address without its port: `10.0.0.1:5` is `10.0.0.1`, `[::1]:5` is `::1`.
+#[inline]
 fn without_port(address: &[u8]) -> &[u8] {
     let colon = address.iter().rposition(|byte| *byte == b':');
     match (address, colon) {

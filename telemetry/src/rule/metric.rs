@@ -44,6 +44,7 @@ impl MetricSpec {
     }
 
     /// The number of a combination, `None` when a value is not of its label's.
+    #[inline]
     pub(crate) fn combination<'v>(&self, mut value: impl FnMut(usize) -> Option<&'v str>) -> Option<u64> {
         let mut number = 0_u64;
         for (position, (_, values)) in self.labels.iter().enumerate() {

@@ -20,6 +20,7 @@ pub const NAMES: [(&str, Probes); 2] = [("traversal", TRAVERSAL), ("control_byte
 /// assert_eq!(find(b"/a%0d%0aSet-Cookie:x"), CONTROL_BYTES);
 /// assert_eq!(find(b"/compare/v1...v2?q=1..2"), 0);
 /// ```
+#[inline]
 #[must_use]
 pub fn find(target: &[u8]) -> Probes {
     let mut found = 0;
@@ -51,6 +52,7 @@ pub fn find(target: &[u8]) -> Probes {
 }
 
 /// The next byte, of what is encoded the one that is meant; `%25` is looked behind once.
+#[inline]
 fn next(text: &[u8]) -> Option<(u8, &[u8])> {
     let (first, after) = text.split_first()?;
     if *first != b'%' {
@@ -69,10 +71,12 @@ fn next(text: &[u8]) -> Option<(u8, &[u8])> {
 }
 
 /// What follows a triplet.
+#[inline]
 fn rest_of(text: &[u8]) -> &[u8] {
     text.get(3..).unwrap_or_default()
 }
 
+#[inline]
 fn triplet(text: &[u8]) -> Option<(u8, &[u8])> {
     match text {
         [b'%', high, low, rest @ ..] => Some((hex(*high)? << 4 | hex(*low)?, rest)),
@@ -80,6 +84,7 @@ fn triplet(text: &[u8]) -> Option<(u8, &[u8])> {
     }
 }
 
+#[inline]
 fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }

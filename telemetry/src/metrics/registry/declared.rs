@@ -47,6 +47,7 @@ fn sum_name(name: &str) -> (String, u64) {
 
 impl Declared {
     /// Adds to a counter, sets a gauge, or counts a value in a histogram.
+    #[inline]
     pub(super) fn record(&mut self, spec: &MetricSpec, combination: u64, value: u64) {
         let counted = self.counted.entry(combination).or_insert_with(|| Counted::new(spec));
         match counted {
@@ -116,6 +117,7 @@ impl Counted {
 }
 
 impl Histogram {
+    #[inline]
     fn observe(&mut self, buckets: &Buckets, millionths: u64, name: &str) {
         let first = buckets.find(millionths);
         self.cumulative.iter_mut().skip(first).for_each(|series| series.owe(1));
