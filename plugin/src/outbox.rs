@@ -3,8 +3,6 @@
 //! An event that waits for its receiver lies in the proxy's shared data as well, under the number of its worker. When a VM dies, its number runs
 //! out, and the worker that sees that first takes over what lies there. The places are few and used again: shared data cannot be deleted.
 
-use std::collections::BTreeMap;
-
 use siem::event::Event;
 
 use crate::shared::{Read, SharedData, Write, Written};
@@ -19,8 +17,8 @@ const MAX_EARLY: usize = 256;
 pub(crate) struct Outbox {
     /// What the keys begin with, the worker's number included; empty before there is one.
     prefix: String,
-    /// What lies there, by `EventUid`.
-    kept: BTreeMap<[u8; 16], Kept>,
+    /// What lies there. **Invariant:** sorted by `EventUid`, none twice.
+    kept: Vec<Box<Kept>>,
     /// Places that are free, below `used`.
     free: Vec<u32>,
     /// How many places were ever used, as it lies in the shared data.
@@ -45,7 +43,7 @@ impl Outbox {
             return Vec::new();
         }
         // What lies under the old number is this VM's own, and moves along.
-        let moving: Vec<Kept> = std::mem::take(&mut self.kept).into_values().collect();
+        let moving = std::mem::take(&mut self.kept);
         for place in moving.iter().filter_map(|kept| kept.place) {
             overwrite(&key(&self.prefix, place), &[], shared);
         }
@@ -65,7 +63,7 @@ impl Outbox {
         }
         if self.prefix.is_empty() {
             if self.kept.len() < MAX_EARLY {
-                self.kept.insert(event.uid, Kept { place: None, sinks, event: event.clone() });
+                self.keep(Kept { place: None, sinks, event: event.clone() });
             }
             return;
         }
@@ -83,15 +81,32 @@ impl Outbox {
         };
         let kept = Kept { place: Some(place), sinks, event: event.clone() };
         if overwrite(&key(&self.prefix, place), &kept.value(), shared) {
-            self.kept.insert(event.uid, kept);
+            self.keep(kept);
         } else {
             self.free.push(place);
         }
     }
 
+    /// Where the event is, or would be.
+    fn position(&self, uid: [u8; 16]) -> Result<usize, usize> {
+        self.kept.binary_search_by_key(&uid, |kept| kept.event.uid)
+    }
+
+    fn keep(&mut self, kept: Kept) {
+        match self.position(kept.event.uid) {
+            Ok(at) => {
+                if let Some(known) = self.kept.get_mut(at) {
+                    **known = kept;
+                }
+            }
+            Err(at) => self.kept.insert(at, Box::new(kept)),
+        }
+    }
+
     /// A sink has settled an event.
     pub(crate) fn settle(&mut self, uid: [u8; 16], sink: &str, shared: &mut dyn SharedData) {
-        let Some(kept) = self.kept.get_mut(&uid) else { return };
+        let Ok(at) = self.position(uid) else { return };
+        let Some(kept) = self.kept.get_mut(at) else { return };
         kept.sinks.retain(|waiting| waiting != sink);
         let (place, is_settled) = (kept.place, kept.sinks.is_empty());
         if let Some(place) = place {
@@ -99,7 +114,7 @@ impl Outbox {
             overwrite(&key(&self.prefix, place), &value, shared);
         }
         if is_settled {
-            self.kept.remove(&uid);
+            self.kept.remove(at);
             self.free.extend(place);
         }
     }

@@ -61,4 +61,5 @@ pub mod poll;
 pub mod recent;
 pub mod route;
 pub mod rule;
+mod sorted;
 pub mod stream_info;

@@ -1,7 +1,5 @@
 //! From the configured table to places in the trie and the labels that they carry, with every conflict found.
 
-use std::collections::BTreeMap;
-
 use super::template::{self, Segment};
 use super::trie::{Place, Terminal};
 use super::{
@@ -9,6 +7,7 @@ use super::{
     UndeclaredMethods,
 };
 use crate::method::Method;
+use crate::sorted::SortedMap;
 
 /// The longest name of a route.
 const MAX_NAME: usize = 200;
@@ -41,7 +40,7 @@ impl Compiled {
 /// Reads the table.
 pub(super) fn compile(routes: &[RouteSpec], options: &RouteOptions) -> Result<Compiled, Vec<RouteProblem>> {
     let mut problems = Vec::new();
-    let mut places: BTreeMap<Vec<Segment>, usize> = BTreeMap::new();
+    let mut places: SortedMap<Vec<Segment>, usize> = SortedMap::default();
     // The routes of each place, in the order in which the table first names the places: endpoints are numbered so, which makes lists of labels
     // pleasant to read.
     let mut routes_of: Vec<Vec<(usize, &RouteSpec)>> = Vec::new();
@@ -52,7 +51,7 @@ pub(super) fn compile(routes: &[RouteSpec], options: &RouteOptions) -> Result<Co
         match template::parse(&route.template, options) {
             Err(messages) => messages.into_iter().for_each(|message| report(RouteField::Template, message)),
             Ok(segments) => {
-                let place = *places.entry(segments).or_insert(routes_of.len());
+                let place = *places.get_or_insert_with(segments, || routes_of.len());
                 if place == routes_of.len() {
                     routes_of.push(Vec::new());
                 }
@@ -70,7 +69,11 @@ pub(super) fn compile(routes: &[RouteSpec], options: &RouteOptions) -> Result<Co
     }
     let mut labels = Labels::default();
     let terminals: Vec<Terminal> = routes_of.iter().map(|here| terminal(here, options, &mut labels)).collect();
-    let places = places.into_iter().filter_map(|(segments, place)| Some((segments, *terminals.get(place)?))).collect();
+    let places = places
+        .into_entries()
+        .into_iter()
+        .filter_map(|(segments, place)| Some((segments, *terminals.get(place)?)))
+        .collect();
     Ok(Compiled { labels: labels.texts, places })
 }
 
@@ -148,18 +151,18 @@ fn without_names(template: &str) -> String {
 /// The labels in use, numbered as they are first needed.
 struct Labels<'a> {
     texts: Vec<Box<str>>,
-    numbers: BTreeMap<&'a str, EndpointId>,
+    numbers: SortedMap<&'a str, EndpointId>,
 }
 
 impl Default for Labels<'_> {
     fn default() -> Self {
-        Self { texts: vec![UNKNOWN_LABEL.into(), OVERFLOW_LABEL.into()], numbers: BTreeMap::new() }
+        Self { texts: vec![UNKNOWN_LABEL.into(), OVERFLOW_LABEL.into()], numbers: SortedMap::default() }
     }
 }
 
 impl<'a> Labels<'a> {
     fn number(&mut self, label: &'a str) -> EndpointId {
-        *self.numbers.entry(label).or_insert_with(|| {
+        *self.numbers.get_or_insert_with(label, || {
             self.texts.push(label.into());
             EndpointId(u32::try_from(self.texts.len() - 1).unwrap_or(u32::MAX))
         })

@@ -1,8 +1,7 @@
 //! Endpoints that no configuration names: placeholder labels that were admitted while the filter ran.
 
-use std::collections::BTreeMap;
-
 use super::{EndpointId, PlaceholderLimits, RouteTable};
+use crate::sorted::SortedMap;
 
 /// The admitted placeholder labels of one worker. A lookup allocates nothing; entries are never removed, because their series are never removed.
 #[derive(Clone, Debug)]
@@ -15,7 +14,7 @@ pub struct Learned {
     /// Sorted by text. May hold texts that are labels of the table, with those identifiers.
     by_text: Vec<(Box<str>, EndpointId)>,
     /// Each beginning of an admitted label that ends before a slash or with the label, and how many different segments follow it.
-    children: BTreeMap<Box<[u8]>, usize>,
+    children: SortedMap<Box<[u8]>, usize>,
 }
 
 impl Learned {
@@ -28,7 +27,7 @@ impl Learned {
             limits: table.limits().copied().unwrap_or(none),
             labels: Vec::new(),
             by_text: Vec::new(),
-            children: BTreeMap::new(),
+            children: SortedMap::default(),
         }
     }
 
@@ -63,9 +62,9 @@ impl Learned {
         self.by_text.insert(position, (text.into(), id));
         let mut before: &[u8] = &[];
         for here in beginnings(text.as_bytes()) {
-            if !self.children.contains_key(here) {
-                self.children.insert(here.into(), 0);
-                *self.children.entry(before.into()).or_default() += 1;
+            if self.children.get(here).is_none() {
+                self.children.get_or_insert_with(here.into(), || 0);
+                *self.children.get_or_insert_with(before.into(), || 0) += 1;
             }
             before = here;
         }
@@ -81,7 +80,7 @@ impl Learned {
         }
         let mut parent: &[u8] = &[];
         for here in beginnings(text) {
-            if !self.children.contains_key(here) {
+            if self.children.get(here).is_none() {
                 return self.children.get(parent).is_none_or(|children| *children < self.limits.max_per_parent);
             }
             parent = here;

@@ -1,17 +1,16 @@
 //! The counts of declared metrics.
 
-use std::collections::BTreeMap;
-
 use super::MetricSink;
 use super::gauge::Gauge;
 use super::series::{Naming, Series};
 use crate::metrics::{Buckets, MetricKind};
 use crate::rule::MetricSpec;
+use crate::sorted::SortedMap;
 
 /// The counts of one declared metric, by the number of the combination of label values.
 #[derive(Debug, Default)]
 pub(super) struct Declared {
-    counted: BTreeMap<u64, Counted>,
+    counted: SortedMap<u64, Counted>,
     /// The proxy knows every series of a counter.
     is_announced: bool,
 }
@@ -49,7 +48,7 @@ impl Declared {
     /// Adds to a counter, sets a gauge, or counts a value in a histogram.
     #[inline]
     pub(super) fn record(&mut self, spec: &MetricSpec, combination: u64, value: u64) {
-        let counted = self.counted.entry(combination).or_insert_with(|| Counted::new(spec));
+        let counted = self.counted.get_or_insert_with(combination, || Counted::new(spec));
         match counted {
             Counted::Counter(series) => series.owe(value),
             Counted::Gauge(gauge) => gauge.set(value),
@@ -62,11 +61,11 @@ impl Declared {
     }
 
     pub(super) fn has_fresh_gauge(&self) -> bool {
-        self.counted.values().any(|counted| matches!(counted, Counted::Gauge(gauge) if !gauge.is_settled()))
+        self.counted.iter().any(|(_, counted)| matches!(counted, Counted::Gauge(gauge) if !gauge.is_settled()))
     }
 
     pub(super) fn is_settled(&self) -> bool {
-        self.counted.values().all(|counted| match counted {
+        self.counted.iter().all(|(_, counted)| match counted {
             Counted::Counter(series) => series.is_settled(),
             Counted::Gauge(gauge) => gauge.is_settled(),
             Counted::Histogram(histogram) => histogram.count.is_settled() && histogram.sum.is_settled(),
@@ -80,14 +79,13 @@ impl Declared {
                 if sink.is_sated() {
                     return;
                 }
-                if let Counted::Counter(series) = self.counted.entry(combination).or_insert_with(|| Counted::new(spec))
-                {
+                if let Counted::Counter(series) = self.counted.get_or_insert_with(combination, || Counted::new(spec)) {
                     series.announce(naming, sink, |naming| naming.declared(&spec.name, spec, combination, None));
                 }
             }
             self.is_announced = true;
         }
-        for (combination, counted) in &mut self.counted {
+        for (combination, counted) in self.counted.iter_mut() {
             match counted {
                 Counted::Counter(series) => {
                     series.settle_with(naming, sink, |naming| naming.declared(&spec.name, spec, *combination, None));
