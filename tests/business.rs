@@ -1,6 +1,7 @@
 //! Declared metrics equal the ledger of whoever made the traffic, to the last decision: with retries, failures, 202s, and bodies of every kind.
 
 mod day;
+mod hostile;
 mod kinds;
 mod ledger;
 

@@ -128,6 +128,22 @@ async fn the_shipped_files_are_valid_and_a_refused_configuration_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_clusters_of_sinks_are_valid() {
+    let Some(Bench { options, folder }) = bench() else { return };
+    let rendered = render(&options, folder.path(), 1).unwrap();
+    let mut bootstrap: serde_yaml_ng::Value = serde_yaml_ng::from_str(&rendered.bootstrap).unwrap();
+    let sinks: serde_yaml_ng::Value = serde_yaml_ng::from_str(include_str!("../../../../envoy/sinks.yaml")).unwrap();
+    let clusters = bootstrap["static_resources"]["clusters"].as_sequence_mut().unwrap();
+    clusters.extend(sinks["clusters"].as_sequence().unwrap().iter().cloned());
+    assert_eq!(clusters.len(), 4);
+    fs::create_dir(folder.path().join("ecds")).unwrap();
+    fs::write(folder.path().join("ecds/edge-observer.yaml"), rendered.ecds).unwrap();
+    let file = folder.path().join("with-sinks.yaml");
+    fs::write(&file, serde_yaml_ng::to_string(&bootstrap).unwrap()).unwrap();
+    validate_file(&options.binary, &file).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn envoy_serves_with_the_filter_and_leaves_complete_logs() {
     let Some(Bench { mut options, folder }) = bench() else { return };
     options.upstream = upstream().await.into();
