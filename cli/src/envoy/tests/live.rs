@@ -140,7 +140,7 @@ async fn the_clusters_of_sinks_are_valid() {
     fs::write(folder.path().join("ecds/edge-observer.yaml"), rendered.ecds).unwrap();
     let file = folder.path().join("with-sinks.yaml");
     fs::write(&file, serde_yaml_ng::to_string(&bootstrap).unwrap()).unwrap();
-    validate_file(&options.binary, &file).await.unwrap();
+    process::validate_file(&options.binary, &file).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
