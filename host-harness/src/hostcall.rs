@@ -23,6 +23,7 @@ use wasmtime::{Caller, Linker};
 use crate::abi::Status;
 use crate::fault::Effect;
 use crate::trace::Event;
+use crate::vm::memory::GuestMemory;
 use crate::vm::state::HostState;
 use crate::{AbiVersion, LogLevel};
 
@@ -33,6 +34,8 @@ enum Kind {
     Num,
     /// Pointer and length of bytes that the module hands over.
     Text,
+    /// The same, of a line of the log.
+    Line,
     /// The same, of encoded pairs.
     Pairs,
     /// Pointer to where the host writes 4 bytes.
@@ -41,6 +44,8 @@ enum Kind {
     Out64,
     /// Pointers to where the host writes pointer and length of bytes that it gives.
     OutBytes,
+    /// The same, of encoded pairs.
+    OutPairs,
     /// Pointer and length of an area that the host fills or reads; not shown.
     Area,
 }
@@ -60,7 +65,7 @@ macro_rules! table {
 }
 
 table! {
-    Log "proxy_log" (level: Num, message: Text);
+    Log "proxy_log" (level: Num, message: Line);
     GetLogLevel "proxy_get_log_level" (level: Out32);
     GetCurrentTime "proxy_get_current_time_nanoseconds" (time: Out64);
     SetTickPeriod "proxy_set_tick_period_milliseconds" (period: Num);
@@ -79,7 +84,7 @@ table! {
     GetBufferStatus "proxy_get_buffer_status" (buffer: Num, length: Out32, flags: Out32);
     SetBufferBytes "proxy_set_buffer_bytes" (buffer: Num, start: Num, length: Num, value: Text);
     GetHeaderMapSize "proxy_get_header_map_size" (map: Num, size: Out32);
-    GetHeaderMapPairs "proxy_get_header_map_pairs" (map: Num, pairs: OutBytes);
+    GetHeaderMapPairs "proxy_get_header_map_pairs" (map: Num, pairs: OutPairs);
     SetHeaderMapPairs "proxy_set_header_map_pairs" (map: Num, pairs: Pairs);
     GetHeaderMapValue "proxy_get_header_map_value" (map: Num, name: Text, value: OutBytes);
     AddHeaderMapValue "proxy_add_header_map_value" (map: Num, name: Text, value: Text);
@@ -153,14 +158,41 @@ pub(crate) type Guest<'a> = Caller<'a, HostState>;
 /// What a hostcall counts for, besides its bytes, when work is bounded: about as much as so many instructions.
 const HOSTCALL_WORK: u64 = 100;
 
-/// Runs one hostcall.
+/// Runs one hostcall that reaches the module's memory and the host's state.
 fn enter(
+    mut guest: Guest<'_>,
+    call: Hostcall,
+    arguments: &[u64],
+    body: impl FnOnce(&mut GuestMemory<'_>) -> Answer,
+) -> wasmtime::Result<u32> {
+    // A module without a memory does not start, whatever its start section finds here.
+    let Ok(mut memory) = GuestMemory::of(&mut guest) else { return Ok(Status::InvalidMemoryAccess.code()) };
+    let answer = match instead(memory.state, call)? {
+        Some(answer) => answer,
+        None => body(&mut memory),
+    };
+    end(memory, call, arguments, answer)
+}
+
+/// Runs one hostcall that calls the module in turn: its allocator most of all.
+fn enter_reentrant(
     mut guest: Guest<'_>,
     call: Hostcall,
     arguments: &[u64],
     body: impl FnOnce(&mut Guest<'_>) -> Answer,
 ) -> wasmtime::Result<u32> {
-    let state = guest.data_mut();
+    let answer = match instead(guest.data_mut(), call)? {
+        Some(answer) => answer,
+        None => body(&mut guest),
+    };
+    match GuestMemory::of(&mut guest) {
+        Ok(memory) => end(memory, call, arguments, answer),
+        Err(_) => Ok(Status::InvalidMemoryAccess.code()),
+    }
+}
+
+/// Counts a hostcall, and says what it answers without having run, if anything.
+fn instead(state: &mut HostState, call: Hostcall) -> wasmtime::Result<Option<Answer>> {
     if let Some(calls) = state.cost.calls.get_mut(call as usize) {
         *calls = calls.saturating_add(1);
     }
@@ -171,21 +203,18 @@ fn enter(
     if allowed && state.starting && !call.allowed_during_start() {
         wasmtime::bail!("hostcall {} is not allowed while the module starts", call.name());
     }
-    let answer = match state.shared.faults.strike(call.name()) {
-        None if !allowed => restricted(state, call.name()),
-        None => body(&mut guest),
-        Some(Effect::Status(code)) => Err(Fail::Code(code)),
-        Some(Effect::Trap) => Err(Fail::Trap(wasmtime::format_err!("fault put into {}", call.name()))),
-    };
-    if guest.data().shared.trace.is_on() {
-        // The same memory for every call.
-        let mut bytes = std::mem::take(&mut guest.data_mut().traced);
-        bytes.clear();
-        let made = Made::write(&mut bytes, &mut guest, call, arguments, &answer);
-        let HostState { role, current: context, shared, traced, .. } = guest.data_mut();
-        shared.trace.push(*role, *context, Event::Hostcall(made), &bytes);
-        *traced = bytes;
-    }
+    Ok(match state.shared.faults.strike(call.name()) {
+        None if !allowed => Some(restricted(state, call.name())),
+        None => None,
+        Some(Effect::Status(code)) => Some(Err(Fail::Code(code))),
+        Some(Effect::Trap) => Some(Err(Fail::Trap(wasmtime::format_err!("fault put into {}", call.name())))),
+    })
+}
+
+/// Writes a hostcall down that has been made, and gives its answer to the module.
+fn end(memory: GuestMemory<'_>, call: Hostcall, arguments: &[u64], answer: Answer) -> wasmtime::Result<u32> {
+    let GuestMemory { bytes, state } = memory;
+    state.trace_with(|out| Event::Hostcall(Made::write(out, bytes, call, arguments, &answer)));
     match answer {
         Ok(()) => Ok(0),
         Err(Fail::Code(code)) => Ok(code),
@@ -199,15 +228,27 @@ fn restricted(state: &mut HostState, name: &str) -> Answer {
     Err(if name.starts_with("proxy_") { Status::InternalFailure.into() } else { Fail::Code(wasi::NOTCAPABLE) })
 }
 
-/// Links one hostcall: its Rust function takes the guest and the arguments.
+/// Links one hostcall: its Rust function takes the module's memory and the arguments.
 macro_rules! provide {
-    ($linker:ident, $module:expr, $call:ident, $function:path, ($($arg:ident: $type:ty),*)) => {
-        $linker.func_wrap($module, Hostcall::$call.name(), |guest: Guest<'_>, $($arg: $type),*| {
-            enter(guest, Hostcall::$call, &[$($crate::hostcall::Wide::wide($arg)),*], |guest| $function(guest, $($arg),*))
+    ($linker:ident, $module:expr, $call:ident, $function:path, $arguments:tt) => {
+        $crate::hostcall::linked!($linker, $module, $call, $crate::hostcall::enter, $function, $arguments)
+    };
+}
+/// The same, where the function takes the guest, as it calls the module in turn.
+macro_rules! provide_reentrant {
+    ($linker:ident, $module:expr, $call:ident, $function:path, $arguments:tt) => {
+        $crate::hostcall::linked!($linker, $module, $call, $crate::hostcall::enter_reentrant, $function, $arguments)
+    };
+}
+macro_rules! linked {
+    ($linker:ident, $module:expr, $call:ident, $enter:path, $function:path, ($($arg:ident: $type:ty),*)) => {
+        $linker.func_wrap($module, Hostcall::$call.name(), |guest: $crate::hostcall::Guest<'_>, $($arg: $type),*| {
+            let arguments = &[$($crate::hostcall::Wide::wide($arg)),*];
+            $enter(guest, Hostcall::$call, arguments, |guest| $function(guest, $($arg),*))
         })?
     };
 }
-pub(crate) use provide;
+pub(crate) use {linked, provide, provide_reentrant};
 
 /// Arguments as the trace takes them.
 trait Wide {

@@ -75,6 +75,7 @@ mod grpc;
 mod header_map;
 mod hostcall;
 mod inspect;
+mod kept;
 mod log;
 mod module;
 mod plugin;

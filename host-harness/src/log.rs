@@ -1,7 +1,9 @@
 //! The module's log: `proxy_log`, and what it writes to standard output and error.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::Role;
+use crate::kept::{Batch, Kept};
 
 /// Severity of a log line, in the ABI's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,13 +61,14 @@ pub struct LogEntry {
     /// The context in which it was written: the root's id, or a stream's.
     pub context: u32,
     /// The thread whose VM wrote it, as `Role` shows it.
-    pub role: crate::Role,
+    pub role: Role,
 }
 
 /// Where log lines go.
 #[derive(Clone, Default)]
 pub enum LogSink {
-    /// Kept in memory for [`Shared::logs`](crate::Shared::logs): the newest 65,536 lines, and of these the newest 64 MiB.
+    /// Kept in memory for [`Shared::logs`](crate::Shared::logs): the newest 65,536 lines, and of these the newest 64 MiB. Those of a
+    /// callback are there when it has returned.
     #[default]
     Memory,
     /// To the process's `tracing` subscriber, target `wasm`.
@@ -103,33 +106,48 @@ impl LogEntry {
     }
 }
 
-/// The lines kept in memory, the oldest dropped past a number and past a sum of bytes.
-#[derive(Debug, Default)]
-pub(crate) struct LogMemory(Mutex<Kept>);
+/// The lines kept in memory, the oldest dropped past a number and past a sum of bytes. They are made readable when they are asked for.
+#[derive(Debug)]
+pub(crate) struct LogMemory(Mutex<Kept<Line>>);
 
-#[derive(Debug, Default)]
-struct Kept {
-    lines: VecDeque<LogEntry>,
-    bytes: usize,
+/// What a line is besides its bytes.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) level: LogLevel,
+    pub(crate) context: u32,
+    pub(crate) role: Role,
+}
+
+impl Line {
+    /// The whole line.
+    pub(crate) fn entry(&self, message: &[u8]) -> LogEntry {
+        let Self { level, context, role } = *self;
+        LogEntry { level, message: String::from_utf8_lossy(message).into_owned(), context, role }
+    }
 }
 
 const MAX_LINES: usize = 65_536;
 const MAX_BYTES: usize = 64 << 20;
 
+impl Default for LogMemory {
+    fn default() -> Self {
+        Self(Mutex::new(Kept::new(MAX_LINES, MAX_BYTES)))
+    }
+}
+
 impl LogMemory {
-    pub(crate) fn push(&self, entry: LogEntry) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.bytes += entry.message.len();
-        kept.lines.push_back(entry);
-        while kept.lines.len() > MAX_LINES || kept.bytes > MAX_BYTES {
-            let Some(oldest) = kept.lines.pop_front() else {
-                break;
-            };
-            kept.bytes -= oldest.message.len();
+    /// Adds lines, and leaves none behind.
+    pub(crate) fn take(&self, batch: &mut Batch<Line>) {
+        if !batch.is_empty() {
+            self.kept().append(batch);
         }
     }
 
     pub(crate) fn all(&self) -> Vec<LogEntry> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).lines.iter().cloned().collect()
+        self.kept().iter().map(|(line, message)| line.entry(message)).collect()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept<Line>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -137,16 +137,6 @@ impl Shared {
     pub fn clear_faults(&self) {
         self.faults.clear();
     }
-
-    /// A line for the log.
-    pub(crate) fn log(&self, entry: LogEntry) {
-        match &self.options.log {
-            LogSink::Memory => self.log_memory.push(entry),
-            LogSink::Function(function) => function(&entry),
-            LogSink::Discard => {}
-            LogSink::Tracing => entry.trace(),
-        }
-    }
 }
 
 /// Values by `vm_id` and key, each with its compare-and-swap number.

@@ -4,13 +4,14 @@ pub(crate) mod filter_state;
 pub(crate) mod grpc;
 pub(crate) mod memory;
 pub(crate) mod state;
+mod written;
 
 use std::sync::Arc;
 
 use wasmtime::{Instance, Store, TypedFunc, WasmParams, WasmResults};
 
 use crate::module::DEADLINE_STEP;
-use crate::trace::{Event, Numbers};
+use crate::trace::Event;
 use crate::{AbiVersion, Module, PluginConfig, Role, Shared, StartError};
 use grpc::Failed;
 use state::HostState;
@@ -208,31 +209,28 @@ impl Vm {
         let before = self.fuel.map(|_| self.store.get_fuel().unwrap_or_default());
         let state = self.store.data_mut();
         let around = state.enter(context);
-        if state.shared.trace.is_on() {
-            let event = Event::Callback { name: callback, arguments: Numbers::new(shown) };
-            state.shared.trace.push(state.role, context, event, &[]);
-        }
+        state.trace_with(|out| {
+            out.extend(shown.iter().flat_map(|number| number.to_le_bytes()));
+            Event::Callback(callback)
+        });
         let result = function.call(&mut self.store, parameters);
         let left = self.fuel.map(|_| self.store.get_fuel().unwrap_or_default());
         let state = self.store.data_mut();
         if let (Some(before), Some(left)) = (before, left) {
             state.cost.fuel += before.saturating_sub(left);
         }
-        state.leave(around);
         match result {
             Ok(result) => {
-                if state.shared.trace.is_on() {
-                    let event = Event::Returned { name: callback, value: result.shown() };
-                    state.shared.trace.push(state.role, context, event, &[]);
-                }
+                let shown = result.shown().map(u32::to_le_bytes);
+                state.trace(Event::Returned(callback), shown.as_ref().map_or(&[], |shown| shown));
+                state.leave(around);
                 Some(result)
             }
             Err(error) => {
                 // With the module's backtrace.
                 let message = format!("{callback} failed: {error:?}");
-                if state.shared.trace.is_on() {
-                    state.shared.trace.push(state.role, context, Event::Trapped, message.as_bytes());
-                }
+                state.trace(Event::Trapped, message.as_bytes());
+                state.leave(around);
                 state.log(crate::LogLevel::Critical, message.as_bytes());
                 self.failure = Some(message);
                 None

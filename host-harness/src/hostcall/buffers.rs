@@ -2,13 +2,13 @@
 
 use wasmtime::Linker;
 
-use super::{Answer, Fail, Guest, Hostcall, enter, provide};
+use super::{Answer, Fail, Guest, Hostcall, provide, provide_reentrant};
 use crate::abi::{BufferType, Status};
 use crate::vm::memory::{GuestMemory, give};
 use crate::vm::state::HostState;
 
 pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    provide!(linker, "env", GetBufferBytes, get_bytes, (buffer: u32, start: u32, max: u32, value: u32, size: u32));
+    provide_reentrant!(linker, "env", GetBufferBytes, get_bytes, (buffer: u32, start: u32, max: u32, value: u32, size: u32));
     provide!(linker, "env", GetBufferStatus, get_status, (buffer: u32, length: u32, flags: u32));
     provide!(linker, "env", SetBufferBytes, set_bytes, (buffer: u32, start: u32, length: u32, value: u32, size: u32));
     Ok(())
@@ -83,9 +83,8 @@ fn remember(state: &mut HostState, buffer: BufferType) {
     }
 }
 
-fn get_status(guest: &mut Guest<'_>, buffer: u32, length_to: u32, flags: u32) -> Answer {
+fn get_status(memory: &mut GuestMemory<'_>, buffer: u32, length_to: u32, flags: u32) -> Answer {
     let buffer = buffer_type(buffer)?;
-    let mut memory = GuestMemory::of(guest)?;
     let length = there(memory.state, buffer)?.map(<[u8]>::len);
     if length.is_some() {
         remember(memory.state, buffer);
@@ -112,9 +111,8 @@ fn writable(state: &mut HostState, buffer: BufferType) -> Option<&mut Vec<u8>> {
 }
 
 /// Prepends, appends or replaces from the start; Envoy knows no way to put bytes into the middle.
-fn set_bytes(guest: &mut Guest<'_>, buffer: u32, start: u32, length: u32, value: u32, size: u32) -> Answer {
+fn set_bytes(memory: &mut GuestMemory<'_>, buffer: u32, start: u32, length: u32, value: u32, size: u32) -> Answer {
     let buffer = buffer_type(buffer)?;
-    let mut memory = GuestMemory::of(guest)?;
     there(memory.state, buffer)?;
     let (bytes, state) = memory.read_with(value, size)?;
     let limit = state.shared.options.limits.body;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wasmtime::Linker;
 
-use super::{Answer, Guest, Hostcall, enter, provide};
+use super::{Answer, Hostcall, provide};
 use crate::abi::Status;
 use crate::vm::memory::GuestMemory;
 use crate::vm::state::{HostState, Pending};
@@ -25,7 +25,7 @@ pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 
 #[allow(clippy::too_many_arguments, reason = "the ABI's own")]
 fn http_call(
-    guest: &mut Guest<'_>,
+    memory: &mut GuestMemory<'_>,
     cluster: u32,
     cluster_size: u32,
     headers: u32,
@@ -37,7 +37,6 @@ fn http_call(
     timeout_ms: u32,
     id: u32,
 ) -> Answer {
-    let mut memory = GuestMemory::of(guest)?;
     let (cluster, headers, _) = memory.read_two((cluster, cluster_size), (headers, headers_size))?;
     let cluster = cluster.to_vec();
     let mut headers = HeaderMap::decode_pairs(headers);

@@ -4,14 +4,14 @@ mod filter_state;
 
 use wasmtime::Linker;
 
-use super::{Answer, Guest, Hostcall, enter, provide};
+use super::{Answer, Guest, Hostcall, provide_reentrant};
 use crate::abi::Status;
 use crate::foreign::Function;
 use crate::vm::memory::{GuestMemory, allocate_and_write};
 use crate::vm::state::HostState;
 
 pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    provide!(linker, "env", CallForeignFunction, call, (
+    provide_reentrant!(linker, "env", CallForeignFunction, call, (
         name: u32, name_size: u32, argument: u32, argument_size: u32, result: u32, result_size: u32
     ));
     Ok(())
@@ -49,8 +49,7 @@ fn call(
     // What came of it has been work, and where it failed what might have come of it.
     let tried = if answer.is_ok() { 0 } else { MOST_TRIED.min(argument.len() * INFLATED) };
     state.afford((argument.len() * 8 + bytes.len() + tried) as u64);
-    let pointer = allocate_and_write(guest, bytes)?;
-    let mut memory = GuestMemory::of(guest)?;
+    let (pointer, mut memory) = allocate_and_write(guest, bytes)?;
     let size = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
     for (place, value) in [(result, pointer), (result_size, size)] {
         if place != 0 {

@@ -2,7 +2,7 @@
 
 use wasmtime::Linker;
 
-use super::{Answer, Guest, Hostcall, enter, provide};
+use super::{Answer, Guest, Hostcall, provide, provide_reentrant};
 use crate::abi::{MapType, Status, StreamType};
 use crate::vm::memory::{GuestMemory, give};
 use crate::vm::state::{Action, HostState, Life, Stream, Tick};
@@ -15,7 +15,7 @@ pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     provide!(linker, "env", SetTickPeriod, set_tick_period, (period: u32));
     provide!(linker, "env", SetEffectiveContext, set_effective_context, (context: u32));
     provide!(linker, "env", Done, done, ());
-    provide!(linker, "env", GetConfiguration, get_configuration, (configuration: u32, size: u32));
+    provide_reentrant!(linker, "env", GetConfiguration, get_configuration, (configuration: u32, size: u32));
     provide!(linker, "env", ClearRouteCache, clear_route_cache, ());
     provide!(linker, "env", ContinueRequest, continue_request, ());
     provide!(linker, "env", ContinueResponse, continue_response, ());
@@ -24,33 +24,30 @@ pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     provide!(linker, "env", SendLocalResponse, send_local_response, (
         status: u32, details: u32, details_size: u32, body: u32, body_size: u32, headers: u32, headers_size: u32, grpc: u32
     ));
-    provide!(linker, "env", GetStatus, get_status, (code: u32, message: u32, size: u32));
+    provide_reentrant!(linker, "env", GetStatus, get_status, (code: u32, message: u32, size: u32));
     Ok(())
 }
 
-fn log(guest: &mut Guest<'_>, level: u32, message: u32, size: u32) -> Answer {
+fn log(memory: &mut GuestMemory<'_>, level: u32, message: u32, size: u32) -> Answer {
     let level = LogLevel::from_code(level).ok_or(Status::BadArgument)?;
-    let mut memory = GuestMemory::of(guest)?;
     let (message, state) = memory.read_with(message, size)?;
     state.log_only(level, message);
     Ok(())
 }
 
-fn get_log_level(guest: &mut Guest<'_>, level: u32) -> Answer {
-    let mut memory = GuestMemory::of(guest)?;
+fn get_log_level(memory: &mut GuestMemory<'_>, level: u32) -> Answer {
     let code = memory.state.shared.log_level() as u32;
     memory.write_u32(level, code)
 }
 
-fn get_current_time(guest: &mut Guest<'_>, time: u32) -> Answer {
-    let mut memory = GuestMemory::of(guest)?;
+fn get_current_time(memory: &mut GuestMemory<'_>, time: u32) -> Answer {
     let now = memory.state.shared.clock().now_ns();
     memory.write_u64(time, now)
 }
 
 /// The timer belongs to the root context, also when a stream asks. Zero stops it.
-fn set_tick_period(guest: &mut Guest<'_>, period_ms: u32) -> Answer {
-    let state = guest.data_mut();
+fn set_tick_period(memory: &mut GuestMemory<'_>, period_ms: u32) -> Answer {
+    let state = &mut *memory.state;
     let now = state.shared.clock().now_ns();
     let id = state.root_id();
     if let Some(root) = state.root_mut(id) {
@@ -62,8 +59,8 @@ fn set_tick_period(guest: &mut Guest<'_>, period_ms: u32) -> Answer {
     Ok(())
 }
 
-fn set_effective_context(guest: &mut Guest<'_>, context: u32) -> Answer {
-    let state = guest.data_mut();
+fn set_effective_context(memory: &mut GuestMemory<'_>, context: u32) -> Answer {
+    let state = &mut *memory.state;
     if context != 0 && !state.exists(context) {
         return Err(Status::BadArgument.into());
     }
@@ -72,8 +69,8 @@ fn set_effective_context(guest: &mut Guest<'_>, context: u32) -> Answer {
 }
 
 /// Ends a root context that answered false to `proxy_on_done`.
-fn done(guest: &mut Guest<'_>) -> Answer {
-    let state = guest.data_mut();
+fn done(memory: &mut GuestMemory<'_>) -> Answer {
+    let state = &mut *memory.state;
     let id = state.context();
     match state.root_mut(id) {
         Some(root) if root.life == Life::Finishing => {
@@ -94,26 +91,26 @@ fn get_configuration(guest: &mut Guest<'_>, configuration: u32, size: u32) -> An
 }
 
 /// ABI 0.1.0. Routes are chosen after the module here, so there is no cached one to clear.
-fn clear_route_cache(_: &mut Guest<'_>) -> Answer {
+fn clear_route_cache(_: &mut GuestMemory<'_>) -> Answer {
     Ok(())
 }
 
 /// ABI 0.1.0.
-fn continue_request(guest: &mut Guest<'_>) -> Answer {
-    continue_stream(guest, StreamType::Request as u32)
+fn continue_request(memory: &mut GuestMemory<'_>) -> Answer {
+    continue_stream(memory, StreamType::Request as u32)
 }
 
 /// ABI 0.1.0.
-fn continue_response(guest: &mut Guest<'_>) -> Answer {
-    continue_stream(guest, StreamType::Response as u32)
+fn continue_response(memory: &mut GuestMemory<'_>) -> Answer {
+    continue_stream(memory, StreamType::Response as u32)
 }
 
-fn continue_stream(guest: &mut Guest<'_>, stream: u32) -> Answer {
+fn continue_stream(memory: &mut GuestMemory<'_>, stream: u32) -> Answer {
     let direction = StreamType::from_code(stream).ok_or(Status::BadArgument)?;
     if matches!(direction, StreamType::Upstream) {
         return Err(Status::Unimplemented.into());
     }
-    let state = guest.data_mut();
+    let state = &mut *memory.state;
     let id = state.context();
     let stays = state.conformance().continued_stays();
     if let Some(stream) = state.stream_mut()
@@ -142,9 +139,9 @@ fn continue_stream(guest: &mut Guest<'_>, stream: u32) -> Answer {
     Ok(())
 }
 
-fn close_stream(guest: &mut Guest<'_>, stream: u32) -> Answer {
+fn close_stream(memory: &mut GuestMemory<'_>, stream: u32) -> Answer {
     let direction = StreamType::from_code(stream).ok_or(Status::BadArgument)?;
-    let state = guest.data_mut();
+    let state = &mut *memory.state;
     let id = state.context();
     let of_stream = matches!(direction, StreamType::Request | StreamType::Response);
     if of_stream && let Some(stream) = state.streams.get_mut(&id) {
@@ -164,7 +161,7 @@ fn close_stream(guest: &mut Guest<'_>, stream: u32) -> Answer {
 /// Answers the client. Without effect on a root context and after a first one; once the response has begun, it breaks that off.
 #[allow(clippy::too_many_arguments, reason = "the ABI's own")]
 fn send_local_response(
-    guest: &mut Guest<'_>,
+    memory: &mut GuestMemory<'_>,
     status: u32,
     details: u32,
     details_size: u32,
@@ -174,11 +171,10 @@ fn send_local_response(
     headers_size: u32,
     grpc_status: u32,
 ) -> Answer {
-    let mut memory = GuestMemory::of(guest)?;
     let details = memory.read(details, details_size)?.to_vec();
     let body = memory.read(body, body_size)?.to_vec();
     let headers = HeaderMap::decode_pairs(memory.read(headers, headers_size)?);
-    let state = memory.state;
+    let state = &mut *memory.state;
     let id = state.context();
     let details = String::from_utf8_lossy(&details).replace(' ', "_");
     state.afford(state.actions.len() as u64);

@@ -6,22 +6,22 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use wasmtime::{AsContextMut as _, Linker};
 
-use super::{Answer, Fail, Guest, Hostcall, enter, provide};
+use super::{Answer, Fail, Guest, Hostcall, provide, provide_reentrant};
 use crate::abi::Status;
 use crate::grpc::response::{Response, Told};
 use crate::grpc::service::{Service, ServiceError};
-use crate::trace::{Event, Numbers};
+use crate::trace::Event;
 use crate::vm::grpc::{Callout, Failed, is_stream};
 use crate::vm::memory::GuestMemory;
 use crate::vm::state::HostState;
 use crate::{GrpcCallout, GrpcCommand, GrpcEvent, GrpcReset, HeaderMap};
 
 pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    provide!(linker, "env", GrpcCall, grpc_call, (
+    provide_reentrant!(linker, "env", GrpcCall, grpc_call, (
         service: u32, service_size: u32, name: u32, name_size: u32, method: u32, method_size: u32,
         metadata: u32, metadata_size: u32, message: u32, message_size: u32, timeout: u32, id: u32
     ));
-    provide!(linker, "env", GrpcStream, grpc_stream, (
+    provide_reentrant!(linker, "env", GrpcStream, grpc_stream, (
         service: u32, service_size: u32, name: u32, name_size: u32, method: u32, method_size: u32,
         metadata: u32, metadata_size: u32, id: u32
     ));
@@ -251,18 +251,17 @@ fn tell(guest: &mut Guest<'_>, root: u32, token: u32, callback: &'static str, ma
     let shown =
         if callback.contains("initial") { &mut state.grpc.initial_metadata } else { &mut state.grpc.trailing_metadata };
     *shown = Some(map);
-    state.trace(Event::Callback { name: callback, arguments: Numbers::new(&[root, token, count]) });
+    state.trace(Event::Callback(callback), [root, token, count].map(u32::to_le_bytes).as_flattened());
     let result = function.call(guest.as_context_mut(), (root, token, count));
     let state = guest.data_mut();
-    state.trace(Event::Returned { name: callback, value: None });
+    state.trace(Event::Returned(callback), &[]);
     state.grpc.initial_metadata = None;
     state.grpc.trailing_metadata = None;
     state.leave(around);
     result
 }
 
-fn grpc_send(guest: &mut Guest<'_>, id: u32, message: u32, message_size: u32, end: u32) -> Answer {
-    let mut memory = GuestMemory::of(guest)?;
+fn grpc_send(memory: &mut GuestMemory<'_>, id: u32, message: u32, message_size: u32, end: u32) -> Answer {
     let (message, state) = memory.read_with(message, message_size)?;
     if !is_stream(id) {
         return Err(Status::BadArgument.into());
@@ -293,16 +292,16 @@ fn known(state: &HostState, id: u32) -> Answer {
     state.grpc.open.get(&id).filter(|callout| callout.root == root).map(drop).ok_or(Status::NotFound.into())
 }
 
-fn grpc_cancel(guest: &mut Guest<'_>, id: u32) -> Answer {
-    known(guest.data(), id)?;
-    guest.data_mut().grpc.cancel(id);
+fn grpc_cancel(memory: &mut GuestMemory<'_>, id: u32) -> Answer {
+    known(memory.state, id)?;
+    memory.state.grpc.cancel(id);
     Ok(())
 }
 
 /// Ends what the module sends; a call has done so already, and is cancelled.
-fn grpc_close(guest: &mut Guest<'_>, id: u32) -> Answer {
-    known(guest.data(), id)?;
-    let grpc = &mut guest.data_mut().grpc;
+fn grpc_close(memory: &mut GuestMemory<'_>, id: u32) -> Answer {
+    known(memory.state, id)?;
+    let grpc = &mut memory.state.grpc;
     let Some(callout) = grpc.open.get_mut(&id).filter(|callout| is_stream(id) && callout.response.is_some()) else {
         grpc.cancel(id);
         return Ok(());

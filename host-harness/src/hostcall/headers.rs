@@ -2,7 +2,7 @@
 
 use wasmtime::Linker;
 
-use super::{Answer, Fail, Guest, Hostcall, enter, provide};
+use super::{Answer, Fail, Guest, Hostcall, provide, provide_reentrant};
 use crate::abi::{MapType, Status};
 use crate::vm::memory::{GuestMemory, give, give_scratch};
 use crate::vm::state::HostState;
@@ -10,9 +10,9 @@ use crate::{AbiVersion, HeaderMap};
 
 pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     provide!(linker, "env", GetHeaderMapSize, get_size, (map: u32, size: u32));
-    provide!(linker, "env", GetHeaderMapPairs, get_pairs, (map: u32, pairs: u32, size: u32));
+    provide_reentrant!(linker, "env", GetHeaderMapPairs, get_pairs, (map: u32, pairs: u32, size: u32));
     provide!(linker, "env", SetHeaderMapPairs, set_pairs, (map: u32, pairs: u32, size: u32));
-    provide!(linker, "env", GetHeaderMapValue, get_value, (map: u32, name: u32, name_size: u32, value: u32, size: u32));
+    provide_reentrant!(linker, "env", GetHeaderMapValue, get_value, (map: u32, name: u32, name_size: u32, value: u32, size: u32));
     provide!(linker, "env", AddHeaderMapValue, add_value, (map: u32, name: u32, name_size: u32, value: u32, value_size: u32));
     provide!(linker, "env", ReplaceHeaderMapValue, replace_value, (
         map: u32, name: u32, name_size: u32, value: u32, value_size: u32
@@ -38,9 +38,8 @@ fn look_through(state: &mut HostState, map: MapType) {
 }
 
 /// The size is only told of a map that could be written, as Envoy has it.
-fn get_size(guest: &mut Guest<'_>, map: u32, size: u32) -> Answer {
+fn get_size(memory: &mut GuestMemory<'_>, map: u32, size: u32) -> Answer {
     let map = map_type(map)?;
-    let mut memory = GuestMemory::of(guest)?;
     let bytes = if memory.state.conformance().sizes_are_encoded() {
         memory.state.readable(map).ok_or(Status::BadArgument)?.encoded_len()
     } else {
@@ -63,9 +62,8 @@ fn get_pairs(guest: &mut Guest<'_>, map: u32, pairs: u32, size: u32) -> Answer {
     })
 }
 
-fn set_pairs(guest: &mut Guest<'_>, map: u32, pairs: u32, size: u32) -> Answer {
+fn set_pairs(memory: &mut GuestMemory<'_>, map: u32, pairs: u32, size: u32) -> Answer {
     let map = map_type(map)?;
-    let mut memory = GuestMemory::of(guest)?;
     let (pairs, state) = memory.read_with(pairs, size)?;
     *writable(state, map)? = HeaderMap::decode_pairs(pairs);
     Ok(())
@@ -102,26 +100,30 @@ fn first_value(state: &HostState, map: MapType, name: &[u8], out: &mut Vec<u8>) 
     Ok(())
 }
 
-fn add_value(guest: &mut Guest<'_>, map: u32, name: u32, name_size: u32, value: u32, value_size: u32) -> Answer {
+fn add_value(memory: &mut GuestMemory<'_>, map: u32, name: u32, name_size: u32, value: u32, value_size: u32) -> Answer {
     let map = map_type(map)?;
-    let mut memory = GuestMemory::of(guest)?;
     let (name, value, state) = memory.read_two((name, name_size), (value, value_size))?;
     let copied = writable(state, map)?.append(name, value);
     state.afford(copied as u64 / 8);
     Ok(())
 }
 
-fn replace_value(guest: &mut Guest<'_>, map: u32, name: u32, name_size: u32, value: u32, value_size: u32) -> Answer {
+fn replace_value(
+    memory: &mut GuestMemory<'_>,
+    map: u32,
+    name: u32,
+    name_size: u32,
+    value: u32,
+    value_size: u32,
+) -> Answer {
     let map = map_type(map)?;
-    let mut memory = GuestMemory::of(guest)?;
     let (name, value, state) = memory.read_two((name, name_size), (value, value_size))?;
     writable(state, map)?.replace(name, value);
     Ok(())
 }
 
-fn remove_value(guest: &mut Guest<'_>, map: u32, name: u32, name_size: u32) -> Answer {
+fn remove_value(memory: &mut GuestMemory<'_>, map: u32, name: u32, name_size: u32) -> Answer {
     let map = map_type(map)?;
-    let mut memory = GuestMemory::of(guest)?;
     let (name, state) = memory.read_with(name, name_size)?;
     writable(state, map)?.remove(name);
     Ok(())

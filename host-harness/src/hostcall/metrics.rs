@@ -2,7 +2,7 @@
 
 use wasmtime::Linker;
 
-use super::{Answer, Guest, Hostcall, enter, provide};
+use super::{Answer, Hostcall, provide};
 use crate::Conformance;
 use crate::abi::{MetricType, Status};
 use crate::stats::{MODULE_PREFIX, Metric};
@@ -18,8 +18,7 @@ pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 }
 
 /// Defining a name again gives a new id for the same stat; the same name as another kind is another stat.
-fn define(guest: &mut Guest<'_>, kind: u32, name: u32, size: u32, id: u32) -> Answer {
-    let mut memory = GuestMemory::of(guest)?;
+fn define(memory: &mut GuestMemory<'_>, kind: u32, name: u32, size: u32, id: u32) -> Answer {
     let name = format!("{MODULE_PREFIX}{}", String::from_utf8_lossy(memory.read(name, size)?));
     let kind = MetricType::from_code(kind).ok_or(Status::BadArgument)?;
     let state = &mut *memory.state;
@@ -33,9 +32,9 @@ fn unknown(conformance: Conformance, id: u32) -> Status {
     if id & 3 < 2 || conformance.metrics_are_not_found() { Status::NotFound } else { Status::BadArgument }
 }
 
-fn increment(guest: &mut Guest<'_>, id: u32, offset: i64) -> Answer {
-    let conformance = guest.data().conformance();
-    match guest.data().metrics.get(id) {
+fn increment(memory: &mut GuestMemory<'_>, id: u32, offset: i64) -> Answer {
+    let conformance = memory.state.conformance();
+    match memory.state.metrics.get(id) {
         Some(Metric::Counter(counter)) => match u64::try_from(offset) {
             Ok(0) if conformance.zero_is_added() => {}
             Ok(delta @ 1..) => counter.add(delta),
@@ -48,9 +47,9 @@ fn increment(guest: &mut Guest<'_>, id: u32, offset: i64) -> Answer {
     Ok(())
 }
 
-fn record(guest: &mut Guest<'_>, id: u32, value: u64) -> Answer {
-    let sets = guest.data().conformance().counters_are_set();
-    match guest.data().metrics.get(id) {
+fn record(memory: &mut GuestMemory<'_>, id: u32, value: u64) -> Answer {
+    let sets = memory.state.conformance().counters_are_set();
+    match memory.state.metrics.get(id) {
         Some(Metric::Counter(counter)) if sets => counter.set(value),
         Some(Metric::Counter(counter)) => counter.add(value),
         Some(Metric::Gauge(gauge)) => gauge.set(value),
@@ -60,8 +59,7 @@ fn record(guest: &mut Guest<'_>, id: u32, value: u64) -> Answer {
     Ok(())
 }
 
-fn get(guest: &mut Guest<'_>, id: u32, value: u32) -> Answer {
-    let mut memory = GuestMemory::of(guest)?;
+fn get(memory: &mut GuestMemory<'_>, id: u32, value: u32) -> Answer {
     let number = match memory.state.metrics.get(id) {
         Some(Metric::Counter(counter)) => counter.value(),
         Some(Metric::Gauge(gauge)) => gauge.value(),

@@ -17,15 +17,16 @@ use wasmtime::Linker;
 use xds::Way;
 
 use super::general::grpc_status_of;
-use super::{Answer, Guest, Hostcall, enter, provide};
+use super::{Answer, Guest, Hostcall, provide, provide_reentrant};
 use crate::abi::{MapType, Status};
 use crate::header_map::encode_pairs;
+use crate::vm::filter_state::Prototype;
 use crate::vm::memory::{GuestMemory, give_scratch};
 use crate::vm::state::{HostState, Stream};
 use crate::{HeaderMap, UpstreamFacts};
 
 pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    provide!(linker, "env", GetProperty, get, (path: u32, path_size: u32, value: u32, size: u32));
+    provide_reentrant!(linker, "env", GetProperty, get, (path: u32, path_size: u32, value: u32, size: u32));
     provide!(linker, "env", SetProperty, set, (path: u32, path_size: u32, value: u32, size: u32));
     Ok(())
 }
@@ -52,10 +53,10 @@ fn looked_through(state: &HostState) -> u64 {
 }
 
 /// Filter state `wasm.<path>`; a property of the proxy's own stays what it is.
-fn set(guest: &mut Guest<'_>, path: u32, path_size: u32, value: u32, size: u32) -> Answer {
-    let mut memory = GuestMemory::of(guest)?;
+fn set(memory: &mut GuestMemory<'_>, path: u32, path_size: u32, value: u32, size: u32) -> Answer {
     let (path, value, state) = memory.read_two((path, path_size), (value, size))?;
-    let declared = state.root(state.root_id()).map(|root| root.declared.find(path)).unwrap_or_default();
+    let root = state.root(state.root_id());
+    let declared = root.map_or_else(Prototype::undeclared, |root| root.declared.find(path));
     let filter_state = state.filter_state_mut().ok_or(Status::NotFound)?;
     Ok(filter_state.set_property(path, value, declared)?)
 }

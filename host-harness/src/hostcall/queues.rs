@@ -2,7 +2,7 @@
 
 use wasmtime::Linker;
 
-use super::{Answer, Guest, Hostcall, enter, provide};
+use super::{Answer, Guest, Hostcall, provide, provide_reentrant};
 use crate::vm::memory::{GuestMemory, give};
 use crate::vm::state::HostState;
 
@@ -10,12 +10,11 @@ pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     provide!(linker, "env", RegisterSharedQueue, register, (name: u32, name_size: u32, id: u32));
     provide!(linker, "env", ResolveSharedQueue, resolve, (vm: u32, vm_size: u32, name: u32, name_size: u32, id: u32));
     provide!(linker, "env", EnqueueSharedQueue, enqueue, (id: u32, value: u32, size: u32));
-    provide!(linker, "env", DequeueSharedQueue, dequeue, (id: u32, value: u32, size: u32));
+    provide_reentrant!(linker, "env", DequeueSharedQueue, dequeue, (id: u32, value: u32, size: u32));
     Ok(())
 }
 
-fn register(guest: &mut Guest<'_>, name: u32, name_size: u32, id: u32) -> Answer {
-    let mut memory = GuestMemory::of(guest)?;
+fn register(memory: &mut GuestMemory<'_>, name: u32, name_size: u32, id: u32) -> Answer {
     let (name, state) = memory.read_with(name, name_size)?;
     let owner = (state.role, state.root_id());
     let number = state.shared.queues.register(&state.plugin.vm_id, name, owner)?;
@@ -23,16 +22,14 @@ fn register(guest: &mut Guest<'_>, name: u32, name_size: u32, id: u32) -> Answer
 }
 
 /// No `vm_id` is the module's own.
-fn resolve(guest: &mut Guest<'_>, vm: u32, vm_size: u32, name: u32, name_size: u32, id: u32) -> Answer {
-    let mut memory = GuestMemory::of(guest)?;
+fn resolve(memory: &mut GuestMemory<'_>, vm: u32, vm_size: u32, name: u32, name_size: u32, id: u32) -> Answer {
     let (vm, name, state) = memory.read_two((vm, vm_size), (name, name_size))?;
     let vm = if vm.is_empty() { state.plugin.vm_id.clone() } else { String::from_utf8_lossy(vm).into_owned() };
     let number = state.shared.queues.resolve(&vm, name)?;
     memory.write_u32(id, number)
 }
 
-fn enqueue(guest: &mut Guest<'_>, id: u32, value: u32, size: u32) -> Answer {
-    let mut memory = GuestMemory::of(guest)?;
+fn enqueue(memory: &mut GuestMemory<'_>, id: u32, value: u32, size: u32) -> Answer {
     let (value, state) = memory.read_with(value, size)?;
     state.shared.queues.enqueue(id, value)?;
     Ok(())

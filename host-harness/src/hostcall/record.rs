@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use super::{ARGUMENTS, Answer, Fail, Guest, Hostcall, Kind};
+use super::{ARGUMENTS, Answer, Fail, Hostcall, Kind};
 use crate::HeaderMap;
 use crate::abi::Status;
-use crate::vm::memory::GuestMemory;
 
 /// One hostcall; what it was called with is in the bytes beside it: in the order of its arguments, a number as 8 bytes, bytes after a flag and their
 /// length as 4, and at the end why it trapped.
@@ -34,33 +33,35 @@ const SHOWN: usize = 200;
 /// How many of a log line or of encoded pairs.
 const SHOWN_WHOLE: usize = 64 << 10;
 
+impl Kind {
+    /// How many bytes of such an argument are shown.
+    fn most(self) -> usize {
+        match self {
+            Self::Line | Self::Pairs | Self::OutPairs => SHOWN_WHOLE,
+            Self::Num | Self::Text | Self::Out32 | Self::Out64 | Self::OutBytes | Self::Area => SHOWN,
+        }
+    }
+}
+
 impl Made {
-    /// What is to be remembered of a call that has just been made.
-    pub(super) fn write(
-        data: &mut Vec<u8>,
-        guest: &mut Guest<'_>,
-        call: Hostcall,
-        arguments: &[u64],
-        answer: &Answer,
-    ) -> Self {
-        let memory = GuestMemory::of(guest).ok();
-        let peek = |pointer: u64, size: u64| memory.as_ref().and_then(|memory| memory.peek(pointer, size));
-        let number = |pointer: u64| memory.as_ref().and_then(|memory| memory.peek_u32(pointer));
+    /// What is to be remembered of a call that has just been made: the bytes go behind those that are there.
+    pub(super) fn write(data: &mut Vec<u8>, memory: &[u8], call: Hostcall, arguments: &[u64], answer: &Answer) -> Self {
         let mut rest = arguments.iter().copied();
-        for (name, kind) in ARGUMENTS.get(call as usize).copied().unwrap_or_default() {
+        for (_, kind) in ARGUMENTS.get(call as usize).copied().unwrap_or_default() {
             let value = rest.next().unwrap_or_default();
-            let most = if matches!(call, Hostcall::Log) || *name == "pairs" { SHOWN_WHOLE } else { SHOWN };
             match kind {
-                Kind::Num => data.extend(value.to_le_bytes()),
-                Kind::Area => data.extend(rest.next().unwrap_or_default().to_le_bytes()),
-                Kind::Text => put(data, peek(value, rest.next().unwrap_or_default()), most),
-                Kind::Pairs => put(data, peek(value, rest.next().unwrap_or_default()), SHOWN_WHOLE),
-                Kind::Out32 => put(data, peek(value, 4), most),
-                Kind::Out64 => put(data, peek(value, 8), most),
-                Kind::OutBytes => {
-                    let size = rest.next().and_then(number);
-                    let given = number(value).zip(size);
-                    put(data, given.and_then(|(pointer, size)| peek(pointer.into(), size.into())), most);
+                Kind::Num => data.extend_from_slice(&value.to_le_bytes()),
+                Kind::Area => data.extend_from_slice(&rest.next().unwrap_or_default().to_le_bytes()),
+                Kind::Text | Kind::Line | Kind::Pairs => {
+                    put(data, peek(memory, value, rest.next().unwrap_or_default()), kind.most());
+                }
+                Kind::Out32 => put(data, peek(memory, value, 4), kind.most()),
+                Kind::Out64 => put(data, peek(memory, value, 8), kind.most()),
+                Kind::OutBytes | Kind::OutPairs => {
+                    let size = rest.next().and_then(|size| peek_u32(memory, size));
+                    let given = peek_u32(memory, value).zip(size);
+                    let given = given.and_then(|(pointer, size)| peek(memory, pointer.into(), size.into()));
+                    put(data, given, kind.most());
                 }
             }
         }
@@ -76,12 +77,21 @@ impl Made {
     }
 }
 
+fn peek(memory: &[u8], pointer: u64, size: u64) -> Option<&[u8]> {
+    let start = usize::try_from(pointer).ok()?;
+    memory.get(start..start.checked_add(usize::try_from(size).ok()?)?)
+}
+
+fn peek_u32(memory: &[u8], pointer: u64) -> Option<u32> {
+    Some(u32::from_le_bytes(*peek(memory, pointer, 4)?.first_chunk()?))
+}
+
 /// A flag whether there are bytes, how many, and the first of them.
 fn put(data: &mut Vec<u8>, bytes: Option<&[u8]>, most: usize) {
-    data.push(u8::from(bytes.is_some()));
+    let [a, b, c, d] = u32::try_from(bytes.map_or(0, <[u8]>::len)).unwrap_or(u32::MAX).to_le_bytes();
+    data.extend_from_slice(&[u8::from(bytes.is_some()), a, b, c, d]);
     let bytes = bytes.unwrap_or_default();
-    data.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
-    data.extend(bytes.get(..most).unwrap_or(bytes));
+    data.extend_from_slice(bytes.get(..most).unwrap_or(bytes));
 }
 
 /// Reads what was put.
@@ -126,19 +136,19 @@ impl fmt::Display for Shown<'_> {
             Ok(())
         };
         for (name, kind) in ARGUMENTS.get(*call as usize).copied().unwrap_or_default() {
-            let most = if matches!(call, Hostcall::Log) || *name == "pairs" { SHOWN_WHOLE } else { SHOWN };
+            let most = kind.most();
             match kind {
                 Kind::Num => given(f, format_args!("{name}={}", reader.number().cast_signed()))?,
                 Kind::Area => given(f, format_args!("{name}={} long", reader.number()))?,
-                Kind::Text => given(f, format_args!("{name}={}", readable(reader.text(most))))?,
-                Kind::Pairs => given(f, format_args!("{name}={}", pairs(reader.text(SHOWN_WHOLE))))?,
+                Kind::Text | Kind::Line => given(f, format_args!("{name}={}", readable(reader.text(most))))?,
+                Kind::Pairs => given(f, format_args!("{name}={}", pairs(reader.text(most))))?,
                 Kind::Out32 | Kind::Out64 => {
                     if let Some((bytes, _)) = reader.text(most) {
                         let number = bytes.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
                         results.push(format!("{name}={number}"));
                     }
                 }
-                Kind::OutBytes if *name == "pairs" => results.push(format!("{name}={}", pairs(reader.text(most)))),
+                Kind::OutPairs => results.push(format!("{name}={}", pairs(reader.text(most)))),
                 Kind::OutBytes => results.push(format!("{name}={}", readable(reader.text(most)))),
             }
         }

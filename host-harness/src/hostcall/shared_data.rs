@@ -2,12 +2,12 @@
 
 use wasmtime::Linker;
 
-use super::{Answer, Guest, Hostcall, enter, provide};
+use super::{Answer, Guest, Hostcall, provide, provide_reentrant};
 use crate::vm::memory::{GuestMemory, give};
 use crate::vm::state::HostState;
 
 pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    provide!(linker, "env", GetSharedData, get, (key: u32, key_size: u32, value: u32, size: u32, cas: u32));
+    provide_reentrant!(linker, "env", GetSharedData, get, (key: u32, key_size: u32, value: u32, size: u32, cas: u32));
     provide!(linker, "env", SetSharedData, set, (key: u32, key_size: u32, value: u32, value_size: u32, cas: u32));
     Ok(())
 }
@@ -23,8 +23,7 @@ fn get(guest: &mut Guest<'_>, key: u32, key_size: u32, value: u32, size: u32, ca
     GuestMemory::of(guest)?.write_u32(cas, number)
 }
 
-fn set(guest: &mut Guest<'_>, key: u32, key_size: u32, value: u32, value_size: u32, cas: u32) -> Answer {
-    let mut memory = GuestMemory::of(guest)?;
+fn set(memory: &mut GuestMemory<'_>, key: u32, key_size: u32, value: u32, value_size: u32, cas: u32) -> Answer {
     let (key, value, state) = memory.read_two((key, key_size), (value, value_size))?;
     state.shared.data.set(state.conformance(), &state.plugin.vm_id, (key, value), cas)?;
     Ok(())

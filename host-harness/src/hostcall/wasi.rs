@@ -39,7 +39,7 @@ pub(super) fn link_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         provide!(linker, module, PollOneoff, poll_oneoff, (_subscriptions: u32, _events: u32, _count: u32, occurred: u32));
         provide!(linker, module, FdFdstatGet, fd_fdstat_get, (fd: u32, stat: u32));
         linker.func_wrap(module, "proc_exit", |guest: Guest<'_>, code: u32| -> wasmtime::Result<()> {
-            enter(guest, Hostcall::ProcExit, &[code.into()], |guest| proc_exit(guest, code)).map(drop)
+            enter(guest, Hostcall::ProcExit, &[code.into()], |memory| proc_exit(memory, code)).map(drop)
         })?;
         for (name, parameters, errno) in FIXED {
             fixed(linker, module, name, parameters, *errno)?;
@@ -106,8 +106,8 @@ fn fixed(
     let parameters = parameters.chars().map(|kind| if kind == 'I' { ValType::I64 } else { ValType::I32 });
     let signature = FuncType::new(linker.engine(), parameters, [ValType::I32]);
     linker.func_new(module, name, signature, move |guest, _, results| {
-        let code = enter(guest, Hostcall::OtherWasi, &[], |guest| {
-            let state = guest.data_mut();
+        let code = enter(guest, Hostcall::OtherWasi, &[], |memory| {
+            let state = &mut *memory.state;
             if state.plugin.allows(name) { answer(errno) } else { restricted(state, name) }
         })?;
         if let Some(result) = results.first_mut() {
@@ -128,14 +128,13 @@ fn fault(_: Fail) -> Fail {
 }
 
 /// Standard output and error go to the log, without the line's end.
-fn fd_write(guest: &mut Guest<'_>, fd: u32, slices: u32, count: u32, written: u32) -> Answer {
+fn fd_write(memory: &mut GuestMemory<'_>, fd: u32, slices: u32, count: u32, written: u32) -> Answer {
     const MAX_LINE: usize = 1 << 20;
     let level = match fd {
         1 => LogLevel::Info,
         2 => LogLevel::Error,
         _ => return answer(BADF),
     };
-    let mut memory = GuestMemory::of(guest).map_err(fault)?;
     let mut text = Vec::new();
     let mut total = 0_u32;
     for index in 0..count {
@@ -162,8 +161,7 @@ fn fd_write(guest: &mut Guest<'_>, fd: u32, slices: u32, count: u32, written: u3
     memory.write_u32(written, total).map_err(fault)
 }
 
-fn environ_sizes_get(guest: &mut Guest<'_>, count: u32, size: u32) -> Answer {
-    let mut memory = GuestMemory::of(guest).map_err(fault)?;
+fn environ_sizes_get(memory: &mut GuestMemory<'_>, count: u32, size: u32) -> Answer {
     let env = &memory.state.plugin.env;
     let bytes: usize = env.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
     let (number, bytes) = (u32::try_from(env.len()), u32::try_from(bytes));
@@ -174,8 +172,7 @@ fn environ_sizes_get(guest: &mut Guest<'_>, count: u32, size: u32) -> Answer {
     memory.write_u32(size, bytes).map_err(fault)
 }
 
-fn environ_get(guest: &mut Guest<'_>, pointers: u32, buffer: u32) -> Answer {
-    let mut memory = GuestMemory::of(guest).map_err(fault)?;
+fn environ_get(memory: &mut GuestMemory<'_>, pointers: u32, buffer: u32) -> Answer {
     let plugin = std::sync::Arc::clone(&memory.state.plugin);
     let (mut pointers, mut buffer) = (pointers, buffer);
     for (name, value) in &plugin.env {
@@ -188,56 +185,53 @@ fn environ_get(guest: &mut Guest<'_>, pointers: u32, buffer: u32) -> Answer {
     Ok(())
 }
 
-fn args_sizes_get(guest: &mut Guest<'_>, count: u32, size: u32) -> Answer {
-    let mut memory = GuestMemory::of(guest).map_err(fault)?;
+fn args_sizes_get(memory: &mut GuestMemory<'_>, count: u32, size: u32) -> Answer {
     memory.write_u32(count, 0).map_err(fault)?;
     memory.write_u32(size, 0).map_err(fault)
 }
 
-fn args_get(_: &mut Guest<'_>, _pointers: u32, _buffer: u32) -> Answer {
+fn args_get(_: &mut GuestMemory<'_>, _pointers: u32, _buffer: u32) -> Answer {
     Ok(())
 }
 
 /// The real-time clock and the monotonic one are the host's clock.
-fn clock_time_get(guest: &mut Guest<'_>, clock: u32, _precision: u64, time: u32) -> Answer {
+fn clock_time_get(memory: &mut GuestMemory<'_>, clock: u32, _precision: u64, time: u32) -> Answer {
     if clock > 1 {
         return answer(NOTSUP);
     }
-    let mut memory = GuestMemory::of(guest).map_err(fault)?;
     let now = memory.state.shared.clock().now_ns();
     memory.write_u64(time, now).map_err(fault)
 }
 
-fn random_get(guest: &mut Guest<'_>, buffer: u32, size: u32) -> Answer {
+fn random_get(memory: &mut GuestMemory<'_>, buffer: u32, size: u32) -> Answer {
     if size > 65_536 {
         return answer(INVAL);
     }
-    let mut memory = GuestMemory::of(guest).map_err(fault)?;
     let (area, state) = memory.area(buffer, size).map_err(fault)?;
     state.random.fill_bytes(area);
     Ok(())
 }
 
-fn sched_yield(_: &mut Guest<'_>) -> Answer {
+fn sched_yield(_: &mut GuestMemory<'_>) -> Answer {
     Ok(())
 }
 
-fn poll_oneoff(guest: &mut Guest<'_>, _subscriptions: u32, _events: u32, _count: u32, occurred: u32) -> Answer {
-    GuestMemory::of(guest).map_err(fault)?.write_u32(occurred, 0).map_err(fault)
+fn poll_oneoff(memory: &mut GuestMemory<'_>, _subscriptions: u32, _events: u32, _count: u32, occurred: u32) -> Answer {
+    memory.write_u32(occurred, 0).map_err(fault)
 }
 
 /// Standard output and error may be written to.
-fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, stat: u32) -> Answer {
+fn fd_fdstat_get(memory: &mut GuestMemory<'_>, fd: u32, stat: u32) -> Answer {
     if fd != 1 && fd != 2 {
         return answer(BADF);
     }
     let mut bytes = [0; 24];
     bytes[8] = 64;
-    GuestMemory::of(guest).map_err(fault)?.write(stat, &bytes).map_err(fault)
+    memory.write(stat, &bytes).map_err(fault)
 }
 
 /// Logs and returns, as Envoy does: a module that does not expect to live on traps by itself.
-fn proc_exit(guest: &mut Guest<'_>, code: u32) -> Answer {
-    guest.data_mut().log(LogLevel::Error, format!("wasi proc_exit({code})").as_bytes());
+fn proc_exit(memory: &mut GuestMemory<'_>, code: u32) -> Answer {
+    memory.state.log(LogLevel::Error, format!("wasi proc_exit({code})").as_bytes());
     Ok(())
 }

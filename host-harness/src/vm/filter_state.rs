@@ -3,7 +3,7 @@
 mod objects;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -52,6 +52,14 @@ pub(crate) struct Prototype {
     pub(crate) span: LifeSpan,
 }
 
+impl Prototype {
+    /// Of a property that nobody has declared.
+    pub(crate) fn undeclared() -> Arc<Self> {
+        static UNDECLARED: LazyLock<Arc<Prototype>> = LazyLock::new(Arc::default);
+        Arc::clone(&UNDECLARED)
+    }
+}
+
 /// The properties that a context has declared.
 #[derive(Debug, Default)]
 pub(crate) struct Declared {
@@ -81,7 +89,7 @@ impl Declared {
 
     /// How a property was declared; as one that was not, where it was not.
     pub(crate) fn find(&self, name: &[u8]) -> Arc<Prototype> {
-        self.prototypes.get(name).cloned().unwrap_or_default()
+        self.prototypes.get(name).map_or_else(Prototype::undeclared, Arc::clone)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::hostcall::{Answer, Fail, Guest};
 
 /// The module's memory and the host's state, borrowed together for the time that neither calls the module.
 pub(crate) struct GuestMemory<'a> {
-    bytes: &'a mut [u8],
+    pub(crate) bytes: &'a mut [u8],
     pub(crate) state: &'a mut HostState,
 }
 
@@ -83,17 +83,6 @@ impl<'a> GuestMemory<'a> {
         let area = self.bytes.get_mut(range(pointer, size)).ok_or(Status::InvalidMemoryAccess)?;
         Ok((area, self.state))
     }
-
-    /// Reads for the trace, which is not counted.
-    pub(crate) fn peek(&self, pointer: u64, size: u64) -> Option<&[u8]> {
-        let start = usize::try_from(pointer).ok()?;
-        self.bytes.get(start..start.checked_add(usize::try_from(size).ok()?)?)
-    }
-
-    /// Reads a 32-bit number for the trace.
-    pub(crate) fn peek_u32(&self, pointer: u64) -> Option<u32> {
-        Some(u32::from_le_bytes(*self.peek(pointer, 4)?.first_chunk()?))
-    }
 }
 
 fn range(pointer: u32, size: u32) -> std::ops::Range<usize> {
@@ -130,22 +119,22 @@ pub(crate) fn give_scratch(guest: &mut Guest<'_>, pointer_to: u32, size_to: u32)
 }
 
 fn give_bytes(guest: &mut Guest<'_>, bytes: &[u8], pointer_to: u32, size_to: u32) -> Answer {
+    let (pointer, mut memory) = allocate_and_write(guest, bytes)?;
     let size = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
-    let pointer = allocate_and_write(guest, bytes)?;
-    let mut memory = GuestMemory::of(guest)?;
     memory.write_u32(pointer_to, pointer)?;
     memory.write_u32(size_to, size)
 }
 
-/// Puts bytes to where the module's allocator says, and says where that is: null for none.
-pub(crate) fn allocate_and_write(guest: &mut Guest<'_>, bytes: &[u8]) -> Result<u32, Fail> {
+/// Puts bytes to where the module's allocator says, and says where that is: null for none. The memory is as it is after that.
+pub(crate) fn allocate_and_write<'a>(guest: &'a mut Guest<'_>, bytes: &[u8]) -> Result<(u32, GuestMemory<'a>), Fail> {
     if bytes.is_empty() {
-        return Ok(0);
+        return Ok((0, GuestMemory::of(guest)?));
     }
     let size = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
     let pointer = allocate(guest, size)?;
-    GuestMemory::of(guest)?.write(pointer, bytes)?;
-    Ok(pointer)
+    let mut memory = GuestMemory::of(guest)?;
+    memory.write(pointer, bytes)?;
+    Ok((pointer, memory))
 }
 
 /// Calls the module's allocator. Null is an invalid memory access.

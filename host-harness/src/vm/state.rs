@@ -1,5 +1,6 @@
 //! What the host keeps for one VM: contexts, metric ids, and what the running callback has asked for.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -11,13 +12,13 @@ use wasmtime::{Memory, ResourceLimiter, TypedFunc};
 
 use super::filter_state::{Declared, FilterState};
 use super::grpc::Grpc;
+use super::written::Unread;
 use crate::abi::{BufferType, MapType, MetricType, StreamType};
 use crate::hostcall::{Hostcall, NAMES};
 use crate::stats::Metric;
-use crate::trace::Event;
 use crate::{
-    AbiVersion, Callout, Conformance, ConnectionFacts, Cost, HeaderMap, LocalReply, LogEntry, LogLevel, PluginConfig,
-    Role, Shared, StreamEnd, StreamFacts, UpstreamFacts,
+    AbiVersion, Callout, Conformance, ConnectionFacts, Cost, HeaderMap, LocalReply, PluginConfig, Role, Shared,
+    StreamEnd, StreamFacts, UpstreamFacts,
 };
 
 /// Everything that hostcalls reach.
@@ -35,8 +36,6 @@ pub(crate) struct HostState {
     pub(crate) limiter: Limiter,
     /// `_initialize` or `_start` runs: most hostcalls are not allowed.
     pub(crate) starting: bool,
-    /// Where a hostcall is written before it goes into the trace.
-    pub(crate) traced: Vec<u8>,
     /// `proxy_on_vm_start` runs.
     pub(crate) vm_starting: bool,
     /// `proxy_on_configure` runs for this root: its configuration is readable.
@@ -66,6 +65,7 @@ pub(crate) struct HostState {
     pub(crate) work_left: u64,
     /// Lines logged at warn or above while this is `Some`, for error messages.
     pub(crate) complaints: Option<Vec<String>>,
+    pub(super) unread: Unread,
 }
 
 impl fmt::Debug for HostState {
@@ -202,9 +202,10 @@ pub(crate) struct Stream {
     /// Why the module broke off a response that had begun, if it said so.
     pub(crate) reset_details: Option<String>,
     /// Response code details; none before there is a response.
-    pub(crate) details: Option<String>,
+    pub(crate) details: Option<Cow<'static, str>>,
     pub(crate) filter_state: FilterState,
-    pub(crate) declared: Declared,
+    /// Seldom are there any, as only those of root contexts are of use.
+    pub(crate) declared: Option<Box<Declared>>,
     pub(crate) cost: Box<Cost>,
 }
 
@@ -264,7 +265,8 @@ pub(crate) struct Connection {
     /// It has been asked to go on with the client's data, to close; once is enough.
     pub(crate) asked: [bool; 2],
     pub(crate) filter_state: FilterState,
-    pub(crate) declared: Declared,
+    /// Seldom are there any, as only those of root contexts are of use.
+    pub(crate) declared: Option<Box<Declared>>,
     pub(crate) cost: Box<Cost>,
 }
 
@@ -317,7 +319,6 @@ impl HostState {
             allocator: None,
             limiter: Limiter::new(shared.options.limits.memory),
             starting: false,
-            traced: Vec::new(),
             vm_starting: false,
             configuring: None,
             roots: Vec::new(),
@@ -336,6 +337,7 @@ impl HostState {
             cost: Box::default(),
             work_left: u64::MAX,
             complaints: None,
+            unread: Unread::default(),
         }
     }
 
@@ -420,8 +422,8 @@ impl HostState {
         let Self { roots, streams, connections, .. } = self;
         let of_root = roots.iter_mut().find(|root| root.id == id).map(|root| &mut root.declared);
         let of_stream = streams.get_mut(&id).map(|stream| &mut stream.declared);
-        let of_connection = connections.get_mut(&id).map(|connection| &mut connection.declared);
-        of_root.or(of_stream).or(of_connection)
+        let of_other = of_stream.or_else(|| connections.get_mut(&id).map(|connection| &mut connection.declared));
+        of_root.or_else(|| Some(of_other?.get_or_insert_default()))
     }
 
     /// A map for reading: of the stream that hostcalls act on, or of the callout that is being answered.
@@ -460,10 +462,14 @@ impl HostState {
         self.current = around.current;
         self.effective = around.effective;
         self.swap_cost(around.current);
+        self.hand_over_between_callbacks();
     }
 
     /// Exchanges the running cost with that of a context: hostcalls count into the former.
     fn swap_cost(&mut self, context: u32) {
+        if context == 0 {
+            return;
+        }
         let Self { streams, connections, roots, cost, .. } = self;
         if let Some(stream) = streams.get_mut(&context) {
             std::mem::swap(cost, &mut stream.cost);
@@ -471,13 +477,6 @@ impl HostState {
             std::mem::swap(cost, &mut connection.cost);
         } else if let Some(root) = roots.iter_mut().find(|root| root.id == context) {
             std::mem::swap(cost, &mut root.cost);
-        }
-    }
-
-    /// Writes something down, while the trace is on.
-    pub(crate) fn trace(&self, event: Event) {
-        if self.shared.trace.is_on() {
-            self.shared.trace.push(self.role, self.current, event, &[]);
         }
     }
 
@@ -498,35 +497,6 @@ impl HostState {
     /// The plugin of the context that hostcalls act on.
     pub(crate) fn context_plugin(&self) -> &Arc<PluginConfig> {
         self.root(self.root_id()).map_or(&self.plugin, |root| &root.plugin)
-    }
-
-    /// A line for the log, and for the trace.
-    pub(crate) fn log(&mut self, level: LogLevel, message: &[u8]) {
-        if self.shared.trace.is_on() {
-            let line = [b"[", level.as_str().as_bytes(), b"] ", message].concat();
-            self.shared.trace.push(self.role, self.context(), Event::Log, &line);
-        }
-        self.log_only(level, message);
-    }
-
-    /// A line for the log; the trace has it as a hostcall.
-    pub(crate) fn log_only(&mut self, level: LogLevel, message: &[u8]) {
-        if level < self.shared.log_level() {
-            return;
-        }
-        let entry = LogEntry {
-            level,
-            message: String::from_utf8_lossy(message).into_owned(),
-            context: self.context(),
-            role: self.role,
-        };
-        if let Some(complaints) = &mut self.complaints
-            && level >= LogLevel::Warn
-            && complaints.len() < 1000
-        {
-            complaints.push(entry.message.clone());
-        }
-        self.shared.log(entry);
     }
 }
 

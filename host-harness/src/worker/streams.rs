@@ -1,5 +1,7 @@
 //! HTTP streams: the order of callbacks, and what their answers and hostcalls do to the stream.
 
+use std::borrow::Cow;
+
 use super::{Asked, BodyOutcome, HeadersOutcome, NewContext, Worker};
 use crate::abi::MapType;
 use crate::hostcall::local_reply;
@@ -102,7 +104,7 @@ impl Worker {
     /// Response code details of a reply of the proxy's own; to be said before [`Self::response_headers`].
     pub fn set_response_details(&mut self, stream: StreamId, details: impl Into<String>) {
         if let Some(stream) = self.stream_mut(stream.0) {
-            stream.details = Some(details.into());
+            stream.details = Some(Cow::Owned(details.into()));
         }
     }
 
@@ -214,7 +216,7 @@ impl Worker {
         let count = u32::try_from(map.len()).unwrap_or(u32::MAX);
         if map_type == MapType::ResponseHeaders {
             stream.code = map.get(":status").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-            stream.details.get_or_insert_with(|| VIA_UPSTREAM.to_owned());
+            stream.details.get_or_insert(Cow::Borrowed(VIA_UPSTREAM));
         }
         if let Some(slot) = stream.map_mut(map_type) {
             slot.map = map;
@@ -290,11 +292,12 @@ impl Worker {
 
     /// The last of the response has come.
     fn response_ended(&mut self, id: u32) {
-        let now_ns = self.shared.clock().now_ns();
-        if let Some(stream) = self.stream_mut(id)
+        let Self { shared, vm, .. } = self;
+        if let Some(stream) = vm.state_mut().streams.get_mut(&id)
             && stream.details.as_deref() == Some(VIA_UPSTREAM)
+            && let [Some(_), received @ None] = &mut stream.upstream_ns
         {
-            stream.upstream_ns[1].get_or_insert(now_ns);
+            *received = Some(shared.clock().now_ns());
         }
     }
 
@@ -474,7 +477,7 @@ impl Worker {
             stream.replied = true;
             stream.response_started = true;
             stream.code = Some(reply.status());
-            stream.details = Some(reply.details.clone());
+            stream.details = Some(Cow::Owned(reply.details.clone()));
             if let Some(slot) = stream.map_mut(MapType::ResponseHeaders) {
                 slot.map.clone_from(&reply.headers);
                 slot.present = true;
