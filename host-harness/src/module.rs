@@ -182,7 +182,7 @@ impl Module {
     /// The module as the engine has it, and the ABI that it speaks or why that is not known.
     pub(crate) fn parts(&self) -> Result<(wasmtime::Module, Result<AbiVersion, ModuleError>), ModuleError> {
         let runtime = self.runtimes.get(EngineOptions::default())?;
-        let module = wasmtime::Module::new(&runtime.engine, &self.inner.bytes).map_err(invalid)?;
+        let module = self.runtimes.compile(&runtime.engine, &self.inner.bytes)?;
         let abi = abi_version(&module);
         Ok((module, abi))
     }
@@ -195,7 +195,7 @@ impl Module {
             return Ok(known.clone());
         }
         let runtime = self.runtimes.get(options)?;
-        let module = wasmtime::Module::new(&runtime.engine, &self.inner.bytes).map_err(invalid)?;
+        let module = self.runtimes.compile(&runtime.engine, &self.inner.bytes)?;
         let abi = abi_version(&module)?;
         let missing = missing_imports(&module, abi);
         if !missing.is_empty() {

@@ -1,5 +1,7 @@
 //! Compiled code on disk: a module that has been compiled once is only read from then on.
 
+mod checksums;
+
 use std::fmt;
 use std::fs::DirBuilder;
 use std::path::{Path, PathBuf};
@@ -8,12 +10,14 @@ use std::time::Duration;
 
 use wasmtime::{Cache, CacheConfig};
 
-use super::runtime::Runtimes;
+pub(super) use checksums::Checksums;
+
+use super::runtime::{Kept, Runtimes};
 
 /// A folder in which compiled code is kept, by the module's bytes and everything that changes what is compiled of them.
 ///
-/// Several processes may use one at a time. An entry that cannot be read is compiled anew, and so is everything after an update
-/// of this crate. What is in the folder runs as code of this process: one that others may write to is not taken.
+/// Several processes may use one at a time. An entry that cannot be read, or is not what was written, is compiled anew, and so is
+/// everything after an update of this crate. What is in the folder runs as code of this process: one that others may write to is not taken.
 ///
 /// ```
 /// use host_harness::{CodeCache, Module};
@@ -85,31 +89,35 @@ impl CodeCache {
         let folder = std::path::absolute(folder).map_err(write)?;
         private(&folder)?;
         let mut config = CacheConfig::new();
+        let code = folder.join("code");
         config
-            .with_directory(&folder)
+            .with_directory(&code)
+            // The engine would write an entry anew, smaller, that has been used so often.
+            .with_optimized_compression_usage_counter_threshold(u64::MAX)
             .with_files_total_size_soft_limit(most_bytes)
             .with_file_count_soft_limit(4096)
             .with_cleanup_interval(looked_at_every);
         let cache = Cache::new(config).map_err(|error| CacheError::Engine(format!("{error:#}")))?;
-        Ok(Self { runtimes: Arc::new(Runtimes::new(Some(cache))) })
+        let checksums = Checksums::new(code, folder.join("checksums"));
+        Ok(Self { runtimes: Arc::new(Runtimes::new(Some(Kept { cache, checksums }))) })
     }
 
     /// How many times code was found.
     #[must_use]
     pub fn hits(&self) -> usize {
-        self.runtimes.cache.as_ref().map_or(0, Cache::cache_hits)
+        self.runtimes.cache().map_or(0, Cache::cache_hits)
     }
 
     /// How many times code was compiled, and kept.
     #[must_use]
     pub fn misses(&self) -> usize {
-        self.runtimes.cache.as_ref().map_or(0, Cache::cache_misses)
+        self.runtimes.cache().map_or(0, Cache::cache_misses)
     }
 }
 
 impl fmt::Debug for CodeCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CodeCache").field("cache", &self.runtimes.cache).finish()
+        f.debug_struct("CodeCache").field("cache", &self.runtimes.cache()).finish()
     }
 }
 

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use wasmtime::{Cache, Config, Engine, Linker};
+use wasmtime::{Cache, Config, Engine, Linker, Module};
 
+use super::cache::Checksums;
 use super::{EngineOptions, ModuleError, invalid};
 use crate::hostcall;
 use crate::vm::state::HostState;
@@ -24,13 +25,38 @@ pub(super) struct Runtime {
 #[derive(Default)]
 pub(super) struct Runtimes {
     /// Where code is kept that has been compiled, if it is.
-    pub(super) cache: Option<Cache>,
+    kept: Option<Kept>,
     made: Mutex<HashMap<EngineOptions, Arc<Runtime>>>,
 }
 
+/// A cache of compiled code.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) cache: Cache,
+    pub(super) checksums: Checksums,
+}
+
 impl Runtimes {
-    pub(super) fn new(cache: Option<Cache>) -> Self {
-        Self { cache, made: Mutex::default() }
+    pub(super) fn new(kept: Option<Kept>) -> Self {
+        Self { kept, made: Mutex::default() }
+    }
+
+    /// The cache, if there is one.
+    pub(super) fn cache(&self) -> Option<&Cache> {
+        self.kept.as_ref().map(|kept| &kept.cache)
+    }
+
+    /// Machine code for a module, from the cache if it is there.
+    pub(super) fn compile(&self, engine: &Engine, bytes: &[u8]) -> Result<Module, ModuleError> {
+        let compile = || Module::new(engine, bytes).map_err(invalid);
+        let Some(Kept { cache, checksums }) = &self.kept else { return compile() };
+        checksums.weed();
+        let before = cache.cache_misses();
+        let module = compile()?;
+        if cache.cache_misses() != before {
+            checksums.note();
+        }
+        Ok(module)
     }
 
     /// The one for these options.
@@ -39,7 +65,7 @@ impl Runtimes {
         if let Some(runtime) = made.get(&options) {
             return Ok(Arc::clone(runtime));
         }
-        let runtime = Arc::new(Runtime::new(options, self.cache.clone())?);
+        let runtime = Arc::new(Runtime::new(options, self.cache().cloned())?);
         made.insert(options, Arc::clone(&runtime));
         Ok(runtime)
     }
@@ -47,7 +73,7 @@ impl Runtimes {
 
 impl fmt::Debug for Runtimes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtimes").field("cache", &self.cache).finish_non_exhaustive()
+        f.debug_struct("Runtimes").field("kept", &self.kept).finish_non_exhaustive()
     }
 }
 

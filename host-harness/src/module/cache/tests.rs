@@ -26,6 +26,11 @@ fn compile(text: &str, cache: &CodeCache) {
 
 /// The files of entries.
 fn entries(folder: &Path) -> Vec<PathBuf> {
+    let hidden = |path: &Path| path.file_name().unwrap().to_string_lossy().starts_with('.');
+    files_in(folder, |path| path.extension().is_none() && !hidden(path))
+}
+
+fn files_in(folder: &Path, are: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -33,7 +38,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_none() && !path.file_name().unwrap().to_string_lossy().starts_with('.') {
+            } else if are(&path) {
                 found.push(path);
             }
         }
@@ -91,6 +96,44 @@ fn damaged_entries_are_compiled_anew() {
     std::fs::remove_file(folder.path()).unwrap();
 }
 
+/// Wherever a bit has flipped, in an entry or in its checksum.
+#[test]
+fn an_entry_that_is_not_what_was_written_is_compiled_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = CodeCache::open(folder.path()).unwrap();
+    compile(&text(5), &cache);
+    compile(&text(6), &cache);
+    let sums = folder.path().join("checksums");
+    let checksums = || files_in(&sums, |path| path.extension().is_some());
+    assert_eq!((entries(folder.path()).len(), checksums().len()), (2, 2));
+    let mut misses = cache.misses();
+    for file in [entries(folder.path()), checksums()].concat() {
+        let whole = std::fs::read(&file).unwrap();
+        for at in (0..whole.len()).step_by(whole.len() / 10 + 1) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1 << (at % 8);
+            std::fs::write(&file, &damaged).unwrap();
+            compile(&text(5), &cache);
+            compile(&text(6), &cache);
+            misses += 1;
+            assert_eq!(cache.misses(), misses, "byte {at} of {}", file.display());
+            assert_eq!(std::fs::read(&file).unwrap(), whole);
+        }
+    }
+    // Of another process, that did not come so far as to write a checksum.
+    for place in checksums() {
+        std::fs::remove_file(place).unwrap();
+    }
+    compile(&text(5), &cache);
+    assert_eq!((cache.misses(), checksums().len()), (misses + 1, 1));
+    // Checksums go with their entries, at the latest when there is another one.
+    for entry in entries(folder.path()) {
+        std::fs::remove_file(entry).unwrap();
+    }
+    compile(&text(6), &cache);
+    assert_eq!((entries(folder.path()).len(), checksums().len()), (1, 1));
+}
+
 #[test]
 fn it_does_not_grow_without_end() {
     let folder = tempfile::tempdir().unwrap();
@@ -103,7 +146,7 @@ fn it_does_not_grow_without_end() {
     drop(cache);
     let cache = CodeCache::bounded(folder.path(), most, Duration::ZERO).unwrap();
     // This process leaves a mark behind when it has looked after the folder, and does not do so again while that is there.
-    let mark = folder.path().join(format!(".cleanup.wip-{}", std::process::id()));
+    let mark = folder.path().join(format!("code/.cleanup.wip-{}", std::process::id()));
     let deadline = Instant::now() + Duration::from_secs(60);
     for number in 120.. {
         let _ = std::fs::remove_file(&mark);
