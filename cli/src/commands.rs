@@ -10,6 +10,7 @@ use edge_observer::scanner::{self, ScannerOptions};
 use edge_observer::tools::{Fetch, Tools};
 use edge_observer::up::{self, UpOptions};
 use edge_observer::{Usage, check, table};
+use host_harness::serve::Signals;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -189,7 +190,7 @@ fn on_signal(runtime: &Runtime) -> anyhow::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let cancelled = stop.clone();
     let _inside = runtime.enter();
-    let mut signals = Signals::new().context("cannot listen for Ctrl-C")?;
+    let mut signals = Signals::listen().context("cannot listen for Ctrl-C")?;
     runtime.spawn(async move {
         signals.next().await;
         cancelled.cancel();
@@ -197,44 +198,6 @@ fn on_signal(runtime: &Runtime) -> anyhow::Result<CancellationToken> {
         std::process::exit(130);
     });
     Ok(stop)
-}
-
-#[cfg(unix)]
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn next(&mut self) {
-        // Without a handler there is nothing to wait for.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
 }
 
 fn print_json(value: &Value) -> anyhow::Result<()> {

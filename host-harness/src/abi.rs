@@ -1,4 +1,4 @@
-//! The numbers of the proxy-wasm ABI: statuses, map, buffer, metric and stream types.
+//! The numbers of the proxy-wasm ABI: statuses, map, buffer, metric and stream types; and its callbacks.
 
 /// The status that a hostcall answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -197,4 +197,53 @@ impl StreamType {
             _ => return None,
         })
     }
+}
+
+/// A function that a module exports for the host to call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Callback {
+    /// Its name.
+    pub name: &'static str,
+    /// How many parameters it has, all of 32 bits.
+    pub parameters: usize,
+    /// Whether it answers with a number, of 32 bits too.
+    pub has_result: bool,
+}
+
+/// The callbacks of ABI 0.2, also those that no proxy makes. In 0.1.0 headers come without the end of the stream.
+pub const CALLBACKS: [Callback; 30] = [
+    callback("proxy_on_context_create", 2, false),
+    callback("proxy_on_vm_start", 2, true),
+    callback("proxy_validate_configuration", 2, true),
+    callback("proxy_on_configure", 2, true),
+    callback("proxy_on_tick", 1, false),
+    callback("proxy_on_queue_ready", 2, false),
+    callback("proxy_on_new_connection", 1, true),
+    callback("proxy_on_downstream_data", 3, true),
+    callback("proxy_on_upstream_data", 3, true),
+    callback("proxy_on_downstream_connection_close", 2, false),
+    callback("proxy_on_upstream_connection_close", 2, false),
+    callback("proxy_on_request_headers", 3, true),
+    callback("proxy_on_request_body", 3, true),
+    callback("proxy_on_request_trailers", 2, true),
+    callback("proxy_on_request_metadata", 2, true),
+    callback("proxy_on_response_headers", 3, true),
+    callback("proxy_on_response_body", 3, true),
+    callback("proxy_on_response_trailers", 2, true),
+    callback("proxy_on_response_metadata", 2, true),
+    callback("proxy_on_http_call_response", 5, false),
+    callback("proxy_on_grpc_receive_initial_metadata", 3, false),
+    callback("proxy_on_grpc_receive", 3, false),
+    callback("proxy_on_grpc_receive_trailing_metadata", 3, false),
+    callback("proxy_on_grpc_close", 3, false),
+    callback("proxy_on_foreign_function", 3, false),
+    callback("proxy_on_resolve_dns", 3, false),
+    callback("proxy_on_stats_update", 2, false),
+    callback("proxy_on_done", 1, true),
+    callback("proxy_on_log", 1, false),
+    callback("proxy_on_delete", 1, false),
+];
+
+const fn callback(name: &'static str, parameters: usize, has_result: bool) -> Callback {
+    Callback { name, parameters, has_result }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use wasmtime::ExternType;
 
+use crate::abi::CALLBACKS;
 use crate::module::missing_imports;
 use crate::vm::Vm;
 use crate::{AbiVersion, Module, PluginConfig, Role, Shared, SharedOptions};
@@ -52,40 +53,6 @@ pub struct Function {
     pub signature: String,
 }
 
-/// The callbacks of the ABI: parameters, all 32-bit numbers, and whether there is a result.
-const CALLBACKS: [(&str, usize, bool); 30] = [
-    ("proxy_on_context_create", 2, false),
-    ("proxy_on_vm_start", 2, true),
-    ("proxy_validate_configuration", 2, true),
-    ("proxy_on_configure", 2, true),
-    ("proxy_on_tick", 1, false),
-    ("proxy_on_queue_ready", 2, false),
-    ("proxy_on_new_connection", 1, true),
-    ("proxy_on_downstream_data", 3, true),
-    ("proxy_on_upstream_data", 3, true),
-    ("proxy_on_downstream_connection_close", 2, false),
-    ("proxy_on_upstream_connection_close", 2, false),
-    ("proxy_on_request_headers", 3, true),
-    ("proxy_on_request_body", 3, true),
-    ("proxy_on_request_trailers", 2, true),
-    ("proxy_on_request_metadata", 2, true),
-    ("proxy_on_response_headers", 3, true),
-    ("proxy_on_response_body", 3, true),
-    ("proxy_on_response_trailers", 2, true),
-    ("proxy_on_response_metadata", 2, true),
-    ("proxy_on_http_call_response", 5, false),
-    ("proxy_on_grpc_receive_initial_metadata", 3, false),
-    ("proxy_on_grpc_receive", 3, false),
-    ("proxy_on_grpc_receive_trailing_metadata", 3, false),
-    ("proxy_on_grpc_close", 3, false),
-    ("proxy_on_foreign_function", 3, false),
-    ("proxy_on_resolve_dns", 3, false),
-    ("proxy_on_stats_update", 2, false),
-    ("proxy_on_done", 1, true),
-    ("proxy_on_log", 1, false),
-    ("proxy_on_delete", 1, false),
-];
-
 /// What a host calls besides.
 const ENTRY_POINTS: [&str; 5] = ["_initialize", "_start", "main", "malloc", "proxy_on_memory_allocate"];
 
@@ -128,10 +95,10 @@ impl Module {
         for export in module.exports() {
             let ExternType::Func(function) = export.ty() else { continue };
             let name = export.name();
-            if let Some((_, parameters, result)) = CALLBACKS.iter().find(|(known, _, _)| *known == name) {
+            if let Some(callback) = CALLBACKS.iter().find(|callback| callback.name == name) {
                 // Before 0.2.0 headers came without the end of the stream.
                 let short = name.ends_with("_headers") && matches!(abi, Ok(AbiVersion::V0_1_0));
-                let wanted = wanted(if short { 2 } else { *parameters }, *result);
+                let wanted = wanted(if short { 2 } else { callback.parameters }, callback.has_result);
                 let found = signature(&function);
                 if found != wanted {
                     refusals.push(format!("its export `{name}` is {found}; the ABI has {wanted}"));
@@ -141,7 +108,7 @@ impl Module {
                 unused_exports.push(name.to_owned());
             }
         }
-        let order = |name: &str| CALLBACKS.iter().position(|(known, _, _)| *known == name);
+        let order = |name: &str| CALLBACKS.iter().position(|callback| callback.name == name);
         callbacks.sort_by_key(|callback| order(&callback.name));
         let inspection = Inspection {
             size: self.size(),

@@ -27,6 +27,7 @@ mod request;
 mod request_body;
 mod response_body;
 mod server;
+mod signals;
 mod stream;
 mod tcp;
 mod traffic;
@@ -35,3 +36,4 @@ mod tunnel;
 
 pub use options::{Endpoint, EndpointError, Protocol, ServeOptions, Upstream};
 pub use server::{RunningServer, ServeError, start};
+pub use signals::{Signal, Signals};

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use host_harness::serve::{self, Endpoint, EndpointError, Protocol, ServeOptions, Upstream};
+use host_harness::serve::{self, Endpoint, EndpointError, Protocol, ServeOptions, Signals, Upstream};
 use host_harness::stats_config::StatsConfig;
 use host_harness::{FailurePolicy, LogSink, PluginConfig};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::cache::CacheArguments;
 use super::conformance::ConformanceArguments;
@@ -144,29 +143,8 @@ pub(crate) fn run(options: ServeOptions) -> anyhow::Result<()> {
         tracing::info!("draining; interrupt again to end at once");
         tokio::select! {
             () = server.shutdown() => {}
-            () = signals.next() => {}
+            _ = signals.next() => {}
         }
         Ok(())
     })
-}
-
-/// What asks the process to end: Ctrl-C, or to terminate.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    /// From now on they no longer end the process by themselves.
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// Waits for one.
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use host_harness::abi::{CALLBACKS, Callback};
+
 use super::bytes::Bytes;
 
 /// What a parameter of a hostcall is.
@@ -77,35 +79,11 @@ const HOSTCALLS: &[(&str, &str, &[Kind])] = &[
 const ENV: &str = "env";
 const WASI: &str = "wasi_snapshot_preview1";
 
-/// Callbacks: how many parameters, and whether there is a result.
-const CALLBACKS: &[(&str, usize, bool)] = &[
-    ("proxy_on_request_headers", 3, true),
-    ("proxy_on_request_body", 3, true),
-    ("proxy_on_request_trailers", 2, true),
-    ("proxy_on_response_headers", 3, true),
-    ("proxy_on_response_body", 3, true),
-    ("proxy_on_response_trailers", 2, true),
-    ("proxy_on_vm_start", 2, true),
-    ("proxy_on_configure", 2, true),
-    ("proxy_on_context_create", 2, false),
-    ("proxy_on_tick", 1, false),
-    ("proxy_on_queue_ready", 2, false),
-    ("proxy_on_new_connection", 1, true),
-    ("proxy_on_downstream_data", 3, true),
-    ("proxy_on_upstream_data", 3, true),
-    ("proxy_on_downstream_connection_close", 2, false),
-    ("proxy_on_upstream_connection_close", 2, false),
-    ("proxy_on_http_call_response", 5, false),
-    ("proxy_on_grpc_receive_initial_metadata", 3, false),
-    ("proxy_on_grpc_receive", 3, false),
-    ("proxy_on_grpc_receive_trailing_metadata", 3, false),
-    ("proxy_on_grpc_close", 3, false),
-    ("proxy_on_done", 1, true),
-    ("proxy_on_log", 1, false),
-    ("proxy_on_delete", 1, false),
-    ("proxy_on_memory_allocate", 1, true),
-    ("malloc", 1, true),
-    ("_initialize", 0, false),
+/// What a host calls besides callbacks.
+const ENTRY_POINTS: [Callback; 3] = [
+    Callback { name: "proxy_on_memory_allocate", parameters: 1, has_result: true },
+    Callback { name: "malloc", parameters: 1, has_result: true },
+    Callback { name: "_initialize", parameters: 0, has_result: false },
 ];
 
 /// Where texts lie, and texts that mean something to hosts.
@@ -150,26 +128,26 @@ const ROOM: u32 = 65_536;
 pub(crate) fn text(bytes: &mut Bytes<'_>) -> String {
     let mut imports: BTreeSet<usize> = BTreeSet::new();
     let mut functions = String::new();
-    for (name, parameters, result) in CALLBACKS {
-        let is_allocator = *name == "proxy_on_memory_allocate";
+    for Callback { name, parameters, has_result } in CALLBACKS.into_iter().chain(ENTRY_POINTS) {
+        let is_allocator = name == "proxy_on_memory_allocate";
         // Most modules have most of them; few do anything while they start.
-        let is_there = match *name {
+        let is_there = match name {
             "malloc" | "_initialize" => bytes.one_in(8),
             _ => is_allocator || !bytes.one_in(4),
         };
         if is_there {
-            let is_quiet = match *name {
+            let is_quiet = match name {
                 "proxy_on_memory_allocate" => !bytes.one_in(6),
                 "proxy_on_vm_start" | "proxy_on_configure" | "proxy_on_context_create" => !bytes.one_in(4),
                 _ => false,
             };
             let body = if is_quiet { String::new() } else { body(bytes, &mut imports) };
-            let answer = if is_allocator || *name == "malloc" { room(bytes) } else { answer(name, bytes) };
-            let (result, answer) = if *result { ("(result i32)", answer.as_str()) } else { ("", "") };
+            let answer = if is_allocator || name == "malloc" { room(bytes) } else { answer(name, bytes) };
+            let (result, answer) = if has_result { ("(result i32)", answer.as_str()) } else { ("", "") };
             _ = writeln!(
                 functions,
                 "(func (export \"{name}\") (param{}) {result} (local $i i32)\n{body}{answer})",
-                " i32".repeat(*parameters)
+                " i32".repeat(parameters)
             );
         }
     }
