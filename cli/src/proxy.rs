@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use host_harness::serve::{self, RunningServer, ServeOptions};
 use host_harness::stats_config::StatsConfig;
-use host_harness::{FailurePolicy, Module, PluginConfig};
+use host_harness::{CodeCache, FailurePolicy, Module, ModuleError, PluginConfig};
 
 use crate::Usage;
 use crate::envoy::{self, EnvoyOptions, EnvoyProxy};
@@ -81,6 +81,15 @@ pub fn module_path(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// A module whose compiled code is kept from one run to the next. Where it cannot be, each takes a second of one core longer.
+fn load(path: &Path) -> Result<Module, ModuleError> {
+    let module = Module::from_file(path)?;
+    Ok(match CodeCache::of_user() {
+        Ok(cache) => module.cached_in(&cache),
+        Err(_) => module,
+    })
+}
+
 impl Proxy {
     /// Starts it, and returns when it serves.
     ///
@@ -101,8 +110,8 @@ impl Proxy {
     async fn start_harness(options: ProxyOptions) -> anyhow::Result<Self> {
         let upstream = options.upstream.to_string().parse().context("the embedded host cannot use this upstream")?;
         let path = options.module.clone();
-        // Compiling takes a second of one core: not on a thread that serves.
-        let module = tokio::task::spawn_blocking(move || Module::from_file(path))
+        // Not on a thread that serves.
+        let module = tokio::task::spawn_blocking(move || load(&path))
             .await?
             .with_context(|| format!("cannot load {}", options.module.display()))?;
         let plugin = PluginConfig {

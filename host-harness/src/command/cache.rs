@@ -22,10 +22,8 @@ impl CacheArguments {
         if self.no_cache {
             return None;
         }
-        let named = self.folder.clone().map(PathBuf::into_os_string);
-        let opened = match named.or_else(|| std::env::var_os("HOST_HARNESS_CACHE")).filter(|folder| !folder.is_empty())
-        {
-            Some(folder) => CodeCache::open(Path::new(&folder)),
+        let opened = match self.folder.as_ref().filter(|folder| !folder.as_os_str().is_empty()) {
+            Some(folder) => CodeCache::open(folder),
             None => CodeCache::of_user(),
         };
         opened.inspect_err(|error| warn(&error.to_string())).ok()

@@ -72,12 +72,16 @@ impl CodeCache {
         Self::bounded(folder.as_ref(), Self::MOST_BYTES, Duration::from_secs(60))
     }
 
-    /// Opens `host-harness` among the user's caches.
+    /// Opens the folder that the variable `HOST_HARNESS_CACHE` names; without it, `host-harness` among the user's caches.
     ///
     /// # Errors
     ///
     /// As [`Self::open`]; and when nobody says where caches are.
     pub fn of_user() -> Result<Self, CacheError> {
+        let named = std::env::var_os("HOST_HARNESS_CACHE").filter(|folder| !folder.is_empty());
+        if let Some(folder) = named {
+            return Self::open(PathBuf::from(folder));
+        }
         let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let in_home = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };
         let caches = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(in_home)));
