@@ -27,14 +27,20 @@ pub(crate) enum Function {
     DeclareProperty,
     /// Sets filter state of the proxy's own.
     SetEnvoyFilterState,
+    /// Makes an expression, evaluates it, forgets it.
+    CreateExpression,
+    EvaluateExpression,
+    DeleteExpression,
 }
 
-/// The functions that modules may call by name. At first those of Envoy, but for expressions:
+/// The functions that modules may call by name. At first those of Envoy:
 ///
 /// - `compress` and `uncompress` (zlib);
 /// - `clear_route_cache`, which has nothing to clear here;
 /// - `declare_property`, with types, life spans and properties that can be set once;
 /// - `set_envoy_filter_state`, with the objects that Envoy makes of text; here they can be read, and do nothing;
+/// - `expr_create`, `expr_evaluate` and `expr_delete`, with expressions of CEL that make no messages, have no types as values, and no time
+///   zone but UTC; what an evaluation may take has a bound here;
 /// - `sign` and `verify_signature`, RSA with SHA-256, SHA-384 and SHA-512, and ECDSA over P-256 and P-384 with the hash that
 ///   goes with the curve; also verified are RSA with SHA-1, and either curve with either hash.
 #[derive(Clone)]
@@ -58,6 +64,9 @@ impl Default for ForeignFunctions {
             ("verify_signature", Function::Long(signatures::verify, VERIFY_WORK)),
             ("declare_property", Function::DeclareProperty),
             ("set_envoy_filter_state", Function::SetEnvoyFilterState),
+            ("expr_create", Function::CreateExpression),
+            ("expr_evaluate", Function::EvaluateExpression),
+            ("expr_delete", Function::DeleteExpression),
         ] {
             functions.0.insert(name.to_owned(), function);
         }

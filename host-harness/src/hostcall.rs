@@ -16,6 +16,7 @@ mod record;
 mod shared_data;
 mod wasi;
 
+pub(crate) use foreign::Expressions;
 pub(crate) use general::{grpc_status_of, local_reply, percent_encoded};
 pub(crate) use record::{Made, Shown};
 use wasmtime::{Caller, Linker};

@@ -64,6 +64,7 @@
 
 pub mod abi;
 mod callout;
+mod cel;
 mod clock;
 mod conformance;
 mod connection;

@@ -44,7 +44,7 @@ fn get(guest: &mut Guest<'_>, path: u32, path_size: u32, value: u32, size: u32) 
 }
 
 /// The work to find something among a stream's headers and filter state, at most.
-fn looked_through(state: &HostState) -> u64 {
+pub(super) fn looked_through(state: &HostState) -> u64 {
     let of_stream = |stream: &Stream| {
         let lines: usize = stream.maps.iter().map(|slot| slot.map.len()).sum();
         (lines + stream.filter_state.len()) as u64
@@ -62,7 +62,7 @@ fn set(memory: &mut GuestMemory<'_>, path: u32, path_size: u32, value: u32, size
 }
 
 /// Finds a property and writes its encoding.
-fn lookup(state: &HostState, path: &[u8], out: &mut Vec<u8>) -> Answer {
+pub(super) fn lookup(state: &HostState, path: &[u8], out: &mut Vec<u8>) -> Answer {
     if path.is_empty() {
         return Err(Status::SerializationFailure.into());
     }

@@ -127,9 +127,14 @@ fn give_bytes(guest: &mut Guest<'_>, bytes: &[u8], pointer_to: u32, size_to: u32
 
 /// Puts bytes to where the module's allocator says, and says where that is: null for none. The memory is as it is after that.
 pub(crate) fn allocate_and_write<'a>(guest: &'a mut Guest<'_>, bytes: &[u8]) -> Result<(u32, GuestMemory<'a>), Fail> {
-    if bytes.is_empty() {
-        return Ok((0, GuestMemory::of(guest)?));
-    }
+    if bytes.is_empty() { Ok((0, GuestMemory::of(guest)?)) } else { always_allocate_and_write(guest, bytes) }
+}
+
+/// The same, which asks for a place for no bytes too.
+pub(crate) fn always_allocate_and_write<'a>(
+    guest: &'a mut Guest<'_>,
+    bytes: &[u8],
+) -> Result<(u32, GuestMemory<'a>), Fail> {
     let size = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
     let pointer = allocate(guest, size)?;
     let mut memory = GuestMemory::of(guest)?;

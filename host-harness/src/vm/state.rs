@@ -14,7 +14,7 @@ use super::filter_state::{Declared, FilterState};
 use super::grpc::Grpc;
 use super::written::Unread;
 use crate::abi::{BufferType, MapType, MetricType, StreamType};
-use crate::hostcall::{Hostcall, NAMES};
+use crate::hostcall::{Expressions, Hostcall, NAMES};
 use crate::stats::Metric;
 use crate::{
     AbiVersion, Callout, Conformance, ConnectionFacts, Cost, HeaderMap, LocalReply, PluginConfig, Role, Shared,
@@ -140,6 +140,7 @@ pub(crate) struct Root {
     pub(crate) life: Life,
     /// Properties that streams and connections may set.
     pub(crate) declared: Declared,
+    pub(crate) expressions: Expressions,
     pub(crate) cost: Box<Cost>,
 }
 
@@ -492,6 +493,13 @@ impl HostState {
     pub(crate) fn root_id(&self) -> u32 {
         let root = self.stream().map(|stream| stream.root);
         root.or_else(|| Some(self.connection()?.root)).unwrap_or_else(|| self.context())
+    }
+
+    /// The root context of the context whose callback runs, whichever that has turned to.
+    pub(crate) fn root_of_current(&self) -> u32 {
+        let stream = self.streams.get(&self.current).map(|stream| stream.root);
+        let connection = self.connections.get(&self.current).map(|connection| connection.root);
+        stream.or(connection).unwrap_or(self.current)
     }
 
     /// The plugin of the context that hostcalls act on.

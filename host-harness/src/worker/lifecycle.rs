@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::reload::Reload;
 use super::{Role, StartError, Worker};
+use crate::hostcall::Expressions;
 use crate::vm::Vm;
 use crate::vm::filter_state::Declared;
 use crate::vm::state::{Life, Root};
@@ -110,6 +111,7 @@ impl Worker {
             streams: 0,
             life: Life::Active,
             declared: Declared::default(),
+            expressions: Expressions::default(),
             cost: Box::default(),
         });
         state.complaints = Some(Vec::new());

@@ -33,6 +33,8 @@ const DATA: &str = r#"
     (data (i32.const 0) "auth")
     (data (i32.const 64) "request\00headers")
     (data (i32.const 128) "uncompress")
+    (data (i32.const 160) "expr_create")
+    (data (i32.const 192) "expr_evaluate")
     (data (i32.const 1024) "\03\00\00\00\07\00\00\00\03\00\00\00\0a\00\00\00\04\00\00\00\05\00\00\00\01\00\00\00:method\00GET\00:authority\00auth\00:path\00/\00")"#;
 
 /// A module with these callbacks.
@@ -158,23 +160,70 @@ fn what_is_copied_or_made_is_work() {
     }
 }
 
+/// A host whose module does this at request headers, with these bytes at 131072.
+fn given(bytes: &[u8], body: &str) -> HostBuilder {
+    let configure = format!(
+        "(drop (call $buffer (i32.const 7) (i32.const 0) (i32.const -1) (i32.const 0) (i32.const 4)))
+         (memory.copy (i32.const 131072) (i32.const 65536) (i32.const {}))
+         (i32.const 1)",
+        bytes.len()
+    );
+    let body = format!("{body} (i32.const 0)");
+    let callbacks = [
+        ("proxy_on_configure", "(param i32 i32) (result i32)", configure.as_str()),
+        (HEADERS.0, HEADERS.1, body.as_str()),
+    ];
+    module("(i32.const 65536)", &callbacks).configuration(bytes).fuel_per_callback(Some(20_000_000))
+}
+
 #[test]
 fn what_cannot_be_uncompressed_is_work() {
     let mut bomb = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
     bomb.write_all(&vec![0; 17 << 20]).unwrap();
     let bomb = bomb.finish().unwrap();
     let size = bomb.len();
-    let configure =
-        "(drop (call $buffer (i32.const 7) (i32.const 0) (i32.const -1) (i32.const 0) (i32.const 4))) (i32.const 1)";
     let body = format!(
-        "(loop (drop (call $foreign (i32.const 128) (i32.const 10) (i32.const 65536) (i32.const {size}) (i32.const 0) (i32.const 0)))
-            (br 0)) (i32.const 0)"
+        "(loop (drop (call $foreign (i32.const 128) (i32.const 10) (i32.const 131072) (i32.const {size}) (i32.const 0) (i32.const 0)))
+            (br 0))"
     );
-    let callbacks =
-        [("proxy_on_configure", "(param i32 i32) (result i32)", configure), (HEADERS.0, HEADERS.1, body.as_str())];
-    let builder = module("(i32.const 65536)", &callbacks).configuration(bomb).fuel_per_callback(Some(20_000_000));
-    let calls = endless(builder).cost.hostcall("proxy_call_foreign_function");
+    let calls = endless(given(&bomb, &body)).cost.hostcall("proxy_call_foreign_function");
     assert!(calls < 10, "{calls}");
+}
+
+/// Makes an expression of the text that is given.
+fn create(size: usize) -> String {
+    format!(
+        "(drop (call $foreign (i32.const 160) (i32.const 11) (i32.const 131072) (i32.const {size}) (i32.const 0) (i32.const 0)))"
+    )
+}
+
+#[test]
+fn expressions_have_a_bound() {
+    let text = format!("'{}'", "a".repeat(5000));
+    let builder = given(text.as_bytes(), &times(60, &create(text.len())));
+    let mut host = builder.fuel_per_callback(Some(100_000_000)).trace(true).start().unwrap();
+    host.exchange(Request::get("/"));
+    let calls = crate::testing::hostcalls(&host);
+    let made = calls.iter().filter(|call| call.contains("expr_create") && call.ends_with("= Ok")).count();
+    assert_eq!(made, (256 << 10) / text.len(), "{:?}", calls.last());
+}
+
+#[test]
+fn to_evaluate_is_work() {
+    let list = format!("[{}]", "1,".repeat(500));
+    for text in [
+        format!("{list}.all(x, {list}.all(y, true))"),
+        format!("{list}{}", ".map(x, [x, x])".repeat(100)),
+        format!("{list}.map(x, request.headers)"),
+    ] {
+        let body = format!(
+            "{} (loop (drop (call $foreign (i32.const 192) (i32.const 13) (i32.const 32) (i32.const 4) (i32.const 0) (i32.const 0)))
+                (br 0))",
+            create(text.len())
+        );
+        let calls = endless(given(text.as_bytes(), &body)).cost.hostcall("proxy_call_foreign_function");
+        assert!(calls < 1000, "{calls}");
+    }
 }
 
 #[test]

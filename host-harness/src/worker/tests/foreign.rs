@@ -83,3 +83,35 @@ fn what_takes_long_is_paid_for() {
     let made = calls.iter().filter(|call| call.ends_with("BadArgument")).count();
     assert!((4..7).contains(&made), "{calls:#?}");
 }
+
+#[test]
+fn expressions_are_the_root_contexts() {
+    let token = S("\0\0\0\0");
+    let mut host = Probe::default()
+        .on(
+            "proxy_on_request_headers",
+            &[
+                (CALL, &[S("expr_create"), S("request.path == '/a'"), O, O]),
+                (CALL, &[S("expr_evaluate"), token, O, O]),
+                (CALL, &[S("expr_create"), S("1 +"), O, O]),
+                (CALL, &[S("expr_evaluate"), S("\x01\0\0\0"), O, O]),
+            ],
+        )
+        .on(
+            "proxy_on_response_headers",
+            &[
+                // There is no path any more.
+                (CALL, &[S("expr_evaluate"), token, O, O]),
+                (CALL, &[S("expr_delete"), token, O, O]),
+                (CALL, &[S("expr_delete"), token, O, O]),
+                (CALL, &[S("expr_evaluate"), token, O, O]),
+                (CALL, &[S("expr_evaluate"), S("x"), O, O]),
+            ],
+        )
+        .host()
+        .start()
+        .unwrap();
+    host.exchange(Request::get("/a"));
+    let statuses = ["Ok", "Ok", "BadArgument", "NotFound", "InternalFailure", "Ok", "Ok", "NotFound", "BadArgument"];
+    check(&host, &statuses);
+}
