@@ -81,7 +81,10 @@ pub(super) fn groups() -> Vec<Group> {
         stream_group("local replies", local_replies()),
         stream_group("continue and close", continue_and_close()),
         stream_group("actions and the rest", actions_and_rest()),
-        Group { plugin: "configure:declare", ..stream_group("foreign functions", foreign_functions()) },
+        Group {
+            plugin: "configure:declare configure:expressions",
+            ..stream_group("foreign functions", foreign_functions())
+        },
     ];
     groups.extend(CONFIGURED.map(|(name, plugin, vm)| Group { name, plugin, vm, cases: Vec::new() }));
     groups
@@ -425,7 +428,7 @@ fn actions_and_rest() -> Vec<Case> {
 }
 
 fn foreign_functions() -> Vec<Case> {
-    gets(&[
+    let mut cases = gets(&[
         "declared",
         "declared-spans",
         "declare-odd",
@@ -433,11 +436,20 @@ fn foreign_functions() -> Vec<Case> {
         "filter-state-odd",
         "foreign-names",
         "expressions",
+        "expressions-literals",
+        "expressions-operators",
+        "expressions-functions",
+        "expressions-macros",
+        "expressions-refused",
+        "expressions-missing",
+        "expressions-tokens",
         "signatures",
         "signatures-hashes",
         "signatures-keys",
         "signatures-odd",
-    ])
+    ]);
+    cases.push(full("expressions-attributes"));
+    cases
 }
 
 /// A case in each of these phases.

@@ -37,8 +37,8 @@ const REASONS: [Reason; 7] = [
         sign: "client: a malformed answer",
     },
     Reason {
-        why: "Expressions, which are a language of their own (CEL): the host does not have these functions.",
-        sign: r#"call_foreign_function\("expr_"#,
+        why: "Expressions that make messages, have types as values or other time zones than UTC: the host has none of these.",
+        sign: r#"\A[-+] request_headers expr_[a-z]+\("(type\(1\)|int\b|google\.|timestamp\(0\)\.getHours\('|request\.time\.getHours\(')"#,
     },
     Reason {
         why: "Signatures with SHA-1 and SHA-224, and with a hash that does not go with the curve: the host's library makes none.",

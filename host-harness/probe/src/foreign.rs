@@ -1,6 +1,6 @@
-//! Foreign functions by name: those that every host has, expressions, and filter state of the proxy's own.
+//! Foreign functions by name: those that every host has, and filter state of the proxy's own.
 
-use crate::host::{self, Arg, Place, Received, Written};
+use crate::host::{self, Arg, Place, Received};
 use crate::properties;
 use crate::protobuf::{field, number};
 use crate::turn::{Action, CONTINUE, Case, Phase, Turn};
@@ -9,7 +9,6 @@ use crate::turn::{Action, CONTINUE, Case, Phase, Turn};
 pub(crate) const CASES: &[(&str, Case)] = &[
     ("foreign", foreign),
     ("foreign-names", names),
-    ("expressions", expressions),
     ("filter-state", filter_state),
     ("filter-state-odd", filter_state_odd),
 ];
@@ -61,26 +60,6 @@ fn names(turn: &mut Turn<'_>) -> Action {
         call(turn, name, Arg::from(""), Place::Here);
         call(turn, name, Arg::from(b"\x0a\xff".as_slice()), Place::Here);
         call(turn, name, Arg::Nowhere(3), Place::Here);
-    }
-    CONTINUE
-}
-
-/// Expressions made, evaluated and deleted.
-fn expressions(turn: &mut Turn<'_>) -> Action {
-    if turn.phase != Phase::RequestHeaders {
-        return CONTINUE;
-    }
-    for text in ["1 + 1", "request.path", "request.headers['x-case']", "1 +", "nope.nope", "plugin_name == 'probe'"] {
-        let created = call(turn, "expr_create", Arg::from(text), Place::Here);
-        if let Written::Bytes(token) = &created.written {
-            call(turn, "expr_evaluate", Arg::from(token), Place::Here);
-            call(turn, "expr_delete", Arg::from(token), Place::Here);
-            call(turn, "expr_evaluate", Arg::from(token), Place::Here);
-        }
-    }
-    for bad in ["", "abc", "abcde"] {
-        call(turn, "expr_evaluate", Arg::from(bad), Place::Here);
-        call(turn, "expr_delete", Arg::from(bad), Place::Here);
     }
     CONTINUE
 }

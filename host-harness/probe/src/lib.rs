@@ -21,6 +21,7 @@ mod callouts;
 mod connections;
 mod declared;
 mod exports;
+mod expressions;
 mod foreign;
 mod general;
 mod grpc;

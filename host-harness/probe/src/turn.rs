@@ -6,8 +6,8 @@ use std::fmt;
 
 use crate::host::{self, Arg, Place, Status, Written};
 use crate::{
-    buffers, callouts, connections, declared, foreign, general, grpc, headers, local_reply, metrics, properties,
-    queues, report, shared_data, signatures, stream_control,
+    buffers, callouts, connections, declared, expressions, foreign, general, grpc, headers, local_reply, metrics,
+    properties, queues, report, shared_data, signatures, stream_control,
 };
 
 /// What a stream's callback returns.
@@ -353,6 +353,7 @@ impl Probe {
             stream_control::CASES,
             general::CASES,
             foreign::CASES,
+            expressions::CASES,
             declared::CASES,
             signatures::CASES,
         ];

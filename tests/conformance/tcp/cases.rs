@@ -126,6 +126,7 @@ fn reads_and_writes() -> Vec<Case> {
         "done",
         "status",
         "foreign",
+        "expressions-attributes",
     ];
     let mut cases: Vec<Case> = names.into_iter().map(case).collect();
     let pieces =
