@@ -152,6 +152,11 @@ pub struct EnvoyOptions {
     pub delivery: Delivery,
     /// Where requests go.
     pub upstream: Upstream,
+    /// Clusters beside the upstream's, by name, for the filter's own calls.
+    pub clusters: Vec<(String, SocketAddr)>,
+    /// Variables of the VM's environment. They reach it by way of Envoy's own environment, and the files have their names alone, so that no value is in
+    /// a file or in `/config_dump`.
+    pub environment: Vec<(String, String)>,
     /// Whether a name is resolved to IPv6 where it has both; [`EnvoyProxy::start`] turns it on for an upstream that answers on
     /// IPv6 alone, as some development servers do on `localhost`.
     pub prefer_ipv6: bool,
@@ -190,6 +195,8 @@ impl EnvoyOptions {
             delivery: Delivery::default(),
             // Port 9 is `discard`, which nothing listens on.
             upstream: Upstream { host: "127.0.0.1".into(), port: 9, http2: false },
+            clusters: Vec::new(),
+            environment: Vec::new(),
             prefer_ipv6: false,
             listen: loopback,
             admin: loopback,

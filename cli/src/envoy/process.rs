@@ -184,6 +184,19 @@ impl EnvoyProxy {
             }
         }
         admin::request(self.admin, http::Method::POST, "/quitquitquit").await?;
+        self.until_ended().await
+    }
+
+    /// Ends Envoy with SIGTERM, as a supervisor does, in the middle of whatever there is. Its logs are complete after this.
+    pub async fn terminate(&mut self) -> Result<(), EnvoyError> {
+        let pid = self.pid().map(|pid| pid.to_string()).unwrap_or_default();
+        // Only a program can send a signal without `unsafe`.
+        let kill = tokio::process::Command::new("kill").args(["-TERM", &pid]).status().await;
+        kill.map_err(EnvoyError::io("starting `kill`"))?;
+        self.until_ended().await
+    }
+
+    async fn until_ended(&mut self) -> Result<(), EnvoyError> {
         let deadline = Instant::now() + QUIT_LIMIT;
         while self.poll_end()?.is_none() {
             if Instant::now() > deadline {
@@ -344,6 +357,7 @@ fn spawn(options: &EnvoyOptions, folder: &Path) -> Result<Child, EnvoyError> {
         .args(["--concurrency", &options.workers.to_string()])
         .args(["--disable-hot-restart", "--drain-time-s", "1", "--file-flush-interval-msec", "100"])
         .args(&options.arguments)
+        .envs(options.environment.iter().map(|(name, value)| (name, value)))
         .env("EDGE_OBSERVER_PID_FILE", folder.join("envoy.pid"))
         .env("EDGE_OBSERVER_PRIVATE_FOLDER", if options.folder.is_none() { folder.as_os_str() } else { OsStr::new("") })
         .stdin(Stdio::piped())

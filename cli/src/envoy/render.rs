@@ -1,6 +1,6 @@
 //! The shipped files as YAML values, with a run's differences put in.
 
-use std::{path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use serde_yaml_ng::{Mapping, Sequence, Value};
 use telemetry::config::Config;
@@ -51,6 +51,12 @@ pub(super) fn ecds(options: &EnvoyOptions, version: u64) -> Result<String, Envoy
 
 fn fill_wasm(file: &mut Document, at: &str, options: &EnvoyOptions) -> Result<(), EnvoyError> {
     file.set(&format!("{at}.vm_config.code.local.filename"), path_text(&options.module))?;
+    if !options.environment.is_empty() {
+        let names = options.environment.iter().map(|(name, _)| Value::from(name.as_str())).collect();
+        let mut variables = Mapping::new();
+        variables.insert("host_env_keys".into(), Value::Sequence(names));
+        file.add(&format!("{at}.vm_config"), "environment_variables", Value::Mapping(variables))?;
+    }
     file.set(&format!("{at}.configuration.value"), options.configuration.as_str())
 }
 
@@ -135,7 +141,26 @@ fn bootstrap(options: &EnvoyOptions, folder: &Path) -> Result<String, EnvoyError
         http2.insert("http2_protocol_options".into(), Value::Mapping(Mapping::new()));
         file.set(&protocol, Value::Mapping(http2))?;
     }
+    for (name, address) in &options.clusters {
+        let cluster = extra_cluster(name, *address)?;
+        file.list("static_resources.clusters")?.push(cluster);
+    }
     file.text()
+}
+
+/// A cluster of one address.
+fn extra_cluster(name: &str, address: SocketAddr) -> Result<Value, EnvoyError> {
+    let address = serde_json::json!({ "address": address.ip().to_string(), "port_value": address.port() });
+    serde_yaml_ng::to_value(serde_json::json!({
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "2s",
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": { "socket_address": address } } }] }],
+        },
+    }))
+    .map_err(|error| Document::shape(BOOTSTRAP_FILE, error))
 }
 
 /// The shipped bootstrap with the extractors for the labels of this configuration.

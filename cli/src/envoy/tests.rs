@@ -161,6 +161,32 @@ fn other_filters_can_stand_in_its_place() {
 }
 
 #[test]
+fn more_clusters_stand_after_the_upstreams() {
+    let siem = vec![("siem".to_owned(), "127.0.0.1:8088".parse().unwrap())];
+    let bootstrap = bootstrap(&EnvoyOptions { clusters: siem, ..options() });
+    let clusters = bootstrap["static_resources"]["clusters"].as_sequence().unwrap();
+    assert_eq!(clusters.len(), 2);
+    let address = "load_assignment.endpoints.0.lb_endpoints.0.endpoint.address.socket_address";
+    let address = address.split('.').fold(&clusters[1], |value, step| match step.parse::<usize>() {
+        Ok(index) => &value[index],
+        Err(_) => &value[step],
+    });
+    assert_eq!((&clusters[1]["name"], &address["port_value"]), (&"siem".into(), &8088.into()));
+}
+
+#[test]
+fn files_have_the_names_of_variables_and_not_their_values() {
+    let environment = vec![("SIEM_TOKEN".to_owned(), "s3cr3t".to_owned())];
+    for delivery in [Delivery::Watched, Delivery::Static] {
+        let options = EnvoyOptions { delivery: delivery.clone(), environment: environment.clone(), ..options() };
+        let rendered = render(&options, Path::new("/run/edge"), 7).unwrap();
+        let file = if delivery == Delivery::Static { &rendered.bootstrap } else { &rendered.ecds };
+        assert!(file.contains("host_env_keys:"), "{file}");
+        assert!(file.contains("SIEM_TOKEN") && !file.contains("s3cr3t"), "{file}");
+    }
+}
+
+#[test]
 fn the_access_log_can_be_off_or_elsewhere() {
     let off = bootstrap(&EnvoyOptions { access_log: AccessLog::Off, ..options() });
     assert_eq!(http(&off)["access_log"].as_sequence().unwrap().len(), 0);
