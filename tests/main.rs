@@ -17,6 +17,7 @@ mod conformance;
 mod corpus;
 mod correlation;
 mod descriptions;
+mod events;
 mod exactness;
 mod filter;
 mod hostile;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use edge_observer::envoy::{EnvoyOptions, EnvoyProxy, bootstrap_for, profile_json};
@@ -11,7 +12,7 @@ use edge_observer::scrape::{self, Scrape};
 use edge_observer::tools::{Fetch, Tools, skip_test, target_dir};
 use host_harness::serve::{RunningServer, ServeOptions};
 use host_harness::stats_config::StatsConfig;
-use host_harness::{Module, PluginConfig};
+use host_harness::{FailurePolicy, Module, PluginConfig, Shared};
 
 /// The built module. Builds it first, once in a test run, so that it is never stale.
 pub(crate) fn module_path() -> &'static Path {
@@ -65,12 +66,29 @@ pub(crate) struct ProxyOptions {
     pub(crate) workers: u32,
     /// After which the client gets 504.
     pub(crate) route_timeout: Duration,
+    /// Clusters for the filter's own calls, by name.
+    pub(crate) clusters: Vec<(String, SocketAddr)>,
+    /// Variables of the VM's environment.
+    pub(crate) environment: Vec<(String, String)>,
+    /// What the embedded host does after the module failed; Envoy has what is shipped.
+    pub(crate) failure_policy: FailurePolicy,
+    /// A module for Envoy that is not the built one.
+    pub(crate) module: Option<PathBuf>,
 }
 
 impl ProxyOptions {
     /// The EUCORA profile, two workers.
     pub(crate) fn new(upstream: SocketAddr) -> Self {
-        Self { configuration: profile_json(), upstream, workers: 2, route_timeout: Duration::from_secs(20) }
+        Self {
+            configuration: profile_json(),
+            upstream,
+            workers: 2,
+            route_timeout: Duration::from_secs(20),
+            clusters: Vec::new(),
+            environment: Vec::new(),
+            failure_policy: FailurePolicy::default(),
+            module: None,
+        }
     }
 }
 
@@ -100,6 +118,8 @@ impl Proxy {
             root_id: "edge_observer".into(),
             vm_id: "edge_observer".into(),
             configuration: options.configuration.clone().into_bytes(),
+            env: options.environment.clone(),
+            failure_policy: options.failure_policy,
             ..PluginConfig::default()
         };
         let mut serve = ServeOptions::new(module(), plugin, options.upstream.into());
@@ -107,17 +127,21 @@ impl Proxy {
         serve.stats_config = StatsConfig::from_bootstrap_yaml(&bootstrap_for(&options.configuration).unwrap()).unwrap();
         serve.access_log = Some(access_log.clone());
         serve.route_timeout = options.route_timeout;
+        serve.clusters =
+            options.clusters.iter().map(|(name, address)| (name.clone(), Some((*address).into()))).collect();
         let server = host_harness::serve::start(serve).await.unwrap();
         Self::Harness { server, access_log, _folder: folder }
     }
 
     /// Real Envoy, where there is one.
     pub(crate) async fn envoy(options: &ProxyOptions) -> Option<Self> {
-        let mut envoy = EnvoyOptions::new(envoy_binary()?, module_path());
+        let mut envoy = EnvoyOptions::new(envoy_binary()?, options.module.as_deref().unwrap_or_else(|| module_path()));
         envoy.configuration.clone_from(&options.configuration);
         envoy.upstream = options.upstream.into();
         envoy.workers = options.workers;
         envoy.route_timeout = Some(options.route_timeout);
+        envoy.clusters.clone_from(&options.clusters);
+        envoy.environment.clone_from(&options.environment);
         Some(Self::Envoy(Box::new(EnvoyProxy::start(envoy).await.unwrap())))
     }
 
@@ -150,6 +174,14 @@ impl Proxy {
                 serde_json::from_slice(line).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(line)))
             })
             .collect()
+    }
+
+    /// What can still be read of its log when it has ended.
+    pub(crate) fn log(&self) -> ProxyLog {
+        match self {
+            Self::Harness { server, .. } => ProxyLog::Harness(Arc::clone(server.shared())),
+            Self::Envoy(envoy) => ProxyLog::Envoy(std::fs::File::open(envoy.log()).unwrap()),
+        }
     }
 
     /// Waits until the filter has handed over as many requests as the proxy counted, and no stream is open.
@@ -197,6 +229,29 @@ impl Proxy {
             Self::Harness { server, .. } => server.shutdown().await,
             Self::Envoy(mut envoy) => {
                 let _ = envoy.stop(Duration::from_secs(10)).await;
+            }
+        }
+    }
+}
+
+/// The log of a proxy; it outlives the proxy's folder.
+#[derive(Debug)]
+pub(crate) enum ProxyLog {
+    /// Of the module alone.
+    Harness(Arc<Shared>),
+    /// Envoy's, with its own lines.
+    Envoy(std::fs::File),
+}
+
+impl ProxyLog {
+    /// All of it so far.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Harness(shared) => shared.logs().iter().map(|line| format!("{}\n", line.message)).collect(),
+            Self::Envoy(file) => {
+                let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
+                file.read_exact_at(&mut bytes, 0).unwrap();
+                String::from_utf8_lossy(&bytes).into_owned()
             }
         }
     }
