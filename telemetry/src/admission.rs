@@ -88,6 +88,7 @@ pub fn propose(current: Option<&[u8]>, item: &[u8], limits: Limits) -> Proposal 
 }
 
 /// The items of a pool's value, in order of admission; stops at the first thing that is not one.
+#[inline]
 #[must_use]
 pub fn items(value: &[u8]) -> Items<'_> {
     Items { rest: value }
@@ -102,6 +103,7 @@ pub struct Items<'a> {
 impl<'a> Iterator for Items<'a> {
     type Item = &'a [u8];
 
+    #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
         let (length, rest) = self.rest.split_first()?;
         let (item, rest) = rest.split_at_checked(usize::from(*length))?;

@@ -256,6 +256,7 @@ impl RoutesConfig {
     }
 
     /// The routes as configured.
+    #[inline]
     pub fn specs(&self) -> &[RouteSpec] {
         &self.specs
     }

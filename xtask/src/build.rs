@@ -22,8 +22,9 @@ pub(crate) const TARGET: &str = "wasm32-wasip1";
 /// Binaryen's optimiser.
 const WASM_OPT: &str = "wasm-opt";
 
-/// What the module may weigh, in bytes, as `wasm-opt` leaves it. Raise it when a feature is worth the weight, and say so in the commit.
-const SIZE_BUDGET: usize = 640_000;
+/// What the module may weigh, in bytes, as `wasm-opt` leaves it: a little above what it does weigh, so that growth is seen. Raise it when a feature is
+/// worth the weight, and say so in the commit.
+const SIZE_BUDGET: usize = 490_000;
 
 /// What the proxy may find in the module. Everything else is dropped: a callback that does nothing still costs a
 /// call, for bodies one per chunk.

@@ -69,6 +69,7 @@ impl TraceParent {
     }
 
     /// The version, two hex digits.
+    #[inline]
     #[must_use]
     pub fn version(&self) -> &[u8] {
         self.field(0, 2)
@@ -82,12 +83,14 @@ impl TraceParent {
     }
 
     /// The parent-id (span-id), 16 hex digits.
+    #[inline]
     #[must_use]
     pub fn parent_id(&self) -> &[u8] {
         self.field(36, 52)
     }
 
     /// Whether the sender recorded the trace: bit 0 of the flags.
+    #[inline]
     #[must_use]
     pub fn sampled(&self) -> bool {
         // An odd hex digit: `1 3 5 7 9` have odd ASCII codes, `b d f` even ones.

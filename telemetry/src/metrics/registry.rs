@@ -211,6 +211,7 @@ impl Registry {
     }
 
     /// Takes over what became of the events of a sink, whose position this is; the first where there is none.
+    #[inline]
     pub fn events(&mut self, sink: usize, totals: &EventTotals) {
         if let Some(counts) = self.sinks.get_mut(sink) {
             counts.update(totals);
@@ -218,6 +219,7 @@ impl Registry {
     }
 
     /// Takes over what a poll, whose position this is, has found.
+    #[inline]
     pub fn polled(&mut self, poll: usize, poller: &mut Poller) {
         if let Some(polled) = self.polled.get_mut(poll) {
             polled.update(poller);

@@ -34,6 +34,7 @@ pub struct EventFields {
 
 impl EventFields {
     /// Each of them that is there.
+    #[inline]
     pub(super) fn iter(self) -> impl Iterator<Item = usize> {
         [self.deployment_id, self.decision, self.approved_by, self.risk_score].into_iter().flatten()
     }
@@ -54,6 +55,7 @@ pub struct Burst {
 
 impl Burst {
     /// The same, as what is remembered has it.
+    #[inline]
     #[must_use]
     pub fn window(&self) -> crate::recent::Window {
         super::condition::window(self.window_seconds, self.senders)

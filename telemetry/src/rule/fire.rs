@@ -105,6 +105,7 @@ pub struct Firing<'a> {
 
 impl<'a> Firing<'a> {
     /// For a stream that was counted as `logged`.
+    #[inline]
     pub fn new(
         filter: &'a Filter,
         endpoint: &'a str,
@@ -198,6 +199,7 @@ impl<'a> Firing<'a> {
     }
 
     /// Makes the event, unless it takes more of them.
+    #[inline]
     fn tell(&mut self, rule: &Rule, spec: &EventSpec) {
         let mut count = 1;
         if let Some(burst) = &spec.burst {
@@ -403,6 +405,7 @@ impl<'a> Firing<'a> {
 }
 
 /// A UUID of version 7 (RFC 9562 section 5.7).
+#[inline]
 fn uuid_v7(now_ns: u64, seed: [u8; 16]) -> [u8; 16] {
     let mut uuid = seed;
     let millis = (now_ns / 1_000_000).to_be_bytes();

@@ -1,8 +1,11 @@
 //! What is learned, within its bounds.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
 use super::super::{RouteOptions, RouteSpec, Unmatched};
 use super::*;
-use proptest::prelude::*;
 
 fn table(max_endpoints: usize, max_per_parent: usize) -> RouteTable {
     let limits = PlaceholderLimits { max_endpoints, max_per_parent, min_hits: 1 };

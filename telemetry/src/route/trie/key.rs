@@ -1,6 +1,7 @@
 //! Texts as numbers: what is compared and hashed instead of bytes.
 
 /// The first 8 bytes of a text as a number, the missing ones zero. Texts that differ past them, or by zero bytes at the end, share a key.
+#[inline]
 pub(super) fn key(text: &[u8]) -> u64 {
     let length = text.len();
     if let Some(bytes) = text.first_chunk() {
