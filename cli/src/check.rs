@@ -1,5 +1,7 @@
 //! `edge-observer check`: every mistake of a plugin configuration at once, or what it amounts to.
 
+pub mod explain;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -97,7 +99,8 @@ impl Report {
                     plural(routes as u64, "route"),
                     count(config.max_endpoints() as u64)
                 );
-                write!(out, "\n{}", budget_table(config.budget(), config.metrics().series_budget()))
+                let _ = write!(out, "\n{}", budget_table(config.budget(), config.metrics().series_budget()));
+                write!(out, "{}", explain::Explained::new(config).to_text())
             }
         };
         out
@@ -121,7 +124,12 @@ impl Report {
                     .iter()
                     .map(|term| json!({ "what": term.what, "how": term.how, "series": term.series }))
                     .collect();
+                let explained = explain::Explained::new(config);
                 json!({
+                    "rules": explained.rules,
+                    "polls": explained.polls,
+                    "sinks": explained.sinks,
+                    "stats_tags": explained.stats_tags,
                     "file": self.file,
                     "ok": true,
                     "digest": config.digest(),

@@ -119,6 +119,21 @@ impl Pointers {
         self.targets.is_empty()
     }
 
+    /// The text of a pointer.
+    #[cfg(feature = "tools")]
+    #[must_use]
+    pub fn text(&self, index: usize) -> Option<String> {
+        let mut node = self.target(index)?;
+        let mut names = Vec::new();
+        while let Some(parent) = self.parent(node) {
+            let name = self.nodes.get(node).map_or("", |node| &*node.name);
+            names.push(format!("/{}", name.replace('~', "~0").replace('/', "~1")));
+            node = parent;
+        }
+        names.reverse();
+        Some(names.concat())
+    }
+
     /// How many places there are on the way to the pointers' ends, with these.
     #[inline]
     pub(super) fn node_count(&self) -> usize {
