@@ -111,9 +111,12 @@ pub(crate) struct Check {
 pub(crate) struct Replay {
     #[command(flatten)]
     pub(crate) stage: Stage,
-    /// The access log; `-` is standard input.
-    #[arg(long, value_name = "FILE")]
+    /// The access log, with --explain also a HAR file; `-` is standard input.
+    #[arg(long, value_name = "FILE", visible_alias = "har")]
     pub(crate) access_log: PathBuf,
+    /// Start nothing: show which rules are about each request, what they make of it, and why others are not.
+    #[arg(long, conflicts_with_all = ["proxy", "module", "workers", "connections"])]
+    pub(crate) explain: bool,
     /// Connections to the proxy.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) connections: u32,

@@ -83,6 +83,15 @@ fn run_up(arguments: arguments::Up) -> anyhow::Result<u8> {
 }
 
 fn run_replay(arguments: arguments::Replay) -> anyhow::Result<u8> {
+    if arguments.explain {
+        let explained = replay::explain::run(&arguments.access_log, arguments.stage.config.as_deref())?;
+        if arguments.stage.json {
+            print_json(&serde_json::to_value(&explained)?)?;
+        } else {
+            print_text(explained.to_text().trim_end())?;
+        }
+        return Ok(0);
+    }
     let runtime = runtime()?;
     let stop = on_signal(&runtime)?;
     let stage = arguments.stage;

@@ -5,6 +5,7 @@
 //! sent as HTTP/1.1, those of HTTP/2 and 3 and those with a method of their own as HTTP/2.
 
 mod compare;
+pub mod explain;
 mod request;
 mod sender;
 mod upstream;

@@ -15,6 +15,8 @@
 pub mod body;
 pub mod condition;
 pub mod event;
+#[cfg(feature = "tools")]
+pub mod explain;
 pub mod fact;
 pub mod fire;
 pub mod metric;
@@ -73,6 +75,8 @@ pub struct Rules {
     by_endpoint: Box<[RuleSet]>,
     /// The rules about any endpoint.
     anywhere: RuleSet,
+    /// The rules that name their endpoints.
+    named: RuleSet,
     by_method: [RuleSet; Method::COUNT],
     /// The rules that may be about statuses of a class, by its first digit.
     by_class: [RuleSet; 10],
@@ -112,6 +116,7 @@ impl Rules {
             match &condition.endpoints {
                 None => compiled.anywhere |= bit,
                 Some(named) => {
+                    compiled.named |= bit;
                     for endpoint in named {
                         if let Some(rules) = by_endpoint.get_mut(endpoint.index()) {
                             *rules |= bit;
@@ -135,7 +140,7 @@ impl Rules {
             let keys = rule.once.iter().flat_map(|once| &once.by);
             let senders = rule.event.iter().flat_map(|event| &event.burst).flat_map(|burst| &burst.by);
             if keys.chain(senders).any(is_body)
-                || rule.facts().any(|fact| compiled.facts.get(fact).is_some_and(Fact::reads_body))
+                || rule.body_facts().any(|fact| compiled.facts.get(fact).is_some_and(Fact::reads_body))
             {
                 compiled.with_body |= bit;
             }
@@ -177,6 +182,13 @@ impl Rules {
     #[must_use]
     pub fn with_status(&self, candidates: RuleSet, status: u16) -> RuleSet {
         candidates & self.by_class.get(usize::from(status / 100)).copied().unwrap_or_default()
+    }
+
+    /// Whether one of these rules names its endpoints.
+    #[inline]
+    #[must_use]
+    pub fn names_endpoint(&self, candidates: RuleSet) -> bool {
+        candidates & self.named != 0
     }
 
     /// Whether one of these rules has a fact of the request's body.
@@ -223,18 +235,21 @@ impl Rules {
 }
 
 impl Rule {
-    /// The facts that it needs, by position; some more than once.
-    #[inline]
-    pub fn facts(&self) -> impl Iterator<Item = usize> {
-        let counted = self.metric.iter().flat_map(|counts| {
+    /// The facts of its metric.
+    fn counted(&self) -> impl Iterator<Item = usize> {
+        self.metric.iter().flat_map(|counts| {
             let value = match counts.value {
                 MetricValue::Fact(fact) => Some(fact),
                 MetricValue::Whole(_) => None,
             };
             counts.labels.iter().copied().chain(value)
-        });
+        })
+    }
+
+    /// The facts that it needs, by position; some more than once.
+    pub fn facts(&self) -> impl Iterator<Item = usize> {
         let told = self.event.iter().flat_map(|event| event.fields.iter().chain(event.with.iter().copied()));
-        self.condition.facts().chain(counted).chain(told)
+        self.condition.facts().chain(self.counted()).chain(told)
     }
 }
 

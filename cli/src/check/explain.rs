@@ -409,7 +409,7 @@ fn rule(config: &Config, rule: &Rule) -> RuleExplained {
     // A label's pointer is read as well as one of the keys of repetitions and senders.
     let keys = rule.once.iter().flat_map(|once| &once.by);
     let senders = rule.event.iter().flat_map(|event| &event.burst).flat_map(|burst| &burst.by);
-    let needed = rule.body_facts().filter_map(|fact| facts.get(fact)).flat_map(|fact| &fact.sources);
+    let needed = rule.facts().filter_map(|fact| facts.get(fact)).flat_map(|fact| &fact.sources);
     let mut pointers: Vec<String> = Vec::new();
     for source in keys.chain(senders).chain(needed) {
         if let Source::Body(pointer) = source

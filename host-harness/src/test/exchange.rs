@@ -138,6 +138,39 @@ impl Request {
         }
     }
 
+    /// Its headers, with pseudo-headers.
+    #[must_use]
+    pub fn header_map(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Its body, in one piece.
+    #[must_use]
+    pub fn whole_body(&self) -> Vec<u8> {
+        self.body.concat()
+    }
+
+    /// The headers of the upstream's reply; `None` where there is none.
+    #[must_use]
+    pub fn reply_headers(&self) -> Option<&HeaderMap> {
+        match &self.answer {
+            Some(Answer::Reply(reply)) => Some(&reply.headers),
+            _ => None,
+        }
+    }
+
+    /// The client's address.
+    #[must_use]
+    pub fn client(&self) -> Option<SocketAddr> {
+        self.facts.source
+    }
+
+    /// How long the upstream takes.
+    #[must_use]
+    pub fn time(&self) -> Duration {
+        self.takes
+    }
+
     /// A `GET`.
     #[must_use]
     pub fn get(path: impl AsRef<[u8]>) -> Self {

@@ -1,5 +1,8 @@
 //! The end of a stream that a rule may be about: conditions, facts, once, outputs.
 
+#[cfg(feature = "tools")]
+mod explain;
+
 use siem::event::{Event, Number, Text};
 
 use super::body::{Body, BodyOutcome};

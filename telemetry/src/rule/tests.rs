@@ -470,3 +470,32 @@ proptest::proptest! {
         proptest::prop_assert!(counted.len() <= 1 && counted.iter().all(|line| line.ends_with(" 1")));
     }
 }
+
+#[test]
+fn a_rule_about_any_endpoint_reads_no_body_for_what_every_event_has() {
+    let facts = json!([
+        {"name": "deployment_id", "from": ["body:/deployment_id", "path:id"]},
+        {"name": "reason", "from": "body:/reason"},
+    ]);
+    let event = |with: &[&str]| json!({"type": "DENIED", "class": "authorization", "with": with});
+    let reads = |when: Value, with: &[&str]| {
+        let rules = json!([{"name": "denied", "when": when, "event": event(with)}]);
+        let config = Config::from_value(configuration(facts.clone(), rules)).unwrap();
+        config.rules().reads_body(1)
+    };
+    assert!(!reads(json!({"statuses": [403]}), &[]));
+    assert!(reads(json!({"statuses": [403]}), &["reason"]));
+    assert!(reads(json!({"endpoints": ["approve"]}), &[]));
+}
+
+#[test]
+fn an_event_of_any_endpoint_has_what_is_known_without_the_body() {
+    let mut running = Running::new(
+        json!([{"name": "deployment_id", "from": ["body:/deployment_id", "path:id"]}]),
+        json!([{"name": "denied", "when": {"statuses": [403]}, "event": {"type": "DENIED", "class": "authorization"}}]),
+    );
+    running.play(&Exchange::new("POST", "/cab/7/approve/", 403).body(br#"{"deployment_id": "d-1"}"#));
+    let id = running.events[0].deployment_id.as_ref().map(|text| text.as_str().to_owned());
+    assert_eq!(id.as_deref(), Some("7"));
+    assert_eq!(running.counted("edge_body"), Vec::<String>::new());
+}
