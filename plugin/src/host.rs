@@ -65,7 +65,7 @@ pub(crate) enum Hostcall {
     RemoveHeader,
     /// `proxy_get_property`.
     GetProperty,
-    /// `proxy_set_property`.
+    /// `proxy_set_property`, and `proxy_call_foreign_function` for the type of what it sets.
     SetProperty,
     /// `proxy_get_shared_data`.
     GetSharedData,
@@ -354,6 +354,30 @@ pub(crate) fn property<'b>(path: &[u8], buffer: &'b mut HostBuffer) -> Result<Op
 pub(crate) fn set_property(path: &[u8], value: &[u8]) -> Result<(), Fault> {
     // SAFETY: the host reads two live slices.
     let status = unsafe { imports::proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) };
+    done(Hostcall::SetProperty, status)
+}
+
+/// Declares filter state `wasm.<path>` of the streams to come a text: what is not declared is bytes, of which the proxy's expressions can make no number.
+pub(crate) fn declare_text(path: &str, buffer: &mut HostBuffer) -> Result<(), Fault> {
+    let Ok(len) = u8::try_from(path.len()) else { return Ok(()) };
+    // Envoy's `DeclarePropertyArguments`: field 1 is the name, field 3 the type, 1 of which is `String`. A length has one byte up to 127.
+    let mut argument = vec![0x0a, len & 0x7f];
+    argument.extend_from_slice(path.get(..usize::from(len & 0x7f)).unwrap_or(path).as_bytes());
+    argument.extend_from_slice(&[0x18, 1]);
+    let name = b"declare_property";
+    let (status, _) = buffer.receive(|data, len| {
+        // SAFETY: as in `plugin_configuration`; name and argument are live slices.
+        unsafe {
+            imports::proxy_call_foreign_function(
+                name.as_ptr(),
+                name.len(),
+                argument.as_ptr(),
+                argument.len(),
+                data,
+                len,
+            )
+        }
+    });
     done(Hostcall::SetProperty, status)
 }
 

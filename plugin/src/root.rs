@@ -115,12 +115,16 @@ impl Vm {
     /// A proxy calls this on each of its threads, once more for a trial, and when it only validates. So nothing is
     /// counted, shared or reported here: that begins with the first tick.
     pub(crate) fn on_configure(&mut self, context: u32, size: usize) -> bool {
-        let Some(instance) = configure(&mut self.tools, size) else {
+        let Some(mut instance) = configure(&mut self.tools, size) else {
             return false;
         };
         if let Err(fault) = host::set_tick_period(instance.filter.config().metrics().flush_interval_ms()) {
             log_fault(&mut self.tools, "the filter cannot get ticks, without which nothing would be reported", fault);
             return false;
+        }
+        let Instance { filter, filter_state, faults, .. } = &mut instance;
+        for (key, _) in filter_state.numbers(filter.config().rules()) {
+            faults.catch(host::declare_text(key, &mut self.tools.value));
         }
         let number = self.add_instance(instance);
         let previous = match self.roots.iter_mut().find(|root| root.context == context) {

@@ -14,6 +14,7 @@ use crate::host::{self, HeaderMap, HostBuffer};
 use crate::random::Random;
 use crate::root::Instance;
 use crate::shared;
+use crate::stream::show;
 use crate::vm::Tools;
 
 /// The longest value that is taken from a header.
@@ -88,14 +89,22 @@ pub(crate) fn fire(
     instance: &mut Instance,
     tools: &mut Tools,
 ) {
-    let Instance { filter, state, shared, faults, delivery, .. } = instance;
+    let Instance { filter, state, filter_state, shared, faults, delivery, .. } = instance;
     let endpoint = state.endpoint_label(filter, logged.endpoint).to_owned();
     let Tools { value: buffer, random, secret, .. } = tools;
     let mut proxy =
         HostProxy { buffer, faults, prefix: &shared.recent, random, secret, clock_ns: None, events: Vec::new() };
-    Firing::new(filter, &endpoint, logged, info, body, &mut proxy).run(candidates, state);
+    let mut firing = Firing::new(filter, &endpoint, logged, info, body, &mut proxy);
+    firing.run(candidates, state);
+    let mut shown = Vec::new();
+    if filter.shows_facts(info, logged) {
+        shown.extend(filter_state.facts.iter().filter_map(|(key, fact)| Some((key, firing.fact(*fact)?.clone()))));
+    }
     let events = core::mem::take(&mut proxy.events);
     let now_ns = proxy.clock_ns.unwrap_or_default();
+    for (key, value) in shown {
+        show(key, value.as_bytes(), faults);
+    }
     for event in events {
         delivery.emit(event, now_ns, tools.for_events(), faults);
     }

@@ -193,7 +193,7 @@ impl Stream {
             faults.catch(host::record_metric(id, logged.duration_ns / 1_000_000));
         }
         let candidates = filter.rules_of(info, &logged);
-        if candidates != 0 {
+        if candidates != 0 || filter.shows_facts(info, &logged) {
             rules::fire(candidates, &logged, info, self.body.as_deref_mut(), instance, tools);
         }
         tools.trim();
@@ -210,7 +210,7 @@ fn request_head<'a>(
     Some(filter.request_head(pairs.of(filter.request_names())))
 }
 
-fn show(key: &str, value: &[u8], faults: &mut Faults) {
+pub(crate) fn show(key: &str, value: &[u8], faults: &mut Faults) {
     faults.catch(host::set_property(key.as_bytes(), value));
 }
 

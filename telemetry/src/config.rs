@@ -105,11 +105,13 @@ pub struct MetricsConfig {
 }
 
 /// The section `access_log`: what goes to the proxy's filter state.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct AccessLogConfig {
     correlation_id: bool,
     endpoint: bool,
     outcome: bool,
+    /// By position; none twice.
+    facts: Vec<usize>,
 }
 
 impl Config {
@@ -333,6 +335,11 @@ impl AccessLogConfig {
     #[inline]
     pub fn outcome(&self) -> bool {
         self.outcome
+    }
+
+    /// The facts that do, by position.
+    pub fn facts(&self) -> &[usize] {
+        &self.facts
     }
 }
 

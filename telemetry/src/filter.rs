@@ -299,6 +299,17 @@ impl Filter {
         }
     }
 
+    /// Whether the access log shows facts of a stream: where there are such, and a rule names its endpoint and method.
+    #[inline]
+    #[must_use]
+    pub fn shows_facts(&self, info: Option<&StreamInfo>, logged: &Logged) -> bool {
+        let rules = self.config.rules();
+        !self.config.access_log().facts().is_empty()
+            && rules.names_endpoint(
+                info.map_or_else(|| rules.candidates(logged.method, logged.endpoint), |info| info.rules),
+            )
+    }
+
     /// The label of a status code: its own if it is configured or admitted, else `other`.
     #[inline]
     fn status_label(

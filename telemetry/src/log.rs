@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::config::Config;
+use crate::rule::Rules;
 
 /// The keys under which the filter leaves what it knows about a stream, for the proxy's access log; `None` for what the configuration leaves out.
 ///
@@ -16,18 +17,29 @@ pub struct FilterStateKeys {
     pub endpoint: Option<String>,
     /// What became of the incoming correlation ID.
     pub outcome: Option<String>,
+    /// Facts, by position.
+    pub facts: Vec<(String, usize)>,
 }
 
 impl FilterStateKeys {
     /// The keys of this configuration.
     pub fn new(config: &Config) -> Self {
-        let key = |is_shown: bool, name| is_shown.then(|| format!("{}.{name}", config.namespace()));
+        let key = |is_shown: bool, name: &str| is_shown.then(|| format!("{}.{name}", config.namespace()));
         let shown = config.access_log();
+        let name = |fact: usize| config.rules().facts().get(fact).map(|fact| fact.name.as_str());
         Self {
             correlation_id: key(shown.correlation_id(), "correlation_id"),
             endpoint: key(shown.endpoint(), "endpoint"),
             outcome: key(shown.outcome(), "outcome"),
+            facts: shown.facts().iter().filter_map(|fact| Some((key(true, name(*fact)?)?, *fact))).collect(),
         }
+    }
+}
+
+impl FilterStateKeys {
+    /// Those of facts that are numbers.
+    pub fn numbers<'a>(&'a self, rules: &'a Rules) -> impl Iterator<Item = &'a (String, usize)> {
+        self.facts.iter().filter(|(_, fact)| rules.facts().get(*fact).is_some_and(|fact| fact.is_number))
     }
 }
 

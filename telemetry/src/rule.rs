@@ -140,7 +140,7 @@ impl Rules {
             let keys = rule.once.iter().flat_map(|once| &once.by);
             let senders = rule.event.iter().flat_map(|event| &event.burst).flat_map(|burst| &burst.by);
             if keys.chain(senders).any(is_body)
-                || rule.body_facts().any(|fact| compiled.facts.get(fact).is_some_and(Fact::reads_body))
+                || rule.facts().any(|fact| compiled.facts.get(fact).is_some_and(Fact::reads_body))
             {
                 compiled.with_body |= bit;
             }

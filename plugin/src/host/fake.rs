@@ -30,6 +30,8 @@ pub(crate) struct Fake {
     pub(crate) body: Vec<u8>,
     pub(crate) properties: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) filter_state: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The arguments of `declare_property`.
+    pub(crate) declared: Vec<Vec<u8>>,
     pub(crate) shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
     pub(crate) counters: BTreeMap<String, u64>,
     /// `NAME=value` of each variable.
@@ -319,6 +321,23 @@ pub(super) unsafe fn proxy_set_property(path: *const u8, path_len: usize, value:
     let (path, value) = unsafe { (bytes(path, path_len), bytes(value, value_len)) };
     call("set_property", |fake| {
         fake.filter_state.insert(path.to_vec(), value.to_vec());
+        OK
+    })
+}
+
+pub(super) unsafe fn proxy_call_foreign_function(
+    name: *const u8,
+    name_len: usize,
+    argument: *const u8,
+    argument_len: usize,
+    _data: *mut *mut u8,
+    _len: *mut usize,
+) -> u32 {
+    // SAFETY: live slices.
+    let (name, argument) = unsafe { (bytes(name, name_len), bytes(argument, argument_len)) };
+    call("call_foreign_function", |fake| {
+        assert_eq!(name, b"declare_property");
+        fake.declared.push(argument.to_vec());
         OK
     })
 }

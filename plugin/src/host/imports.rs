@@ -49,6 +49,8 @@ hostcalls! { "env" {
     fn proxy_get_property(path: *const u8, path_len: usize, data: *mut *mut u8, len: *mut usize);
     /// Sets filter state `wasm.<path>`.
     fn proxy_set_property(path: *const u8, path_len: usize, value: *const u8, value_len: usize);
+    /// Calls a function of the proxy's own, by its name.
+    fn proxy_call_foreign_function(name: *const u8, name_len: usize, argument: *const u8, argument_len: usize, data: *mut *mut u8, len: *mut usize);
     /// Reads a value that all VMs of this `vm_id` share.
     fn proxy_get_shared_data(key: *const u8, key_len: usize, data: *mut *mut u8, len: *mut usize, cas: *mut u32);
     /// Writes such a value.

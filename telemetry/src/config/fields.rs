@@ -138,14 +138,24 @@ pub(super) const ROOT: &[Field] = &[
 /// What the filter can leave in the proxy's filter state.
 pub(super) const FILTER_STATE: &[&str] = &["correlation_id", "endpoint", "outcome"];
 
-const ACCESS_LOG: &[Field] = &[Field {
-    name: "filter_state",
-    kind: Kind::List { of: &Kind::Choice(FILTER_STATE), many: "words", most: Some(3) },
-    default: Some(r#"["endpoint"]"#),
-    doc: doc(
-        "what goes to the filter state `wasm.<namespace>.…`, for `%FILTER_STATE(…:PLAIN)%`: the ID, the endpoint label, what became of the ID that came; each costs every request a hostcall, and the ID is also in the request's header, where `%REQ(…)%` reads it",
-    ),
-}];
+const ACCESS_LOG: &[Field] = &[
+    Field {
+        name: "filter_state",
+        kind: Kind::List { of: &Kind::Choice(FILTER_STATE), many: "words", most: Some(3) },
+        default: Some(r#"["endpoint"]"#),
+        doc: doc(
+            "what goes to the filter state `wasm.<namespace>.…`, for `%FILTER_STATE(…:PLAIN)%`: the ID, the endpoint label, what became of the ID that came; each costs every request a hostcall, and the ID is also in the request's header, where `%REQ(…)%` reads it",
+        ),
+    },
+    Field {
+        name: "facts",
+        kind: Kind::List { of: &text("the name of a fact"), many: "facts", most: Some(8) },
+        default: Some("[]"),
+        doc: doc(
+            "facts that go to the filter state `wasm.<namespace>.<fact>`, of requests whose endpoint and method a rule names, whatever their status; no body is read for them alone",
+        ),
+    },
+];
 
 const CORRELATION: &[Field] = &[
     Field {

@@ -3,10 +3,8 @@
 use super::budget::{Budget, Sizes};
 use super::check::quoted;
 use super::error::ConfigErrors;
-use super::fields::{Field, Kind, ROOT};
-use super::shape::{
-    AccessLogShape, CorrelationShape, FilterStateWord, MetricsShape, RoutesShape, Shape, StatusesShape, TrustShape,
-};
+use super::fields::{FILTER_STATE, Field, Kind, ROOT};
+use super::shape::{CorrelationShape, FilterStateWord, MetricsShape, RoutesShape, Shape, StatusesShape, TrustShape};
 use super::{AccessLogConfig, Config, CorrelationConfig, MetricsConfig, RoutesConfig};
 use crate::correlation::{Generator, Policy, Trust};
 use crate::method::Method;
@@ -55,12 +53,14 @@ pub(super) fn build(shape: Shape, digest: String, mut errors: ConfigErrors) -> R
     let correlation = correlation(shape.correlation, &mut errors);
     let routes = routes(shape.routes, &mut errors);
     let metrics = metrics(shape.metrics, &mut errors);
-    let access_log = access_log(shape.access_log, &mut errors);
+    let shown = shape.access_log.facts;
+    let mut access_log = access_log(shape.access_log.filter_state, &mut errors);
     let (Some(routes), Some(metrics)) = (routes, metrics) else {
         return Err(errors);
     };
     let mut names = super::rules::Names::default();
     let rules = super::rules::build(shape.rules, &routes, &mut names, &mut errors);
+    access_log.facts = shown_facts(shown, &rules, &mut errors);
     let polls = super::polls::build(shape.polls, &mut names, &mut errors);
     let events = super::events::build(shape.events, &shape.ring, &mut errors);
 
@@ -291,9 +291,9 @@ fn metrics(shape: MetricsShape, errors: &mut ConfigErrors) -> Option<MetricsConf
     })
 }
 
-fn access_log(shape: AccessLogShape, errors: &mut ConfigErrors) -> AccessLogConfig {
+fn access_log(words: Vec<Option<FilterStateWord>>, errors: &mut ConfigErrors) -> AccessLogConfig {
     let mut config = AccessLogConfig::default();
-    for (index, word) in present(shape.filter_state) {
+    for (index, word) in present(words) {
         let (shown, name) = match word {
             FilterStateWord::CorrelationId => (&mut config.correlation_id, "correlation_id"),
             FilterStateWord::Endpoint => (&mut config.endpoint, "endpoint"),
@@ -305,6 +305,25 @@ fn access_log(shape: AccessLogShape, errors: &mut ConfigErrors) -> AccessLogConf
         *shown = true;
     }
     config
+}
+
+/// The facts that the access log shows.
+fn shown_facts(names: Vec<Option<String>>, rules: &crate::rule::Rules, errors: &mut ConfigErrors) -> Vec<usize> {
+    let mut shown = Vec::new();
+    for (index, name) in present(names) {
+        let mut refuse = |message| errors.push(format!("access_log.facts[{index}]"), message);
+        let Some(fact) = rules.facts().iter().position(|fact| fact.name == name) else {
+            refuse(format!("{} is no fact; declare it in `facts`", quoted(&name)));
+            continue;
+        };
+        if FILTER_STATE.contains(&name.as_str()) {
+            refuse(format!("`{name}` is what `access_log.filter_state` calls something else; rename the fact"));
+        } else if shown.contains(&fact) {
+            refuse(format!("found `{name}` twice; remove one"));
+        }
+        shown.push(fact);
+    }
+    shown
 }
 
 /// The sound items of a list, with their positions.

@@ -81,6 +81,7 @@ pub(super) enum StatusesShape {
 #[derive(Debug)]
 pub(super) struct AccessLogShape {
     pub(super) filter_state: Vec<Option<FilterStateWord>>,
+    pub(super) facts: Vec<Option<String>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,7 +211,10 @@ fn access_log(mut fields: Fields<'_>) -> AccessLogShape {
         _ => None,
     };
     let filter_state = fields.list("filter_state", word);
-    AccessLogShape { filter_state: filter_state.unwrap_or_else(|| vec![Some(FilterStateWord::Endpoint)]) }
+    AccessLogShape {
+        filter_state: filter_state.unwrap_or_else(|| vec![Some(FilterStateWord::Endpoint)]),
+        facts: fields.list("facts", |tree| text(tree).map(|name| name.to_string())).unwrap_or_default(),
+    }
 }
 
 /// The fields of an object. Each is taken once, and freed as it is read.

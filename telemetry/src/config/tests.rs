@@ -428,7 +428,7 @@ fn all(fields: &'static [Field], prefix: &str, out: &mut Vec<(String, &'static F
 fn every_field_is_documented_and_in_the_reference() {
     let mut fields = Vec::new();
     all(ROOT, "", &mut fields);
-    assert_eq!(fields.len(), 143);
+    assert_eq!(fields.len(), 144);
     let reference = reference_markdown();
     for (path, field) in &fields {
         assert!(!field.doc.is_empty() && !field.doc.ends_with('.') && !field.doc.contains('|'), "{path}");
@@ -440,3 +440,21 @@ fn every_field_is_documented_and_in_the_reference() {
 
 #[cfg(feature = "schema")]
 mod schema_tests;
+
+#[test]
+fn facts_for_the_access_log_are_declared_ones() {
+    let config = |facts: Value| {
+        let json = json!({
+            "facts": [{"name": "deployment_id", "from": "method"}, {"name": "endpoint", "from": "endpoint"}],
+            "access_log": {"facts": facts},
+        });
+        Config::from_value(json).map(|config| config.access_log().facts().to_vec()).map_err(|errors| errors.to_string())
+    };
+    assert_eq!(config(json!(["deployment_id"])), Ok(vec![0]));
+    assert_eq!(
+        config(json!(["deployment_id", "nobody", "deployment_id", "endpoint"])).unwrap_err(),
+        "access_log.facts[1]: `nobody` is no fact; declare it in `facts`
+access_log.facts[2]: found `deployment_id` twice; remove one
+access_log.facts[3]: `endpoint` is what `access_log.filter_state` calls something else; rename the fact"
+    );
+}

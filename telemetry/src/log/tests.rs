@@ -63,7 +63,11 @@ fn keys_are_one_part_each() {
     let few = keys("{}");
     assert_eq!((few.correlation_id, few.endpoint.as_deref(), few.outcome), (None, Some("eucora.endpoint"), None));
     let none = keys(r#"{"access_log": {"filter_state": []}}"#);
-    assert_eq!(none, FilterStateKeys { correlation_id: None, endpoint: None, outcome: None });
+    assert_eq!(none, FilterStateKeys { correlation_id: None, endpoint: None, outcome: None, facts: Vec::new() });
+    let facts = keys(
+        r#"{"facts": [{"name": "who", "from": "method"}, {"name": "risk_score", "from": "status"}], "access_log": {"facts": ["risk_score"]}}"#,
+    );
+    assert_eq!(facts.facts, [("eucora.risk_score".to_owned(), 1)]);
 }
 
 proptest! {

@@ -268,3 +268,52 @@ fn one_worker_asks_for_gauges_and_another_when_it_has_died() {
     assert_eq!(gauge("eucora_cab_queue_depth"), Some(0), "stale");
     assert!(gauge("eucora_edge_poll_staleness_seconds.poll=.=summary;.;").unwrap() >= 5);
 }
+
+/// With facts for the access log.
+fn rules_with_log() -> String {
+    rules("").replacen('{', r#"{"access_log": {"facts": ["deployment_id", "risk"]},"#, 1)
+}
+
+#[test]
+fn facts_are_in_the_filter_state_of_requests_that_a_rule_names_whatever_their_status() {
+    let mut vm = started(&rules_with_log());
+    approve(&mut vm, 2, "d-1", &[r#"{"risk": "high"}"#]);
+    assert_eq!(
+        (shown("eucora.deployment_id").as_deref(), shown("eucora.risk").as_deref()),
+        (Some("d-1"), Some("high"))
+    );
+    host(|fake| {
+        fake.filter_state.clear();
+        fake.request = lines(&[(":method", "POST"), (":path", "/cab/d-2/approve/")]);
+        fake.response = lines(&[(":status", "500")]);
+    });
+    vm.on_context_create(3, ROOT);
+    vm.on_request_headers(3);
+    vm.on_response_headers(3);
+    end(&mut vm, 3);
+    assert_eq!(
+        (shown("eucora.deployment_id").as_deref(), shown("eucora.risk").as_deref()),
+        (Some("d-2"), Some("unknown"))
+    );
+}
+
+#[test]
+fn facts_for_the_access_log_cost_other_requests_nothing() {
+    assert_eq!(calls_of_a_request(&rules_with_log()), calls_of_a_request(ROUTES));
+    assert!(shown("eucora.deployment_id").is_none());
+}
+
+#[test]
+fn numbers_for_the_access_log_are_declared_texts_once() {
+    let config = rules_with_log().replace(
+        r#"{"name": "deployment_id", "from": "path:id"}"#,
+        r#"{"name": "deployment_id", "from": "path:id", "type": "number"}"#,
+    );
+    let mut vm = started(&config);
+    approve(&mut vm, 2, "7", &[]);
+    approve(&mut vm, 3, "8", &[]);
+    assert_eq!(host(|fake| fake.declared.clone()), [b"\x0a\x14eucora.deployment_id\x18\x01".to_vec()]);
+    host(|fake| fake.declared.clear());
+    started(RULES.replace("SINKS", "").as_str());
+    assert_eq!(host(|fake| fake.declared.len()), 0);
+}
