@@ -34,7 +34,7 @@ use http::{HeaderName, StatusCode};
 
 pub use admin::EcdsStats;
 pub use process::EnvoyProxy;
-pub use render::{BOOTSTRAP, ECDS, FILTER, PROFILE, Rendered, bootstrap_for, profile_json, render};
+pub use render::{ACCESS_LOG_OTEL, BOOTSTRAP, ECDS, FILTER, PROFILE, Rendered, bootstrap_for, profile_json, render};
 
 /// How the filter reaches Envoy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -168,6 +168,10 @@ pub struct EnvoyOptions {
     pub workers: u32,
     /// The access log.
     pub access_log: AccessLog,
+    /// Envoy's own log as JSON, as the shipped file has it; by default it is text.
+    pub json_log: bool,
+    /// The access log with OpenTelemetry's names, as envoy/access-log-otel.yaml has it.
+    pub otel_access_log: bool,
     /// Instead of the shipped route time-out.
     pub route_timeout: Option<Duration>,
     /// Whether Envoy itself puts `x-request-id` on every response; not as shipped.
@@ -202,6 +206,8 @@ impl EnvoyOptions {
             admin: loopback,
             workers: 2,
             access_log: AccessLog::default(),
+            json_log: false,
+            otel_access_log: false,
             route_timeout: None,
             request_id_in_response: false,
             own_answers: None,

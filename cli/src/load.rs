@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+mod business;
 mod correlation;
 mod ledger;
 mod mix;
@@ -33,6 +34,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use business::{BusinessLedger, IDEMPOTENCY_KEY, Series};
 pub use correlation::{CorrelationCheck, CorrelationLedger};
 pub use ledger::Ledger;
 pub use mix::{Kind, Mix, MixOptions, Planned, SentId, Shares};

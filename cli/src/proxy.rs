@@ -123,6 +123,8 @@ impl Proxy {
             ..PluginConfig::default()
         };
         let mut serve_options = ServeOptions::new(module, plugin, upstream);
+        // What the polls of a configuration ask, as the shipped bootstrap calls it.
+        serve_options.clusters.push(("api".to_owned(), Some(serve_options.upstream.clone())));
         serve_options.listen = options.listen;
         serve_options.admin = options.admin;
         serve_options.workers = options.workers.max(1).try_into()?;

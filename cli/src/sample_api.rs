@@ -7,6 +7,10 @@
 //! - `Upgrade: websocket` on any `GET` makes the connection a WebSocket that echoes;
 //! - `Content-Type: application/grpc` on any `POST` is answered as gRPC does, with the status in the trailers;
 //! - `If-None-Match` is answered with 304;
+//! - `GET /api/v1/metrics/summary`, which is no route, has what EUCORA's own database would say: deployments by status and ring, and how many wait for
+//!   the change advisory board;
+//! - decisions say the risk level in `x-risk-level`; some operations of connectors are only accepted (202), and some say in `x-operation-status` what
+//!   became of them, the same for the same `idempotency-key`;
 //! - templates with `download`, `static` or `schema` in them send a large body, `events` and `logs` send one in pieces.
 
 mod answer;
@@ -158,6 +162,9 @@ async fn serve(listener: TcpListener, state: Arc<State>) -> Infallible {
 }
 
 async fn respond(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    if request.method() == http::Method::GET && request.uri().path() == answer::SUMMARY {
+        return Ok(answer::summary(state.received.load(Ordering::Relaxed)));
+    }
     state.received.fetch_add(1, Ordering::Relaxed);
     Ok(answer::to(&state, request).await)
 }

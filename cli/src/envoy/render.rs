@@ -9,6 +9,8 @@ use super::{AccessLog, Delivery, EnvoyError, EnvoyOptions, OwnAnswers};
 
 /// `envoy/bootstrap.yaml`.
 pub const BOOTSTRAP: &str = include_str!("../../../envoy/bootstrap.yaml");
+/// The access log's format with OpenTelemetry's names.
+pub const ACCESS_LOG_OTEL: &str = include_str!("../../../envoy/access-log-otel.yaml");
 /// `envoy/ecds/edge-observer.yaml`.
 pub const ECDS: &str = include_str!("../../../envoy/ecds/edge-observer.yaml");
 /// `envoy/plugin-config/eucora.yaml`.
@@ -71,6 +73,10 @@ fn bootstrap(options: &EnvoyOptions, folder: &Path) -> Result<String, EnvoyError
         &format!("wasmcustom.{namespace}_"),
     )?;
 
+    if !options.json_log {
+        // This program reads what Envoy says of refusals, and people read it at a terminal.
+        file.set("application_log_config", Value::Mapping(Mapping::new()))?;
+    }
     add_tags(&mut file, &options.configuration)?;
 
     file.set("static_resources.listeners.0.address.socket_address.address", options.listen.ip().to_string())?;
@@ -85,11 +91,18 @@ fn bootstrap(options: &EnvoyOptions, folder: &Path) -> Result<String, EnvoyError
                 AccessLog::Stdout | AccessLog::Off => "/dev/stdout".into(),
             };
             file.set(&format!("{hcm}.access_log.0.typed_config.path"), path)?;
-            file.replace_in(
-                &format!("{hcm}.access_log.0.typed_config.log_format"),
-                &format!("FILTER_STATE(wasm.{SHIPPED_NAMESPACE}."),
-                &format!("FILTER_STATE(wasm.{namespace}."),
-            )?;
+            if options.otel_access_log {
+                let format: Value = serde_yaml_ng::from_str(ACCESS_LOG_OTEL)
+                    .map_err(|error| Document::shape("envoy/access-log-otel.yaml", error))?;
+                file.set(&format!("{hcm}.access_log.0.typed_config.log_format"), format)?;
+            }
+            for before in ["FILTER_STATE(wasm.", "filter_state['wasm."] {
+                file.replace_in(
+                    &format!("{hcm}.access_log.0.typed_config.log_format"),
+                    &format!("{before}{SHIPPED_NAMESPACE}."),
+                    &format!("{before}{namespace}."),
+                )?;
+            }
         }
     }
     if let Some(timeout) = options.route_timeout {

@@ -113,6 +113,7 @@ fn the_namespace_of_the_configuration_is_used_in_the_access_log_and_the_buckets(
     let format = &http(&bootstrap)["access_log"][0]["typed_config"]["log_format"]["json_format"];
     assert_eq!(format["outcome"], "%FILTER_STATE(wasm.shop.outcome:PLAIN)%");
     assert_eq!(format["endpoint"], "%FILTER_STATE(wasm.shop.endpoint:PLAIN)%");
+    assert!(format["risk_score"].as_str().unwrap().contains("filter_state['wasm.shop.risk_score']"));
     let histogram = &bootstrap["stats_config"]["histogram_bucket_settings"][0]["match"]["prefix"];
     assert_eq!(histogram, "wasmcustom.shop_http_request_duration_milliseconds");
 }

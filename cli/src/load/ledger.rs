@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use telemetry::method::Method;
 
-use super::CorrelationLedger;
+use super::{BusinessLedger, CorrelationLedger};
 
 /// Requests by what became of them, as the client saw it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Ledger {
     pub first_failure: Option<String>,
     /// What answers said of the correlation ID.
     pub correlation: CorrelationLedger,
+    /// What the EUCORA profile's rules should have counted.
+    pub business: BusinessLedger,
 }
 
 impl Ledger {
@@ -72,6 +74,7 @@ impl Ledger {
         self.truncated += other.truncated;
         self.first_failure = self.first_failure.take().or(other.first_failure);
         self.correlation.merge(other.correlation);
+        self.business.merge(other.business);
     }
 
     pub(super) fn answer(&mut self, method: Method, status: u16) {

@@ -8,6 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use telemetry::method::Method as Known;
 use telemetry::route::RouteSpec;
 
+use super::business;
+
 /// What the mix is made of.
 #[derive(Debug, Clone)]
 pub struct MixOptions {
@@ -40,6 +42,8 @@ pub struct Shares {
     pub grpc: f64,
     /// Conditional requests, for 304.
     pub conditional: f64,
+    /// Repetitions of a decision or a connector's operation that was sent shortly before, with the same idempotency key.
+    pub repeated: f64,
 }
 
 impl Default for Shares {
@@ -53,6 +57,7 @@ impl Default for Shares {
             websocket: 0.002,
             grpc: 0.01,
             conditional: 0.03,
+            repeated: 0.01,
         }
     }
 }
@@ -167,8 +172,13 @@ impl Mix {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         // One stream of the generator for each request: the same whatever connection takes it, and when.
         rng.set_stream(number);
-        let mut planned = self.plain(&mut rng);
-        self.special(&mut rng, &mut planned);
+        let mut planned = self.planned(number, &mut rng);
+        // Now and then what was sent shortly before is sent again, as a client does that has seen no answer.
+        if rng.random_bool(self.shares.repeated.clamp(0.0, 1.0))
+            && let Some(earlier) = self.earlier(number)
+        {
+            planned = earlier;
+        }
         planned.id = self.id(&mut rng, number);
         match &planned.id {
             SentId::None => {}
@@ -182,6 +192,28 @@ impl Mix {
             }
         }
         planned
+    }
+
+    /// Request `number` without a correlation ID, and never a repetition.
+    fn planned(&self, number: u64, rng: &mut ChaCha8Rng) -> Planned {
+        let mut planned = self.plain(rng);
+        self.special(rng, &mut planned);
+        if planned.headers.get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json") && !planned.odd {
+            business::dress(&mut planned, number, rng);
+        }
+        planned
+    }
+
+    /// The latest request before this one that has an idempotency key.
+    fn earlier(&self, number: u64) -> Option<Planned> {
+        const REACH: u64 = 400;
+        (number.saturating_sub(REACH)..number).rev().find_map(|number| {
+            let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+            rng.set_stream(number);
+            let planned = self.planned(number, &mut rng);
+            let is_one = planned.kind == Kind::Plain && business::is_one(&planned);
+            (is_one && planned.headers.contains_key(business::IDEMPOTENCY_KEY)).then_some(planned)
+        })
     }
 
     fn plain(&self, rng: &mut ChaCha8Rng) -> Planned {

@@ -160,6 +160,7 @@ impl Slot {
     fn note(&mut self, planned: &Planned, method: Method, response: &Response<Incoming>) {
         let status = response.status().as_u16();
         self.ledger.answer(method, status);
+        self.ledger.business.answer(planned, status, response.headers());
         if let Some(route) = planned.route {
             self.ledger.answer_of(route, method, status);
         }

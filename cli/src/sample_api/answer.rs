@@ -26,6 +26,9 @@ pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 /// A large body's size.
 const LARGE: usize = 256 << 10;
 
+/// Where the summary is.
+pub(super) const SUMMARY: &str = "/api/v1/metrics/summary";
+
 /// How long a long poll may last.
 const LONGEST_WAIT: f64 = 600.0;
 
@@ -137,12 +140,56 @@ pub(super) async fn to(state: &State, mut request: Request<Incoming>) -> Respons
     if head.headers.contains_key(header::IF_NONE_MATCH) && !write {
         return empty(StatusCode::NOT_MODIFIED);
     }
-    match method {
+    let mut response = match method {
         Known::Post if route.payload == Payload::List => {
             json_answer(StatusCode::CREATED, &object(route, number, received))
         }
         Known::Delete => empty(StatusCode::NO_CONTENT),
         _ => success(route, number, received),
+    };
+    business(route, &head, number, &mut response);
+    response
+}
+
+/// The business as it stands after so many requests: it moves on with them.
+pub(super) fn summary(received: u64) -> Response<Body> {
+    let moved = received / 50;
+    let rings = |status: u64| {
+        let of = |ring: u64| (ring.to_string(), json!((moved + 3 * status + 2 * ring) % (11 - 2 * status)));
+        serde_json::Value::Object((0..5).map(of).collect())
+    };
+    let statuses = ["pending", "approved", "in_progress", "completed"];
+    let active: serde_json::Map<_, _> =
+        (0..).zip(statuses).map(|(place, status)| (status.to_owned(), rings(place))).collect();
+    json_answer(StatusCode::OK, &json!({ "active_deployments": active, "cab_queue_depth": moved % 25 }))
+}
+
+/// What a decision's or an operation's answer has beyond the others'. What the headers say is the same for the same key, so that it is no matter
+/// which of several tries is counted.
+fn business(route: &Route, head: &http::request::Parts, number: u32, response: &mut Response<Body>) {
+    const RISK_LEVELS: [&str; 4] = ["low", "medium", "high", "critical"];
+    const OUTCOMES: [Option<&str>; 8] =
+        [None, None, None, None, Some("success"), Some("success"), Some("skipped"), Some("failed")];
+    if head.method != Method::POST {
+        return;
+    }
+    let draw = match head.headers.get("idempotency-key") {
+        Some(key) => {
+            key.as_bytes().iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)))
+        }
+        None => usize::try_from(number).unwrap_or_default(),
+    };
+    let template = route.template.trim_end_matches('/');
+    if template.ends_with("/approve") || template.ends_with("/reject") {
+        if let Some(level) = RISK_LEVELS.get(draw % RISK_LEVELS.len()) {
+            set(response, HeaderName::from_static("x-risk-level"), level);
+        }
+    } else if template.contains("/connectors/{connector}/") {
+        if number.is_multiple_of(5) {
+            *response.status_mut() = StatusCode::ACCEPTED;
+        } else if let Some(Some(outcome)) = OUTCOMES.get(draw % OUTCOMES.len()) {
+            set(response, HeaderName::from_static("x-operation-status"), outcome);
+        }
     }
 }
 
@@ -302,6 +349,41 @@ fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    async fn json_of(response: Response<Body>) -> serde_json::Value {
+        serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_summary_has_every_status_and_ring_and_moves() {
+        let (first, later) = (json_of(summary(0)).await, json_of(summary(5_000)).await);
+        for status in ["pending", "approved", "in_progress", "completed"] {
+            for ring in ["0", "1", "2", "3", "4"] {
+                assert!(first["active_deployments"][status][ring].is_u64(), "{first}");
+            }
+        }
+        assert_ne!(first, later);
+        assert!(later["cab_queue_depth"].is_u64());
+    }
+
+    #[test]
+    fn answers_about_business_are_the_same_for_the_same_key() {
+        let answer = |template: &str, key: &'static str, number: u32| {
+            let route = Route::new(template, &[]);
+            let request = Request::post("/").header("idempotency-key", key).body(()).unwrap();
+            let mut response = empty(StatusCode::OK);
+            business(&route, &request.into_parts().0, number, &mut response);
+            let text = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            (response.status().as_u16(), text("x-risk-level"), text("x-operation-status"))
+        };
+        let decision = answer("/api/v1/cab/{id}/approve/", "a", 1);
+        assert!(decision.1.is_some());
+        assert_eq!(decision, answer("/api/v1/cab/{id}/approve/", "a", 7));
+        let operation = |number| answer("/api/v1/connectors/{connector}/deploy", "c", number);
+        assert_eq!(operation(1), operation(2));
+        assert_eq!(operation(5).0, 202);
+        assert_eq!(answer("/api/v1/users/", "a", 5), (200, None, None));
+    }
 
     fn spec(methods: &[Known], template: &str) -> RouteSpec {
         RouteSpec {

@@ -31,6 +31,10 @@ pub struct Accounting {
     pub proxied: u64,
     /// How correlation IDs came back.
     pub correlation: CorrelationTotals,
+    /// What the rules of the EUCORA profile counted; empty with another configuration.
+    pub business: Vec<BusinessRow>,
+    /// Decisions and operations that were tried again after they had counted.
+    pub repetitions: u64,
     /// What does not add up; empty when every request is accounted for.
     pub problems: Vec<String>,
 }
@@ -74,6 +78,58 @@ pub struct EndpointRow {
     pub server_errors: f64,
     /// Seconds at 50, 95 and 99 %, from the buckets; none without requests.
     pub quantiles: [Option<f64>; 3],
+}
+
+/// One series of a metric that rules count in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BusinessRow {
+    /// The series.
+    pub series: String,
+    /// As the client reckons.
+    pub client: u64,
+    /// As the filter counted.
+    pub filter: u64,
+}
+
+/// The metrics that rules of the EUCORA profile count in, with their labels in order.
+const BUSINESS: [(&str, &[&str]); 2] = [
+    ("cab_approvals_total", &["decision", "risk_level"]),
+    ("connector_operations_total", &["connector", "operation", "status"]),
+];
+
+/// What the rules counted beside what the client reckons. Its reckoning is of the EUCORA profile's rules.
+fn business_rows(config: &Config, ledger: &Ledger, scrape: &Scrape) -> Vec<BusinessRow> {
+    let profile = crate::config_file::parse(crate::envoy::PROFILE.as_bytes());
+    if profile.map_or(true, |profile| profile.config.digest() != config.digest()) {
+        return Vec::new();
+    }
+    let client = ledger.business.counts();
+    let mut counts: BTreeMap<String, [u64; 2]> = BTreeMap::new();
+    for (name, labels) in BUSINESS {
+        let series = |values: &[String]| {
+            let labels: Vec<String> =
+                labels.iter().zip(values).map(|(label, value)| format!("{label}={value:?}")).collect();
+            format!("{}_{name}{{{}}}", config.namespace(), labels.join(","))
+        };
+        for ((_, values), number) in client.iter().filter(|((metric, _), _)| *metric == name) {
+            let [client, _] = counts.entry(series(values)).or_default();
+            *client += number;
+        }
+        let full = format!("{}_{name}", config.namespace());
+        let filter: Vec<(Vec<String>, u64)> = match *labels {
+            [a, b] => scrape.counts_by(&full, [a, b]).into_iter().map(|(key, number)| (key.to_vec(), number)).collect(),
+            [a, b, c] => {
+                scrape.counts_by(&full, [a, b, c]).into_iter().map(|(key, number)| (key.to_vec(), number)).collect()
+            }
+            _ => Vec::new(),
+        };
+        for (values, number) in filter {
+            let [_, filter] = counts.entry(series(&values)).or_default();
+            *filter += number;
+        }
+    }
+    let rows = counts.into_iter().map(|(series, [client, filter])| BusinessRow { series, client, filter });
+    rows.filter(|row| row.client + row.filter > 0).collect()
 }
 
 /// The full name of a metric.
@@ -132,6 +188,8 @@ impl Accounting {
                 wrong: correlation.wrong,
             },
             endpoints: endpoint_rows(config, scrape, None),
+            business: business_rows(config, ledger, scrape),
+            repetitions: ledger.business.repetitions,
             problems: Vec::new(),
             rows,
             classes,
@@ -152,6 +210,14 @@ impl Accounting {
                 "{} {}: the client saw {}, the filter counted {}",
                 row.method,
                 row.status,
+                count(row.client),
+                count(row.filter)
+            ));
+        }
+        for row in self.business.iter().filter(|row| row.client != row.filter) {
+            problems.push(format!(
+                "{}: the client reckons {}, the filter counted {}",
+                row.series,
                 count(row.client),
                 count(row.filter)
             ));
@@ -226,6 +292,20 @@ impl Accounting {
         out.push_str(&endpoint_table(self.endpoints.get(..SHOWN).unwrap_or(&self.endpoints), None));
         if self.endpoints.len() > SHOWN {
             out.push_str(&format!("and {} more endpoints\n", self.endpoints.len() - SHOWN));
+        }
+        if !self.business.is_empty() {
+            let mut table = Table::new([
+                ("what rules counted", Column::Text),
+                ("client", Column::Number),
+                ("filter", Column::Number),
+                ("", Column::Text),
+            ]);
+            for row in &self.business {
+                let note = if row.client == row.filter { "" } else { "differs" };
+                table.row([row.series.clone(), count(row.client), count(row.filter), note.to_owned()]);
+            }
+            out.push_str(&format!("\n{}", table.render()));
+            out.push_str(&format!("tried again, and not counted again: {}\n", count(self.repetitions)));
         }
         let CorrelationTotals { kept, generated, replaced, wrong } = self.correlation;
         let [kept, generated, replaced, wrong] = [kept, generated, replaced, wrong].map(count);

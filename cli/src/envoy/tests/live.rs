@@ -176,7 +176,8 @@ async fn envoy_serves_with_the_filter_and_leaves_complete_logs() {
     for line in lines {
         assert_eq!(line["outcome"], "0192\" 4711");
         // Of the request's header, which nobody has set.
-        assert_eq!(line["correlation_id"], serde_json::Value::Null);
+        assert_eq!(line["correlation_id"], "-");
+        assert_eq!(line["level"], "INFO");
         assert_eq!(line["endpoint"], serde_json::Value::Null);
         assert_eq!((line["method"].as_str(), line["path"].as_str()), (Some("GET"), Some("/v1.0/a...b")));
         assert_eq!((line["status"].as_u64(), line["bytes_sent"].as_u64()), (Some(200), Some(2)));
