@@ -18,6 +18,7 @@ pub(crate) struct Outbox {
     /// What the keys begin with, the worker's number included; empty before there is one.
     prefix: String,
     /// What lies there. **Invariant:** sorted by `EventUid`, none twice.
+    #[expect(clippy::vec_box, reason = "an event is large, and the list moves when one comes or goes")]
     kept: Vec<Box<Kept>>,
     /// Places that are free, below `used`.
     free: Vec<u32>,
