@@ -1,6 +1,6 @@
 //! What a root context does besides counting: it delivers events and asks for gauges, with each tick and each answer.
 
-use crate::flush::HostShared;
+use crate::flush::{HostMetrics, HostShared};
 use crate::host;
 use crate::outbox;
 use crate::root::Instance;
@@ -29,10 +29,12 @@ impl Vm {
         if delivery.has_sinks() {
             delivery.tick(config.namespace(), worker, now_ns, tools, faults);
             let mut data = HostShared { buffer: &mut tools.value, faults };
-            let dead = self.watch.next_dead(config.namespace(), worker, now_ns, &mut data);
-            let left = dead.map(|dead| outbox::take(config.namespace(), dead, &mut data)).unwrap_or_default();
-            if !left.is_empty() {
+            if let Some(dead) = self.watch.next_dead(config.namespace(), worker, now_ns, &mut data) {
+                let left = outbox::take(config.namespace(), dead, &mut data);
                 delivery.take_over(left, now_ns, tools, faults);
+                if self.watch.is_news(dead) {
+                    state.registry_mut().bury(dead, &mut HostMetrics::all(faults));
+                }
             }
             delivery.report(now_ns, state.registry_mut());
         }
@@ -47,10 +49,13 @@ impl Vm {
         let Some(Some(instance)) = instances.get_mut(number) else {
             return;
         };
-        let Instance { state, faults, delivery, polls, .. } = instance;
+        let Instance { filter, state, faults, delivery, polls, .. } = instance;
         let Some(now_ns) = faults.catch(host::wall_clock_ns()) else { return };
         if delivery.answer(token, body, now_ns, tools, faults) {
             delivery.report(now_ns, state.registry_mut());
+            // What was said of events should not go with a VM that dies before the next tick: nobody makes up for these counts.
+            let config = filter.config();
+            state.registry_mut().drain_rules(config.rules(), config.polls(), &mut HostMetrics::all(faults));
         } else {
             polls.answer(token, body, now_ns, &mut tools.value, faults);
             polls.report(state.registry_mut());
@@ -78,9 +83,11 @@ impl Vm {
         });
         let rest = match heir {
             Some(heir) => {
-                heir.delivery.go_on_with(unsettled, now_ns, &mut self.tools, &mut heir.faults);
+                // Those of a sink that it does not have are logged, and counted, here.
+                let (known, rest) = unsettled.into_iter().partition(|event| heir.delivery.knows(event));
+                heir.delivery.go_on_with(known, now_ns, &mut self.tools, &mut heir.faults);
                 heir.delivery.report(now_ns, heir.state.registry_mut());
-                Vec::new()
+                rest
             }
             None => unsettled,
         };
@@ -96,11 +103,22 @@ impl Vm {
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     next: u32,
+    /// Numbers that were found to be nobody's, and have stayed so.
+    dead: Vec<u32>,
 }
 
 impl Watch {
     pub(crate) const fn new() -> Self {
-        Self { next: 0 }
+        Self { next: 0, dead: Vec::new() }
+    }
+
+    /// Whether this number has become nobody's since this was last asked.
+    fn is_news(&mut self, number: u32) -> bool {
+        let is_news = !self.dead.contains(&number);
+        if is_news {
+            self.dead.push(number);
+        }
+        is_news
     }
 
     /// The next number, if it is nobody's any more.
@@ -120,6 +138,9 @@ impl Watch {
             }
             Some(is_held) => {
                 self.next = number.saturating_add(1);
+                if is_held {
+                    self.dead.retain(|dead| *dead != number);
+                }
                 (!is_held && own != Some(number)).then_some(number)
             }
         }

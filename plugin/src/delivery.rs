@@ -163,6 +163,11 @@ impl Delivery {
         }
     }
 
+    /// Whether the sink of an event is there.
+    pub(crate) fn knows(&self, event: &Unsettled) -> bool {
+        self.sinks.iter().any(|sink| sink.name == event.sink)
+    }
+
     /// Goes on with what the configuration before has not settled.
     pub(crate) fn go_on_with(
         &mut self,

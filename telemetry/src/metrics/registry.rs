@@ -46,6 +46,7 @@ pub struct Registry {
     correlation: Box<[(Outcome, Series)]>,
     overflow: Series,
     heartbeat: Series,
+    /// Empty before it is known.
     worker: Box<str>,
     hostcalls: Vec<(&'static str, Series)>,
     /// For each rule one for each outcome.
@@ -105,13 +106,13 @@ impl Registry {
             correlation: Outcome::ALL.iter().map(|outcome| (*outcome, Series::default())).collect(),
             overflow: Series::default(),
             heartbeat: Series::default(),
-            worker: Box::from("0"),
+            worker: Box::from(""),
             hostcalls: Vec::with_capacity(MAX_HOSTCALLS + 1),
             rules: config.rules().rules().iter().map(|_| std::array::from_fn(|_| Series::default())).collect(),
             bodies: std::array::from_fn(|_| Series::default()),
             declared: config.rules().metrics().iter().map(|_| Declared::default()).collect(),
             sinks: match config.events().sinks() {
-                [] => Box::from([SinkCounts::new("log")]),
+                [] => Box::from([SinkCounts::new(events::LOG)]),
                 sinks => sinks.iter().map(|sink| SinkCounts::new(sink.name())).collect(),
             },
             polled: config.polls().iter().map(Polled::new).collect(),
@@ -256,12 +257,20 @@ impl Registry {
     /// Says which of the proxy's threads this is; numbers past the cap share `other`. To be called before the first
     /// [`Registry::beat`].
     pub fn set_worker(&mut self, worker: u32) {
-        let worker = if worker < MAX_WORKERS { worker.to_string().into_boxed_str() } else { Box::from("other") };
+        let worker = worker_label(worker);
         // A proxy keeps an entry for every definition, so the same name is not defined again.
         if worker != self.worker {
             self.worker = worker;
             self.heartbeat.forget_name();
             self.sinks.iter_mut().for_each(SinkCounts::forget_worker);
+        }
+    }
+
+    /// Says that nothing waits any more in a worker that has died: its gauges cannot be set by itself.
+    pub fn bury(&mut self, worker: u32, sink: &mut dyn MetricSink) {
+        let worker = worker_label(worker);
+        for counts in &self.sinks {
+            counts.bury(&worker, &mut self.naming, sink);
         }
     }
 
@@ -376,6 +385,10 @@ impl Registry {
             polled.settle(poll, naming, sink);
         }
     }
+}
+
+fn worker_label(worker: u32) -> Box<str> {
+    if worker < MAX_WORKERS { worker.to_string().into_boxed_str() } else { Box::from("other") }
 }
 
 impl Block {

@@ -2,9 +2,9 @@
 
 use siem::sender::{Counts, Reason};
 
-use super::MetricSink;
 use super::gauge::Gauge;
 use super::series::{Naming, Series};
+use super::{MetricKind, MetricSink};
 use crate::metrics::catalogue::{self, LOG_REASONS};
 
 /// What became of one sink's events so far.
@@ -26,6 +26,8 @@ pub struct EventTotals {
     pub age_s: u64,
 }
 
+/// What stands for a sink where there is none.
+pub(super) const LOG: &str = "log";
 /// The reason for the log where there is no sink.
 const NO_SINK: &str = "no_sink";
 
@@ -98,7 +100,8 @@ impl SinkCounts {
         }
         self.first.owe(since(totals.first, seen.first));
         self.again.owe(since(totals.again, seen.again));
-        if totals.made > 0 || totals.queued > 0 {
+        // Also where nothing waits: who had the number before may have died, or have another by now. In the log nothing ever waits.
+        if *self.name != *LOG || totals.made > 0 {
             self.queued.change(totals.queued);
             self.age.change(totals.age_s);
         }
@@ -109,6 +112,15 @@ impl SinkCounts {
     pub(super) fn forget_worker(&mut self) {
         self.queued.forget_name();
         self.age.forget_name();
+    }
+
+    /// Nothing waits in another worker.
+    pub(super) fn bury(&self, worker: &str, naming: &mut Naming, sink: &mut dyn MetricSink) {
+        for metric in [&catalogue::EVENTS_QUEUED, &catalogue::EVENT_QUEUE_AGE] {
+            if let Some(id) = sink.define(MetricKind::Gauge, naming.name(metric, &[&self.name, worker])) {
+                sink.set(id, 0);
+            }
+        }
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -129,6 +141,10 @@ impl SinkCounts {
         }
         for (series, state) in [(&mut self.first, "first"), (&mut self.again, "again")] {
             series.settle(naming, &catalogue::EVENT_BATCHES, &[name, state], sink);
+        }
+        // Under the number of another worker they would stay there.
+        if worker.is_empty() {
+            return;
         }
         self.queued.settle(naming, sink, |naming| naming.name(&catalogue::EVENTS_QUEUED, &[name, worker]));
         self.age.settle(naming, sink, |naming| naming.name(&catalogue::EVENT_QUEUE_AGE, &[name, worker]));

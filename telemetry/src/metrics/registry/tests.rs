@@ -179,6 +179,28 @@ fn a_heartbeat_is_defined_once_for_each_number() {
 }
 
 #[test]
+fn what_waits_in_a_worker_is_not_said_of_another() {
+    let config = config();
+    let (mut registry, mut proxy) = (Registry::new(&config), Proxy::default());
+    let queued = |worker: u32| format!("eucora_edge_events_queued.sink=.=log;.;worker=.={worker};.;");
+    let totals = EventTotals { made: 5, queued: 5, ..EventTotals::default() };
+    registry.events(0, &totals);
+    // An event comes before the first tick, and with that the number.
+    registry.drain_rules(config.rules(), config.polls(), &mut proxy);
+    assert_eq!(proxy.sum("edge_events_queued"), 0);
+    assert_eq!(proxy.sum("edge_events_total"), 5);
+    registry.set_worker(1);
+    registry.drain_rules(config.rules(), config.polls(), &mut proxy);
+    assert_eq!((proxy.value(&queued(0)), proxy.value(&queued(1))), (0, 5));
+
+    // It dies, and another takes over.
+    let mut other = Registry::new(&config);
+    other.set_worker(2);
+    other.bury(1, &mut proxy);
+    assert_eq!(proxy.sum("edge_events_queued"), 0);
+}
+
+#[test]
 fn a_new_build_clears_the_one_it_replaces() {
     let mut proxy = Proxy::default();
     let (old, new) = (Registry::new(&Config::from_json(b"").unwrap()), Registry::new(&config()));
