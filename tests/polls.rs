@@ -51,7 +51,8 @@ impl Summary {
                     async move { Ok::<_, Infallible>(response) }
                 });
                 tokio::spawn(async move {
-                    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), service).await;
+                    let _ =
+                        auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), service).await;
                 });
             }
         });
@@ -90,7 +91,9 @@ async fn gauges_come_and_go_stale_in_envoy() {
 async fn come_and_go(proxy: Proxy, summary: Summary) {
     let limit = Duration::from_secs(30);
     let deployments = "eucora_active_deployments";
-    let first = scrape::wait_until(proxy.admin(), limit, |scrape| scrape.sum("eucora_cab_queue_depth", &[]) == 21.0).await.unwrap();
+    let first = scrape::wait_until(proxy.admin(), limit, |scrape| scrape.sum("eucora_cab_queue_depth", &[]) == 21.0)
+        .await
+        .unwrap();
     assert!(first.in_time, "the gauges came");
     let values = first.scrape.counts_by(deployments, ["status", "ring"]);
     assert_eq!(values.len(), 20, "every status and ring has a series: {values:?}");

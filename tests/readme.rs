@@ -18,7 +18,7 @@ enum Run {
     IsRunning,
 }
 
-const COMMANDS: [(&str, Run); 16] = [
+const COMMANDS: [(&str, Run); 17] = [
     ("cargo xtask up", Run::UntilInterrupted),
     ("cargo xtask up --proxy envoy", Run::UntilInterrupted),
     ("cargo xtask up --upstream http://127.0.0.1:8000", Run::UntilInterrupted),
@@ -33,6 +33,10 @@ const COMMANDS: [(&str, Run); 16] = [
     ("cargo run -p edge-observer -- check --schema", Run::ToTheEnd(&["$schema", "series_budget"])),
     ("cargo run -p edge-observer -- replay --access-log tests/data/access.log", Run::ToTheEnd(&["400"])),
     ("cargo run -p edge-observer -- replay --access-log tests/data/access.log --proxy envoy", Run::ToTheEnd(&["400"])),
+    (
+        "cargo run -p edge-observer -- replay --access-log tests/data/access.log --explain",
+        Run::ToTheEnd(&["requests, rules are about"]),
+    ),
     (
         "cargo run -p edge-observer -- routes import tests/data/django/spectacular.yaml --set-budget",
         Run::ToTheEnd(&["table:", "template: "]),

@@ -16,7 +16,9 @@ const PRIVATE: &str = "never-to-be-told";
 /// Bodies, and the decision's risk level that is to be counted.
 fn bodies() -> Vec<(Vec<u8>, &'static str)> {
     let field = |fields: &str| format!(r#"{{"password": "{PRIVATE}", {fields}}}"#).into_bytes();
-    let deep = |open: &str, close: &str| field(&format!(r#""x": {}1{}, "risk_level": "high""#, open.repeat(20_000), close.repeat(20_000)));
+    let deep = |open: &str, close: &str| {
+        field(&format!(r#""x": {}1{}, "risk_level": "high""#, open.repeat(20_000), close.repeat(20_000)))
+    };
     vec![
         (field(r#""risk_level": "high""#), "high"),
         (field(r#""risk_level": "low", "risk_level": "high""#), "high"),

@@ -54,7 +54,11 @@ const DERIVED: &[Derived] = &[
         make: plugin_config,
     },
     Derived { path: "envoy/istio/wasmplugin.yaml", part: Some(("plugin-config", Comments::Hash)), make: istio_profile },
-    Derived { path: "envoy/istio/trafficextension.yaml", part: Some(("plugin-config", Comments::Hash)), make: istio_profile },
+    Derived {
+        path: "envoy/istio/trafficextension.yaml",
+        part: Some(("plugin-config", Comments::Hash)),
+        make: istio_profile,
+    },
     Derived { path: "envoy/plugin-config/schema.json", part: None, make: schema },
     Derived { path: "README.md", part: Some(("metrics", Comments::Html)), make: metrics_reference },
     Derived { path: "README.md", part: Some(("config", Comments::Html)), make: config_reference },
