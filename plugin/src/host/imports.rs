@@ -16,6 +16,7 @@ macro_rules! hostcalls {
         $(
             $(#[$doc])*
             #[cfg(all(not(target_family = "wasm"), not(test)))]
+            #[allow(clippy::too_many_arguments, reason = "the ABI has them")]
             pub(super) unsafe fn $name($(_: $type),*) -> u32 {
                 super::UNIMPLEMENTED
             }
