@@ -65,6 +65,7 @@ fn a_run_differs_from_the_shipped_files_only_where_it_must() {
     options.admin = "127.0.0.1:9901".parse().unwrap();
     options.upstream = "http://127.0.0.1:8000".parse().unwrap();
     options.access_log = AccessLog::Stdout;
+    options.json_log = true;
     let rendered = render(&options, Path::new("/etc/envoy"), 1).unwrap();
     assert_eq!(serde_yaml_ng::from_str::<Value>(&rendered.bootstrap).unwrap(), shipped);
 

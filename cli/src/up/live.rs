@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use telemetry::config::Config;
+use telemetry::metrics::MetricKind;
 use telemetry::metrics::catalogue::DURATION_BUCKET;
 
 use super::accounting::{endpoint_rows, endpoint_table, metric_name};
@@ -122,6 +123,8 @@ struct View {
     rows: Vec<super::EndpointRow>,
     all: Buckets,
     seconds: f64,
+    /// The declared metrics and polled gauges, each summed over its series.
+    declared: Vec<(String, u64)>,
 }
 
 impl View {
@@ -132,6 +135,7 @@ impl View {
             rows: endpoint_rows(config, last, Some(first)),
             all: sum(last).since(&sum(first)),
             seconds: over.as_secs_f64().max(0.001),
+            declared: declared(config, last),
         }
     }
 
@@ -158,9 +162,26 @@ impl View {
         if self.rows.len() > shown.len() {
             let _ = writeln!(out, "and {} more endpoints", count((self.rows.len() - shown.len()) as u64));
         }
+        if !self.declared.is_empty() {
+            out.push('\n');
+        }
+        for (name, value) in &self.declared {
+            let _ = writeln!(out, "{name}  {}", count(*value));
+        }
         out.truncate(out.trim_end().len());
         out
     }
+}
+
+/// What rules and polls of the configuration have made, a histogram's observations among it.
+fn declared(config: &Config, scrape: &Scrape) -> Vec<(String, u64)> {
+    let counted = config.rules().metrics().iter().map(|spec| match spec.kind {
+        MetricKind::Histogram => format!("{}_count", spec.name),
+        MetricKind::Counter | MetricKind::Gauge => spec.name.clone(),
+    });
+    let polled = config.polls().iter().flat_map(|poll| &poll.plan().spec().gauges).map(|gauge| gauge.name.clone());
+    let names = counted.chain(polled).map(|name| format!("{}_{name}", config.namespace()));
+    names.map(|name| (name.clone(), scrape.count(&name, &[]))).collect()
 }
 
 /// The table of these rows, with the beginnings of long endpoints left out so that no line is wider than [`WIDTH`].
@@ -203,7 +224,21 @@ mod tests {
             View::new(&Config::from_json(b"").unwrap(), &scrape(100, 0), &scrape(190, 10), Duration::from_secs(10));
         assert_eq!(view.summary(), "10.0 requests/s, 4xx 0.0 %, 5xx 10.0 %, p50 25 ms, p95 48 ms, p99 50 ms");
         let screen = view.screen();
+        assert!(view.declared.is_empty() && !screen.contains("cab"), "{screen}");
         assert!(screen.contains("/x/             10.0  0.0 %  10.0 %  25 ms  48 ms  50 ms"), "{screen}");
+    }
+
+    #[test]
+    fn declared_metrics_and_polled_gauges_are_shown_with_their_sums() {
+        let config = crate::config_file::parse(crate::envoy::PROFILE.as_bytes()).unwrap().config;
+        let scrape = Scrape::parse(
+            "eucora_cab_approvals_total{decision=\"approved\",risk_level=\"low\"} 3\n\
+             eucora_cab_approvals_total{decision=\"rejected\",risk_level=\"low\"} 4\neucora_cab_queue_depth 1200\n",
+        )
+        .unwrap();
+        let screen = View::new(&config, &scrape, &scrape, Duration::from_secs(1)).screen();
+        assert!(screen.contains("\neucora_cab_approvals_total  7\n"), "{screen}");
+        assert!(screen.ends_with("\neucora_cab_queue_depth  1,200"), "{screen}");
     }
 
     #[test]
