@@ -359,10 +359,11 @@ pub(crate) fn set_property(path: &[u8], value: &[u8]) -> Result<(), Fault> {
 
 /// Declares filter state `wasm.<path>` of the streams to come a text: what is not declared is bytes, of which the proxy's expressions can make no number.
 pub(crate) fn declare_text(path: &str, buffer: &mut HostBuffer) -> Result<(), Fault> {
-    let Ok(len) = u8::try_from(path.len()) else { return Ok(()) };
-    // Envoy's `DeclarePropertyArguments`: field 1 is the name, field 3 the type, 1 of which is `String`. A length has one byte up to 127.
-    let mut argument = vec![0x0a, len & 0x7f];
-    argument.extend_from_slice(path.get(..usize::from(len & 0x7f)).unwrap_or(path).as_bytes());
+    // Envoy's `DeclarePropertyArguments`: field 1 is the name, field 3 the type, 1 of which is `String`. A length of up to 127 is one byte, and no
+    // name is as long.
+    let Ok(len @ 0..=127) = u8::try_from(path.len()) else { return Ok(()) };
+    let mut argument = vec![0x0a, len];
+    argument.extend_from_slice(path.as_bytes());
     argument.extend_from_slice(&[0x18, 1]);
     let name = b"declare_property";
     let (status, _) = buffer.receive(|data, len| {
