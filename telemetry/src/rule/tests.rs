@@ -472,7 +472,7 @@ proptest::proptest! {
 }
 
 #[test]
-fn a_rule_about_any_endpoint_reads_no_body_for_what_every_event_has() {
+fn a_body_is_read_for_what_an_event_is_made_with_alone() {
     let facts = json!([
         {"name": "deployment_id", "from": ["body:/deployment_id", "path:id"]},
         {"name": "reason", "from": "body:/reason"},
@@ -485,17 +485,20 @@ fn a_rule_about_any_endpoint_reads_no_body_for_what_every_event_has() {
     };
     assert!(!reads(json!({"statuses": [403]}), &[]));
     assert!(reads(json!({"statuses": [403]}), &["reason"]));
-    assert!(reads(json!({"endpoints": ["approve"]}), &[]));
+    assert!(!reads(json!({"endpoints": ["approve"]}), &[]));
+    assert!(reads(json!({"endpoints": ["approve"]}), &["deployment_id"]));
 }
 
 #[test]
-fn an_event_of_any_endpoint_has_what_is_known_without_the_body() {
-    let mut running = Running::new(
-        json!([{"name": "deployment_id", "from": ["body:/deployment_id", "path:id"]}]),
-        json!([{"name": "denied", "when": {"statuses": [403]}, "event": {"type": "DENIED", "class": "authorization"}}]),
-    );
-    running.play(&Exchange::new("POST", "/cab/7/approve/", 403).body(br#"{"deployment_id": "d-1"}"#));
-    let id = running.events[0].deployment_id.as_ref().map(|text| text.as_str().to_owned());
-    assert_eq!(id.as_deref(), Some("7"));
-    assert_eq!(running.counted("edge_body"), Vec::<String>::new());
+fn an_event_has_the_facts_that_it_is_made_with_and_no_others() {
+    let facts = json!([{"name": "deployment_id", "from": ["body:/deployment_id", "path:id"]}]);
+    for (with, expected) in [(json!([]), None), (json!(["deployment_id"]), Some("d-1"))] {
+        let event = json!({"type": "DENIED", "class": "authorization", "with": with});
+        let mut running =
+            Running::new(facts.clone(), json!([{"name": "denied", "when": {"statuses": [403]}, "event": event}]));
+        running.play(&Exchange::new("POST", "/cab/7/approve/", 403).body(br#"{"deployment_id": "d-1"}"#));
+        let id = running.events[0].deployment_id.as_ref().map(|text| text.as_str());
+        assert_eq!(id, expected);
+        assert_eq!(running.counted("edge_body").len(), usize::from(expected.is_some()));
+    }
 }
