@@ -49,7 +49,7 @@ async fn mixed_load(proxy: Proxy, upstream: Upstream) {
         ledger.merge(&part.unwrap());
     }
     // Then the upstream goes away.
-    drop(upstream);
+    upstream.stop().await;
     ledger.merge(&refused(target, 50).await);
 
     let scrape = proxy.settled().await;

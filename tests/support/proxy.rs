@@ -129,6 +129,8 @@ impl Proxy {
         serve.route_timeout = options.route_timeout;
         serve.clusters =
             options.clusters.iter().map(|(name, address)| (name.clone(), Some((*address).into()))).collect();
+        // As in the shipped bootstrap.
+        serve.clusters.push(("api".to_owned(), Some(options.upstream.into())));
         let server = host_harness::serve::start(serve).await.unwrap();
         Self::Harness { server, access_log, _folder: folder }
     }

