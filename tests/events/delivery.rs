@@ -121,3 +121,38 @@ async fn no_request_waits_for_a_sink_in_the_embedded_host() {
 async fn no_request_waits_for_a_sink_in_envoy() {
     a_sink_that_hangs(Host::Envoy).await;
 }
+
+/// How long a receiver is away, in seconds: `EDGE_OBSERVER_OUTAGE_SECONDS=60` is the full length.
+fn outage() -> usize {
+    std::env::var("EDGE_OBSERVER_OUTAGE_SECONDS").map_or(2, |seconds| seconds.parse().unwrap())
+}
+
+/// What fits into the queues waits for the receiver to come back, and the rest is in the log.
+async fn an_outage(host: Host) {
+    let mut scene = Scene::new(Kind::LogsIngestion).await;
+    let changes = json!({ "limits": { "queue_events": 100, "backoff_cap_ms": 2_000 } });
+    let Some(proxy) = host.start(&scene.options(&changes)).await else { return };
+    let log = proxy.log();
+    scene.server.go_away();
+    let all = posts(proxy.listen(), "outage", outage() * RATE as usize, RATE).await;
+    scene.server.come_back().await;
+    let account = settled(&proxy, all.ids.len()).await;
+    eprintln!("{host:?}, {} s: {account:?}", outage());
+    // Two workers, each with a queue.
+    assert!((100..=300).contains(&account.delivered), "{account:?}");
+    assert_eq!(account.made, account.delivered + account.logged, "{account:?}");
+    assert_eq!(account.logged, account.reasons.get("queue_full").copied().unwrap_or_default(), "{account:?}");
+    assert_eq!(account.faults, 0, "{account:?}");
+    proxy.stop().await;
+    all_are_somewhere(&all, &scene.receiver, &log.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_loses_nothing_in_the_embedded_host() {
+    an_outage(Host::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_loses_nothing_in_envoy() {
+    an_outage(Host::Envoy).await;
+}
