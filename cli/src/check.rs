@@ -164,7 +164,7 @@ mod tests {
         let shown = report.to_text();
         assert!(shown.starts_with("eucora.yaml: OK, digest "), "{shown}");
         assert!(shown.contains("namespace eucora, 6"), "{shown}");
-        assert!(shown.contains("\nall ") && shown.contains("of 50,000 allowed"), "{shown}");
+        assert!(shown.contains("\nall ") && shown.contains("of 60,000 allowed"), "{shown}");
         assert_eq!(exit_code(std::slice::from_ref(&report)), 0);
         let json = report.to_json();
         assert_eq!(json["ok"], true);
