@@ -6,8 +6,9 @@
 use siem::event::Event;
 use siem::format::write_log_line;
 use siem::sender::{Answer, CallId, Reason, Sender, Settled};
-use telemetry::config::EventsConfig;
+use telemetry::config::{Config, EventsConfig};
 use telemetry::log::Level;
+use telemetry::metrics::catalogue::MAX_WORKERS;
 use telemetry::metrics::{EventTotals, Registry};
 
 use crate::LOGGER;
@@ -17,6 +18,7 @@ use crate::host::{self, HeaderMap, HostBuffer};
 use crate::outbox::{Left, Outbox};
 use crate::random::Random;
 use crate::vm::Tools;
+use crate::worker::Lease;
 
 /// How much of an answer's body is read.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -28,6 +30,8 @@ const MAX_CALLS: usize = 16;
 pub(crate) struct Delivery {
     sinks: Vec<Sink>,
     outbox: Outbox,
+    /// The number of this worker where an event came before the first tick, which is when a VM gets it else.
+    early: Option<Lease>,
     /// What went to the log because there is no sink.
     unsent: EventTotals,
     /// Something has happened since the counts were last taken over.
@@ -87,12 +91,41 @@ impl Delivery {
             let name = sink.name().to_owned();
             sinks.push(Sink { name, sender, calls: Vec::new(), adopted: 0, handed_on: 0 });
         }
-        Ok(Self { sinks, outbox: Outbox::default(), unsent: EventTotals::default(), is_fresh: false })
+        Ok(Self { sinks, outbox: Outbox::default(), early: None, unsent: EventTotals::default(), is_fresh: false })
     }
 
     /// Whether there is anything to do with a tick.
     pub(crate) fn has_sinks(&self) -> bool {
         !self.sinks.is_empty()
+    }
+
+    /// The number that was taken before the first tick.
+    pub(crate) fn take_lease(&mut self) -> Option<Lease> {
+        self.early.take()
+    }
+
+    /// Takes a number, if there is none yet, so that what comes outlives this VM also before its first tick.
+    pub(crate) fn begin(
+        &mut self,
+        config: &Config,
+        seed: Option<[u8; 16]>,
+        now_ns: u64,
+        tools: (&mut HostBuffer, &mut String),
+        faults: &mut Faults,
+    ) {
+        if self.sinks.is_empty() || self.outbox.is_open() || self.early.is_some() {
+            return;
+        }
+        let Some(seed) = seed else { return };
+        let namespace = config.namespace();
+        let mut hands = Hands { buffer: tools.0, line: tools.1, faults };
+        let mut lease = Lease::new(namespace, MAX_WORKERS, seed);
+        let beat_ns = u64::from(config.metrics().flush_interval_ms()) * 1_000_000;
+        if let Some(worker) = lease.renew(now_ns, beat_ns, &mut hands.shared()) {
+            let left = self.outbox.open(namespace, worker, &mut hands.shared());
+            self.adopt(left, now_ns, &mut hands);
+        }
+        self.early = Some(lease);
     }
 
     /// Takes an event.

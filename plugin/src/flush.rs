@@ -259,8 +259,10 @@ impl Vm {
         let at = match known {
             Some(at) => at,
             None => {
-                let holder = self.tools.random.as_mut()?.seed();
-                let lease = Lease::new(namespace, MAX_WORKERS, holder);
+                let lease = match instance.delivery.take_lease() {
+                    Some(early) => early,
+                    None => Lease::new(namespace, MAX_WORKERS, self.tools.random.as_mut()?.seed()),
+                };
                 self.leases.push(NamespaceLease { namespace: namespace.to_owned(), root: context, lease });
                 self.leases.len() - 1
             }

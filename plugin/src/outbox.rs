@@ -37,6 +37,11 @@ struct Kept {
 }
 
 impl Outbox {
+    /// Whether there is a number.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.prefix.is_empty()
+    }
+
     /// From now on under this worker's number. Gives what a worker that had the number before has left behind.
     pub(crate) fn open(&mut self, namespace: &str, worker: u32, shared: &mut dyn SharedData) -> Vec<Left> {
         let prefix = prefix(namespace, worker);

@@ -105,6 +105,10 @@ pub(crate) fn fire(
     for (key, value) in shown {
         show(key, value.as_bytes(), faults);
     }
+    if !events.is_empty() {
+        let seed = tools.random.as_mut().map(Random::seed);
+        delivery.begin(filter.config(), seed, now_ns, tools.for_events(), faults);
+    }
     for event in events {
         delivery.emit(event, now_ns, tools.for_events(), faults);
     }

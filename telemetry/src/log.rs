@@ -111,7 +111,7 @@ impl LineWriter {
     pub fn line(&mut self, unix_ns: u64, level: Level, logger: &str, message: &str) -> Line<'_> {
         self.buffer.clear();
         self.buffer.push_str("{\"timestamp\":\"");
-        write_timestamp(unix_ns, &mut self.buffer);
+        siem::time::rfc3339(unix_ns, &mut self.buffer);
         self.buffer.push('"');
         Line { buffer: &mut self.buffer, truncated: false }
             .text("level", level.as_str().as_bytes())
@@ -214,30 +214,6 @@ impl<'a> Line<'a> {
             c => self.push(c.encode_utf8(&mut utf8), after),
         }
     }
-}
-
-/// RFC 3339 in UTC, to the microsecond.
-#[inline]
-fn write_timestamp(unix_ns: u64, out: &mut String) {
-    let micros = unix_ns / 1_000;
-    let seconds = micros / 1_000_000;
-    let (year, month, day) = civil(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    let _ = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z", micros % 1_000_000);
-}
-
-/// The date of a number of days since 1970, by Howard Hinnant's `civil_from_days`: years begin in March, so that the leap
-/// day is the last of its year.
-#[inline]
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (era * 400 + year_of_era + carry, month, day)
 }
 
 #[cfg(test)]

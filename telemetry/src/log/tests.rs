@@ -8,7 +8,7 @@ use crate::config::Config;
 
 fn timestamp(unix_ns: u64) -> String {
     let mut out = String::new();
-    write_timestamp(unix_ns, &mut out);
+    siem::time::rfc3339(unix_ns, &mut out);
     out
 }
 

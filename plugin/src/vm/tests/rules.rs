@@ -203,8 +203,26 @@ fn a_new_configuration_goes_on_with_the_events_of_the_old_one() {
 
 #[test]
 fn another_worker_takes_over_from_a_vm_that_died() {
+    takes_over(|dead| tick(dead, ROOT));
+}
+
+#[test]
+fn another_worker_takes_over_from_a_vm_that_died_before_its_first_tick() {
+    takes_over(|_| ());
+}
+
+#[test]
+fn the_number_that_an_event_brought_is_the_workers() {
+    let mut vm = started(&rules(SINK));
+    approve(&mut vm, 2, "1", &[]);
+    tick(&mut vm, ROOT);
+    assert_eq!(counted("eucora_edge_heartbeat_total.worker=.=0"), 1);
+    assert_eq!(counted("eucora_edge_events_queued.sink=.=siem;.;worker=.=0"), 1);
+}
+
+fn takes_over(before: impl FnOnce(&mut Vm)) {
     let mut dead = started(&rules(SINK));
-    tick(&mut dead, ROOT);
+    before(&mut dead);
     approve(&mut dead, 2, "1", &[]);
     approve(&mut dead, 3, "2", &[]);
     drop(dead);
