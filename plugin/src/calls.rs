@@ -29,12 +29,13 @@ impl Vm {
         if delivery.has_sinks() {
             delivery.tick(config.namespace(), worker, now_ns, tools, faults);
             let mut data = HostShared { buffer: &mut tools.value, faults };
-            if let Some(dead) = self.watch.next_dead(config.namespace(), worker, now_ns, &mut data) {
+            // Looked through once for each death: the dead add nothing, and whoever gets the number next looks as well.
+            if let Some(dead) = self.watch.next_dead(config.namespace(), worker, now_ns, &mut data)
+                && self.watch.is_news(dead)
+            {
                 let left = outbox::take(config.namespace(), dead, &mut data);
                 delivery.take_over(left, now_ns, tools, faults);
-                if self.watch.is_news(dead) {
-                    state.registry_mut().bury(dead, &mut HostMetrics::all(faults));
-                }
+                state.registry_mut().bury(dead, &mut HostMetrics::all(faults));
             }
             delivery.report(now_ns, state.registry_mut());
         }

@@ -32,6 +32,8 @@ pub(crate) struct Delivery {
     outbox: Outbox,
     /// The number of this worker where an event came before the first tick, which is when a VM gets it else.
     early: Option<Lease>,
+    /// Sinks that this configuration does not have, one for each event of theirs that went to the log.
+    elsewhere: Vec<String>,
     /// What went to the log because there is no sink.
     unsent: EventTotals,
     /// Something has happened since the counts were last taken over.
@@ -91,7 +93,14 @@ impl Delivery {
             let name = sink.name().to_owned();
             sinks.push(Sink { name, sender, calls: Vec::new(), adopted: 0, handed_on: 0 });
         }
-        Ok(Self { sinks, outbox: Outbox::default(), early: None, unsent: EventTotals::default(), is_fresh: false })
+        Ok(Self {
+            sinks,
+            outbox: Outbox::default(),
+            early: None,
+            elsewhere: Vec::new(),
+            unsent: EventTotals::default(),
+            is_fresh: false,
+        })
     }
 
     /// Whether there is anything to do with a tick.
@@ -190,7 +199,10 @@ impl Delivery {
                         sink.adopted += 1;
                         sink.push(event.clone(), now_ns, &mut self.outbox, hands);
                     }
-                    None => hands.log(now_ns, &name, Some(Reason::Abandoned), &event),
+                    None => {
+                        hands.log(now_ns, &name, Some(Reason::Abandoned), &event);
+                        self.elsewhere.push(name);
+                    }
                 }
             }
         }
@@ -293,6 +305,9 @@ impl Delivery {
         }
         if self.sinks.is_empty() {
             registry.events(0, &self.unsent);
+        }
+        for sink in self.elsewhere.drain(..) {
+            registry.abandoned_elsewhere(&sink);
         }
         for (index, sink) in self.sinks.iter().enumerate() {
             let mut totals = EventTotals::of(&sink.sender.counts(), sink.adopted, now_ns);

@@ -56,11 +56,16 @@ pub struct Registry {
     declared: Box<[Declared]>,
     /// One for each sink, or for the proxy's log alone.
     sinks: Box<[SinkCounts]>,
+    /// Sinks of configurations before this one.
+    elsewhere: Vec<SinkCounts>,
     /// In the order of the configuration's.
     polled: Box<[Polled]>,
     build_info: Box<str>,
     naming: Naming,
 }
+
+/// As many sinks as a configuration may have.
+const MAX_ELSEWHERE: usize = 4;
 
 /// The counts of one endpoint and method.
 struct Block {
@@ -115,6 +120,7 @@ impl Registry {
                 [] => Box::from([SinkCounts::new(events::LOG)]),
                 sinks => sinks.iter().map(|sink| SinkCounts::new(sink.name())).collect(),
             },
+            elsewhere: Vec::new(),
             polled: config.polls().iter().map(Polled::new).collect(),
             build_info: build_info.into_boxed_str(),
             naming: Naming::new(config.namespace()),
@@ -216,6 +222,21 @@ impl Registry {
     pub fn events(&mut self, sink: usize, totals: &EventTotals) {
         if let Some(counts) = self.sinks.get_mut(sink) {
             counts.update(totals);
+        }
+    }
+
+    /// Counts an event that went to the log because its sink is no longer configured. Beyond a few such sinks the last one stands for all: a
+    /// configuration has no more than that.
+    pub fn abandoned_elsewhere(&mut self, sink: &str) {
+        let at = self.elsewhere.iter().position(|counts| counts.is_of(sink));
+        let at = at.unwrap_or_else(|| {
+            if self.elsewhere.len() < MAX_ELSEWHERE {
+                self.elsewhere.push(SinkCounts::new(sink));
+            }
+            self.elsewhere.len() - 1
+        });
+        if let Some(counts) = self.elsewhere.get_mut(at) {
+            counts.abandon();
         }
     }
 
@@ -323,7 +344,7 @@ impl Registry {
                 .chain(&self.bodies)
                 .all(Series::is_settled)
             && self.declared.iter().all(Declared::is_settled)
-            && self.sinks.iter().all(SinkCounts::is_settled)
+            && self.sinks.iter().chain(&self.elsewhere).all(SinkCounts::is_settled)
     }
 
     /// Hands every difference since the last drain to `sink`; a new endpoint's are kept back while the sink is sated. `label` gives an endpoint's label; it is asked only when a
@@ -366,7 +387,7 @@ impl Registry {
 impl Registry {
     /// Hands over what rules have counted; to be called before [`Registry::drain`], since it is little.
     pub fn drain_rules(&mut self, rules: &Rules, polls: &[PollConfig], sink: &mut dyn MetricSink) {
-        let Self { rules: counted, bodies, declared, sinks, polled, worker, naming, .. } = self;
+        let Self { rules: counted, bodies, declared, sinks, elsewhere, polled, worker, naming, .. } = self;
         for (rule, outcomes) in rules.rules().iter().zip(counted) {
             for (outcome, series) in RuleOutcome::ALL.iter().zip(outcomes) {
                 series.settle(naming, &catalogue::RULES, &[&rule.name, outcome.as_str()], sink);
@@ -378,7 +399,7 @@ impl Registry {
         for (spec, declared) in rules.metrics().iter().zip(declared) {
             declared.settle(spec, naming, sink);
         }
-        for counts in sinks {
+        for counts in sinks.iter_mut().chain(elsewhere) {
             counts.settle(worker, naming, sink);
         }
         for (poll, polled) in polls.iter().zip(polled) {

@@ -239,6 +239,21 @@ fn takes_over(before: impl FnOnce(&mut Vm)) {
 }
 
 #[test]
+fn events_of_a_sink_that_is_gone_with_their_vm_are_logged_and_counted() {
+    let mut dead = started(&rules(SINK));
+    approve(&mut dead, 2, "1", &[]);
+    drop(dead);
+    let mut other = Vm::new();
+    assert!(configure(&mut other, ROOT, &rules(&SINK.replace("\"siem\"", "\"another\""))));
+    for _ in 0..8 {
+        tick(&mut other, ROOT);
+    }
+    assert_eq!(logged_events().len(), 1);
+    assert_eq!(counted("eucora_edge_events_total.sink=.=siem;.;state=.=logged"), 1);
+    assert_eq!(counted("eucora_edge_events_logged_total.sink=.=siem;.;reason=.=abandoned"), 1);
+}
+
+#[test]
 fn a_secret_comes_from_the_environment_and_is_shown_nowhere() {
     let with_secret = SINK
         .replace(r#""json": {"path": "/in"}"#, r#""json": {"authorization": "bearer"}, "secret_env": "SIEM_TOKEN""#);

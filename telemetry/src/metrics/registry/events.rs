@@ -108,6 +108,19 @@ impl SinkCounts {
         self.seen = *totals;
     }
 
+    pub(super) fn is_of(&self, sink: &str) -> bool {
+        *self.name == *sink
+    }
+
+    /// Counts one event that was made elsewhere and went to the log.
+    pub(super) fn abandon(&mut self) {
+        self.logged.owe(1);
+        let at = Reason::ALL.iter().position(|reason| *reason == Reason::Abandoned);
+        if let Some(series) = at.and_then(|at| self.reasons.get_mut(at)) {
+            series.owe(1);
+        }
+    }
+
     /// The worker has another number from now on.
     pub(super) fn forget_worker(&mut self) {
         self.queued.forget_name();
