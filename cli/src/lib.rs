@@ -19,6 +19,7 @@ pub mod sample_api;
 #[cfg(feature = "proxies")]
 pub mod scanner;
 pub mod scrape;
+pub mod stack;
 pub mod table;
 pub mod tools;
 #[cfg(feature = "proxies")]

@@ -1,0 +1,1 @@
+//! The Alertmanager configuration: `amtool`, `amlint`, and where each alert goes.

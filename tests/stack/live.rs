@@ -1,0 +1,1 @@
+//! Every alert, caused, fired, delivered and resolved, with the real programs.
