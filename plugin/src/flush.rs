@@ -165,7 +165,7 @@ impl Instance {
     /// Says which build runs, and that the one before it no longer does.
     fn report_build(&mut self, buffer: &mut HostBuffer) {
         let Self { state, faults, shared: keys, replaced, .. } = self;
-        let registry = state.registry();
+        let registry = state.registry_mut();
         let mut shared = HostShared { buffer, faults };
         match shared::replace(&keys.build, registry.build_info().as_bytes(), &mut shared) {
             Replaced::Previous(name) => *replaced = String::from_utf8(name).ok(),

@@ -79,9 +79,10 @@ impl Budget {
         }
         terms.push(term(
             "own metrics",
-            "builds, workers, correlation outcomes, hostcalls".to_owned(),
+            "builds, budget, workers, correlation outcomes, hostcalls".to_owned(),
             &[
                 (catalogue::BUILD_INFO, wide(MAX_BUILDS)),
+                (catalogue::SERIES_BUDGET, 1),
                 (catalogue::HEARTBEAT, u64::from(MAX_WORKERS) + 1),
                 (catalogue::CORRELATION, wide(Outcome::ALL.len())),
                 (catalogue::ENDPOINT_OVERFLOW, 1),

@@ -102,6 +102,16 @@ pub const BUILD_INFO: Metric = Metric {
     native: false,
 };
 
+/// What the configuration may lead to.
+pub const SERIES_BUDGET: Metric = Metric {
+    suffix: "edge_series_budget",
+    kind: MetricKind::Gauge,
+    unit: "series",
+    labels: &[],
+    help: "The most series that the configuration in force may lead to, `metrics.series_budget`",
+    native: false,
+};
+
 /// A sign of life.
 pub const HEARTBEAT: Metric = Metric {
     suffix: "edge_heartbeat_total",
@@ -240,6 +250,7 @@ pub const METRICS: &[Metric] = &[
     DURATION_SUM,
     DURATION_HISTOGRAM,
     BUILD_INFO,
+    SERIES_BUDGET,
     HEARTBEAT,
     CORRELATION,
     ENDPOINT_OVERFLOW,

@@ -61,6 +61,7 @@ pub struct Registry {
     /// In the order of the configuration's.
     polled: Box<[Polled]>,
     build_info: Box<str>,
+    series_budget: u64,
     naming: Naming,
 }
 
@@ -123,6 +124,7 @@ impl Registry {
             elsewhere: Vec::new(),
             polled: config.polls().iter().map(Polled::new).collect(),
             build_info: build_info.into_boxed_str(),
+            series_budget: config.budget().limit(),
             naming: Naming::new(config.namespace()),
         }
     }
@@ -305,11 +307,13 @@ impl Registry {
         &self.build_info
     }
 
-    /// Sets this build's info gauge to 1 and `previous`, another build's stat name, to 0; `false` when the proxy refused.
-    pub fn report_build(&self, previous: Option<&str>, sink: &mut dyn MetricSink) -> bool {
+    /// Sets this build's info gauge to 1 and `previous`, another build's stat name, to 0, and says how many series its configuration may lead to;
+    /// `false` when the proxy refused.
+    pub fn report_build(&mut self, previous: Option<&str>, sink: &mut dyn MetricSink) -> bool {
         let mut set = |name: &str, value| sink.define(MetricKind::Gauge, name).is_some_and(|id| sink.set(id, value));
         let cleared = previous.is_none_or(|previous| previous == &*self.build_info || set(previous, 0));
-        set(&self.build_info, 1) && cleared
+        let budget = set(self.naming.name(&catalogue::SERIES_BUDGET, &[]), self.series_budget);
+        set(&self.build_info, 1) && cleared && budget
     }
 
     /// The proxy's own histogram for this pair, defined when it is asked for the first time. To be called from a stream's

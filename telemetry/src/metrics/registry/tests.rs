@@ -203,13 +203,15 @@ fn what_waits_in_a_worker_is_not_said_of_another() {
 #[test]
 fn a_new_build_clears_the_one_it_replaces() {
     let mut proxy = Proxy::default();
-    let (old, new) = (Registry::new(&Config::from_json(b"").unwrap()), Registry::new(&config()));
+    let (mut old, mut new) = (Registry::new(&Config::from_json(b"").unwrap()), Registry::new(&config()));
+    let before = old.build_info().to_owned();
     assert!(old.report_build(None, &mut proxy));
-    assert!(old.report_build(Some(old.build_info()), &mut proxy));
-    assert_eq!(proxy.value(old.build_info()), 1);
-    assert!(new.report_build(Some(old.build_info()), &mut proxy));
-    assert_eq!([proxy.value(old.build_info()), proxy.value(new.build_info())], [0, 1]);
+    assert!(old.report_build(Some(&before), &mut proxy));
+    assert_eq!(proxy.value(&before), 1);
+    assert!(new.report_build(Some(&before), &mut proxy));
+    assert_eq!([proxy.value(&before), proxy.value(new.build_info())], [0, 1]);
     assert!(new.build_info().ends_with(";.;ring=.=2;.;") && !old.build_info().contains("ring"), "{}", new.build_info());
+    assert_eq!(proxy.value("eucora_edge_series_budget"), config().budget().limit());
     proxy.refuse = vec![true];
     assert!(!new.report_build(None, &mut proxy));
 }
