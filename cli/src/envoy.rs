@@ -164,6 +164,8 @@ pub struct EnvoyOptions {
     pub listen: SocketAddr,
     /// The admin interface; port 0 picks one.
     pub admin: SocketAddr,
+    /// The listener for Prometheus, with the API's metrics path; port 0 picks one, and none leaves it out.
+    pub metrics: Option<SocketAddr>,
     /// Worker threads.
     pub workers: u32,
     /// The access log.
@@ -204,6 +206,7 @@ impl EnvoyOptions {
             prefer_ipv6: false,
             listen: loopback,
             admin: loopback,
+            metrics: None,
             workers: 2,
             access_log: AccessLog::default(),
             json_log: false,

@@ -4,6 +4,7 @@
 //! HTTP/2 without TLS. Everything random comes from one seed. Besides its routes it knows what a proxy has to pass through:
 //!
 //! - `?wait=SECONDS` on any route answers only after that time, as a long poll does;
+//! - `?status=NUMBER` on any route answers with that status, from 200 to 599;
 //! - `Upgrade: websocket` on any `GET` makes the connection a WebSocket that echoes;
 //! - `Content-Type: application/grpc` on any `POST` is answered as gRPC does, with the status in the trailers;
 //! - `If-None-Match` is answered with 304;
@@ -38,6 +39,7 @@ use tokio::task::JoinHandle;
 
 use crate::accept;
 use answer::Body;
+pub use answer::Summary;
 
 /// How to run the sample API.
 #[derive(Debug, Clone)]
@@ -84,6 +86,7 @@ struct State {
     latency_scale: f64,
     error_scale: f64,
     received: AtomicU64,
+    summary: Mutex<Summary>,
 }
 
 impl SampleApi {
@@ -113,6 +116,7 @@ impl SampleApi {
             latency_scale: options.latency_scale.max(0.0),
             error_scale: options.error_scale.max(0.0),
             received: AtomicU64::new(0),
+            summary: Mutex::default(),
         });
         let accepting = tokio::spawn(serve(listener, Arc::clone(&state)));
         Ok(Self { address, state, accepting })
@@ -121,6 +125,11 @@ impl SampleApi {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From now on its summary says this.
+    pub fn summarise(&self, summary: Summary) {
+        *self.state.summary.lock().unwrap_or_else(PoisonError::into_inner) = summary;
     }
 
     /// Requests that reached it so far.
@@ -163,7 +172,8 @@ async fn serve(listener: TcpListener, state: Arc<State>) -> Infallible {
 
 async fn respond(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     if request.method() == http::Method::GET && request.uri().path() == answer::SUMMARY {
-        return Ok(answer::summary(state.received.load(Ordering::Relaxed)));
+        let summary = *state.summary.lock().unwrap_or_else(PoisonError::into_inner);
+        return Ok(answer::summary(summary, state.received.load(Ordering::Relaxed)));
     }
     state.received.fetch_add(1, Ordering::Relaxed);
     Ok(answer::to(&state, request).await)

@@ -82,10 +82,10 @@ pub(super) async fn ecds_stats(admin: SocketAddr) -> Result<EcdsStats, EnvoyErro
     })
 }
 
-/// The address of the listener `ingress`, once it is bound.
-pub(super) async fn listener(admin: SocketAddr) -> Result<Option<SocketAddr>, EnvoyError> {
+/// The address of a listener, once it is bound.
+pub(super) async fn listener(admin: SocketAddr, name: &str) -> Result<Option<SocketAddr>, EnvoyError> {
     let text = request(admin, http::Method::GET, "/listeners").await?;
-    Ok(text.lines().find_map(|line| line.strip_prefix("ingress::")?.trim().parse().ok()))
+    Ok(text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("::")?.trim().parse().ok()))
 }
 
 /// A stat's value in the answer to `/stats`, `NAME: VALUE` a line. Names may have `: ` in them, values not.

@@ -50,6 +50,7 @@ pub struct EnvoyProxy {
     _private: Option<TempDir>,
     listen: SocketAddr,
     admin: SocketAddr,
+    metrics: Option<SocketAddr>,
     version: u64,
     ended: Option<ExitStatus>,
 }
@@ -58,6 +59,10 @@ impl EnvoyProxy {
     /// Renders the shipped files for these options, starts Envoy and waits until it serves with the filter in place.
     pub async fn start(mut options: EnvoyOptions) -> Result<Self, EnvoyError> {
         options.prefer_ipv6 |= answers_on_ipv6_alone(&options.upstream).await;
+        if options.metrics.is_some() && options.admin.port() == 0 {
+            // The listener's cluster has to name the port before Envoy could pick one.
+            options.admin = free_port(options.admin).map_err(EnvoyError::io("looking for a free port"))?;
+        }
         let (folder, private) = run_folder(&options)?;
         write_files(&options, &folder)?;
         let child = spawn(&options, &folder)?;
@@ -70,6 +75,7 @@ impl EnvoyProxy {
             _private: private,
             listen: unknown,
             admin: unknown,
+            metrics: None,
             version: 1,
             ended: None,
         };
@@ -92,6 +98,11 @@ impl EnvoyProxy {
     /// The admin interface.
     pub fn admin(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// The listener for Prometheus, where there is one.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// The run folder.
@@ -218,8 +229,9 @@ impl EnvoyProxy {
                 self.admin = address;
                 // 503 until every cluster and listener is initialised.
                 let ready = self.admin_get("/ready").await.is_ok_and(|body| body.trim() == "LIVE");
-                if ready && let Some(listen) = admin::listener(address).await? {
+                if ready && let Some(listen) = admin::listener(address, "ingress").await? {
                     self.listen = listen;
+                    self.metrics = admin::listener(address, "metrics").await?;
                     return Ok(());
                 }
             }
@@ -311,6 +323,11 @@ async fn answers_on_ipv6_alone(upstream: &Upstream) -> bool {
         }
     }
     v6 && !v4
+}
+
+/// A port of this address that nothing listens on.
+fn free_port(address: SocketAddr) -> std::io::Result<SocketAddr> {
+    std::net::TcpListener::bind(address)?.local_addr()
 }
 
 fn run_folder(options: &EnvoyOptions) -> Result<(PathBuf, Option<TempDir>), EnvoyError> {

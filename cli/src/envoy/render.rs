@@ -81,6 +81,7 @@ fn bootstrap(options: &EnvoyOptions, folder: &Path) -> Result<String, EnvoyError
 
     file.set("static_resources.listeners.0.address.socket_address.address", options.listen.ip().to_string())?;
     file.set("static_resources.listeners.0.address.socket_address.port_value", options.listen.port())?;
+    metrics_listener(&mut file, options)?;
     let hcm = "static_resources.listeners.0.filter_chains.0.filters.0.typed_config";
     match &options.access_log {
         AccessLog::Off => file.set(&format!("{hcm}.access_log"), Value::Sequence(Vec::new()))?,
@@ -159,6 +160,29 @@ fn bootstrap(options: &EnvoyOptions, folder: &Path) -> Result<String, EnvoyError
         file.list("static_resources.clusters")?.push(cluster);
     }
     file.text()
+}
+
+/// The listener that Prometheus on another machine asks: at its address, or left out with its cluster.
+fn metrics_listener(file: &mut Document, options: &EnvoyOptions) -> Result<(), EnvoyError> {
+    let Some(metrics) = options.metrics else {
+        for list in ["static_resources.listeners", "static_resources.clusters"] {
+            file.list(list)?.truncate(1);
+        }
+        return Ok(());
+    };
+    let listen = "static_resources.listeners.1.address.socket_address";
+    let admin =
+        "static_resources.clusters.1.load_assignment.endpoints.0.lb_endpoints.0.endpoint.address.socket_address";
+    for (at, address) in [(listen, metrics), (admin, options.admin)] {
+        file.set(&format!("{at}.address"), address.ip().to_string())?;
+        file.set(&format!("{at}.port_value"), address.port())?;
+    }
+    let namespace = namespace_of(&options.configuration);
+    file.replace_in(
+        "static_resources.listeners.1",
+        &format!("wasmcustom[.]{SHIPPED_NAMESPACE}_"),
+        &format!("wasmcustom[.]{namespace}_"),
+    )
 }
 
 /// A cluster of one address.

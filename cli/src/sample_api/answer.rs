@@ -104,6 +104,7 @@ pub(super) async fn to(state: &State, mut request: Request<Incoming>) -> Respons
         return upgrade(&mut request);
     }
     let wait = wait(request.uri().query());
+    let asked = status(request.uri().query());
     let (head, body) = request.into_parts();
     // An upload is read to its end before it is answered.
     let received = drain(body).await;
@@ -132,6 +133,13 @@ pub(super) async fn to(state: &State, mut request: Request<Incoming>) -> Respons
         set(&mut response, header::ALLOW, &route.allow());
         return response;
     }
+    if let Some(asked) = asked {
+        return if asked.as_u16() == 204 || asked.as_u16() == 304 {
+            empty(asked)
+        } else {
+            error(asked, "as asked for")
+        };
+    }
     if route.fails
         && let Some(status) = failure(luck / state.error_scale.max(f64::MIN_POSITIVE), write)
     {
@@ -151,17 +159,48 @@ pub(super) async fn to(state: &State, mut request: Request<Incoming>) -> Respons
     response
 }
 
-/// The business as it stands after so many requests: it moves on with them.
-pub(super) fn summary(received: u64) -> Response<Body> {
+/// What the summary says of the business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Summary {
+    /// It moves on with the requests.
+    #[default]
+    Moving,
+    /// It stands still.
+    Still {
+        /// Deployments of each ring that are pending; of each other status there is one.
+        pending: u64,
+        /// What waits for the change advisory board.
+        cab_queue: u64,
+    },
+    /// Nothing: 503.
+    Unavailable,
+}
+
+/// The summary after so many requests.
+pub(super) fn summary(summary: Summary, received: u64) -> Response<Body> {
     let moved = received / 50;
+    let number = |status: u64, ring: u64| match summary {
+        Summary::Still { pending, .. } => {
+            if status == 0 {
+                pending
+            } else {
+                1
+            }
+        }
+        Summary::Moving | Summary::Unavailable => (moved + 3 * status + 2 * ring) % (11 - 2 * status),
+    };
+    let queue = match summary {
+        Summary::Still { cab_queue, .. } => cab_queue,
+        Summary::Moving => moved % 25,
+        Summary::Unavailable => return error(StatusCode::SERVICE_UNAVAILABLE, "no database"),
+    };
     let rings = |status: u64| {
-        let of = |ring: u64| (ring.to_string(), json!((moved + 3 * status + 2 * ring) % (11 - 2 * status)));
-        serde_json::Value::Object((0..5).map(of).collect())
+        serde_json::Value::Object((0..5).map(|ring| (ring.to_string(), json!(number(status, ring)))).collect())
     };
     let statuses = ["pending", "approved", "in_progress", "completed"];
     let active: serde_json::Map<_, _> =
         (0..).zip(statuses).map(|(place, status)| (status.to_owned(), rings(place))).collect();
-    json_answer(StatusCode::OK, &json!({ "active_deployments": active, "cab_queue_depth": moved % 25 }))
+    json_answer(StatusCode::OK, &json!({ "active_deployments": active, "cab_queue_depth": queue }))
 }
 
 /// What a decision's or an operation's answer has beyond the others'. What the headers say is the same for the same key, so that it is no matter
@@ -309,6 +348,12 @@ fn wait(query: Option<&str>) -> Option<Duration> {
     (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(LONGEST_WAIT)))
 }
 
+/// The status that is asked for, where a body can go with it.
+fn status(query: Option<&str>) -> Option<StatusCode> {
+    let asked = query?.split('&').find_map(|pair| pair.strip_prefix("status="))?;
+    StatusCode::from_bytes(asked.as_bytes()).ok().filter(|status| (200..600).contains(&status.as_u16()))
+}
+
 async fn drain(mut body: Incoming) -> usize {
     let mut received = 0;
     let mut body = Pin::new(&mut body);
@@ -356,7 +401,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_summary_has_every_status_and_ring_and_moves() {
-        let (first, later) = (json_of(summary(0)).await, json_of(summary(5_000)).await);
+        let (first, later) =
+            (json_of(summary(Summary::Moving, 0)).await, json_of(summary(Summary::Moving, 5_000)).await);
         for status in ["pending", "approved", "in_progress", "completed"] {
             for ring in ["0", "1", "2", "3", "4"] {
                 assert!(first["active_deployments"][status][ring].is_u64(), "{first}");
@@ -411,6 +457,28 @@ mod tests {
         assert_eq!(failure(0.0155, true), Some(StatusCode::SERVICE_UNAVAILABLE));
         assert_eq!(failure(0.017, true), None);
         assert_eq!(failure(f64::INFINITY, false), None);
+    }
+
+    #[tokio::test]
+    async fn a_summary_can_stand_still_or_be_away() {
+        let still = json_of(summary(Summary::Still { pending: 7, cab_queue: 30 }, 900)).await;
+        assert_eq!((&still["active_deployments"]["pending"]["4"], &still["cab_queue_depth"]), (&json!(7), &json!(30)));
+        assert_eq!(still["active_deployments"]["completed"]["0"], 1);
+        assert_eq!(summary(Summary::Unavailable, 0).status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[test]
+    fn a_status_comes_from_the_query() {
+        for (query, expected) in [
+            ("status=503", Some(503)),
+            ("a=1&status=204", Some(204)),
+            ("status=99", None),
+            ("status=600", None),
+            ("status=", None),
+            ("", None),
+        ] {
+            assert_eq!(status(Some(query)).map(|status| status.as_u16()), expected, "{query}");
+        }
     }
 
     #[test]
