@@ -50,9 +50,9 @@ pub(crate) enum Command {
 /// What `up` and `replay` have in common.
 #[derive(Debug, Args)]
 pub(crate) struct Stage {
-    /// Which proxy runs the filter.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) proxy: ProxyKind,
+    /// Which proxy runs the filter [default: harness].
+    #[arg(long, value_enum)]
+    pub(crate) proxy: Option<ProxyKind>,
     /// Plugin configuration, YAML or JSON [default: the EUCORA profile].
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -86,6 +86,9 @@ pub(crate) struct Up {
     /// Requests a second [default: 200; with --requests as fast as they are answered].
     #[arg(long, value_name = "N", conflicts_with = "upstream", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rate: Option<u32>,
+    /// Also start Prometheus with the shipped rules, and Alertmanager whose receivers are on loopback; the proxy is Envoy.
+    #[arg(long)]
+    pub(crate) stack: bool,
     /// Seed of the mix of requests and of the sample API's latencies and errors.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,

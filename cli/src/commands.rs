@@ -5,6 +5,7 @@ mod routes;
 use std::io::Write as _;
 
 use anyhow::Context as _;
+use edge_observer::proxy::ProxyKind;
 use edge_observer::replay::{self, ReplayOptions};
 use edge_observer::scanner::{self, ScannerOptions};
 use edge_observer::tools::{Fetch, Tools};
@@ -54,8 +55,16 @@ fn run_up(arguments: arguments::Up) -> anyhow::Result<u8> {
     let runtime = runtime()?;
     let stop = on_signal(&runtime)?;
     let stage = arguments.stage;
+    let proxy = match stage.proxy {
+        Some(ProxyKind::Harness) if arguments.stack => {
+            return Err(Usage::error("--stack scrapes a listener of Envoy's; leave out --proxy harness, or --stack"));
+        }
+        None if arguments.stack => ProxyKind::Envoy,
+        proxy => proxy.unwrap_or_default(),
+    };
     let options = UpOptions {
-        proxy: stage.proxy,
+        proxy,
+        stack: arguments.stack,
         upstream: arguments.upstream,
         config: stage.config,
         listen: arguments.listen,
@@ -96,7 +105,7 @@ fn run_replay(arguments: arguments::Replay) -> anyhow::Result<u8> {
     let stop = on_signal(&runtime)?;
     let stage = arguments.stage;
     let options = ReplayOptions {
-        proxy: stage.proxy,
+        proxy: stage.proxy.unwrap_or_default(),
         access_log: arguments.access_log,
         config: stage.config,
         module: stage.module,

@@ -51,6 +51,8 @@ pub struct ProxyOptions {
     pub listen: SocketAddr,
     /// Where the admin pages are; port 0 takes a free one.
     pub admin: SocketAddr,
+    /// Envoy's listener for Prometheus; port 0 takes a free one, and none leaves it out.
+    pub metrics: Option<SocketAddr>,
     /// Worker threads.
     pub workers: u32,
 }
@@ -141,6 +143,7 @@ impl Proxy {
         envoy_options.upstream = options.upstream;
         envoy_options.listen = options.listen;
         envoy_options.admin = options.admin;
+        envoy_options.metrics = options.metrics;
         envoy_options.workers = options.workers.max(1);
         let proxy = EnvoyProxy::start(envoy_options).await?;
         Ok(Self::Envoy(Box::new(proxy)))
@@ -159,6 +162,14 @@ impl Proxy {
         match self {
             Self::Harness(server) => server.admin,
             Self::Envoy(proxy) => proxy.admin(),
+        }
+    }
+
+    /// The listener for Prometheus, where there is one.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Harness(_) => None,
+            Self::Envoy(proxy) => proxy.metrics(),
         }
     }
 
@@ -233,6 +244,7 @@ mod tests {
             upstream: free.into(),
             listen: free,
             admin: free,
+            metrics: None,
             workers: 1,
         };
         let message = Proxy::start(options).await.unwrap_err().to_string();

@@ -121,6 +121,7 @@ pub async fn run(options: ReplayOptions) -> anyhow::Result<Replayed> {
         upstream: upstream.address().into(),
         listen: any,
         admin: any,
+        metrics: None,
         workers: options.workers,
     });
     let proxy = tokio::select! {

@@ -189,6 +189,7 @@ async fn start(
                 upstream: upstream.into(),
                 listen: any,
                 admin: any,
+                metrics: None,
                 workers: options.workers,
             })
             .await

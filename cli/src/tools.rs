@@ -1,6 +1,6 @@
-//! Finds the programs that this tool drives: Envoy, Prometheus, promtool.
+//! Finds the programs that this tool drives: Envoy, Prometheus, Alertmanager and their tools.
 //!
-//! Order: the environment (`ENVOY_BIN`, `PROMETHEUS_BIN`, `PROMTOOL_BIN`), the path, the private folder under the target
+//! Order: the environment (`ENVOY_BIN`, `PROMETHEUS_BIN`, `PROMTOOL_BIN`, …), the path, the private folder under the target
 //! directory. Only Envoy can be fetched, and only when the caller allows it; every other absence is an error that names the
 //! command to run.
 
@@ -54,7 +54,7 @@ impl fmt::Display for Origin {
 /// A program that runs and has said its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tool {
-    /// `envoy`, `prometheus` or `promtool`.
+    /// `envoy`, `prometheus`, `promtool`, `alertmanager` or `amtool`.
     pub name: &'static str,
     /// The executable.
     pub path: PathBuf,
@@ -152,9 +152,21 @@ impl Tools {
         distribution("promtool", "PROMTOOL_BIN")
     }
 
+    /// Alertmanager: `ALERTMANAGER_BIN`, else the path, where Debian has it under a name of its own.
+    pub fn alertmanager(&self) -> Result<Tool, ToolError> {
+        distribution("alertmanager", "ALERTMANAGER_BIN")
+            .or_else(|_| distribution("prometheus-alertmanager", "ALERTMANAGER_BIN"))
+            .map(|tool| Tool { name: "alertmanager", ..tool })
+    }
+
+    /// amtool: `AMTOOL_BIN`, else the path. It comes with Alertmanager.
+    pub fn amtool(&self) -> Result<Tool, ToolError> {
+        distribution("amtool", "AMTOOL_BIN")
+    }
+
     /// Every program, in the order in which `edge-observer tools` lists them.
     pub fn all(&self) -> Vec<Result<Tool, ToolError>> {
-        vec![self.envoy(), self.prometheus(), self.promtool()]
+        vec![self.envoy(), self.prometheus(), self.promtool(), self.alertmanager(), self.amtool()]
     }
 }
 
@@ -208,11 +220,15 @@ pub fn skip_test(reason: &dyn std::fmt::Display) {
 }
 
 fn distribution(name: &'static str, variable: &str) -> Result<Tool, ToolError> {
+    let package = match name {
+        "prometheus" | "promtool" => "prometheus",
+        _ => "prometheus-alertmanager",
+    };
     let Some((path, origin)) = find(name, variable, None) else {
         return Err(ToolError::Missing {
             name,
             cure: format!(
-                "install your distribution's `prometheus` package (`apt-get install prometheus`), or set {variable}"
+                "install your distribution's `{package}` package (`apt-get install {package}`), or set {variable}"
             ),
         });
     };

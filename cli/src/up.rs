@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use http::HeaderName;
@@ -21,7 +21,7 @@ use telemetry::config::Config;
 use telemetry::correlation::Trust;
 use tokio_util::sync::CancellationToken;
 
-pub use accounting::{Accounting, Class, EndpointRow, Row, endpoint_rows, endpoint_table};
+pub use accounting::{Accounting, Class, EndpointRow, Row, Stored, endpoint_rows, endpoint_table};
 pub(crate) use accounting::{metric_name, proxy_total};
 
 use crate::Usage;
@@ -31,11 +31,15 @@ use crate::load::{self, CorrelationCheck, LoadOptions};
 use crate::proxy::{self, Proxy, ProxyKind, ProxyOptions};
 use crate::sample_api::{SampleApi, SampleApiOptions};
 use crate::scrape;
+use crate::stack::{self, Stack};
 
 /// Where clients connect when nothing is said, and the port is free.
 pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10000);
 /// Where the admin pages are when nothing is said, and the port is free.
 pub const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+
+/// The namespace of the shipped rules.
+const RULES_NAMESPACE: &str = "eucora";
 
 /// How long the filter may take to hand over its last counts.
 const HAND_OVER: Duration = Duration::from_secs(60);
@@ -57,6 +61,8 @@ pub struct UpOptions {
     pub requests: Option<u64>,
     /// Requests a second; `None` is 200 for the steady mix, and as fast as answers come for a finite run.
     pub rate: Option<f64>,
+    /// Whether Prometheus and Alertmanager are started too; only with Envoy.
+    pub stack: bool,
     /// Worker threads of the proxy.
     pub workers: u32,
     /// The module; `None` is the one that `cargo xtask build` writes.
@@ -81,6 +87,7 @@ impl Default for UpOptions {
             admin: None,
             requests: None,
             rate: None,
+            stack: false,
             workers: 2,
             module: None,
             seed: 1,
@@ -98,6 +105,8 @@ struct Stand {
     proxy: Proxy,
     /// `None` in front of the user's own API.
     api: Option<SampleApi>,
+    /// Where it was asked for.
+    stack: Option<Stack>,
 }
 
 impl Stand {
@@ -121,6 +130,12 @@ impl Stand {
             }
         };
         let finite = options.requests.is_some();
+        if options.stack && loaded.config.namespace() != RULES_NAMESPACE {
+            return Err(Usage::error(format!(
+                "the rules of --stack are written for the namespace `{RULES_NAMESPACE}`, and this configuration has `{}`; leave out one of them",
+                loaded.config.namespace()
+            )));
+        }
         let proxy = Proxy::start(ProxyOptions {
             kind: options.proxy,
             module,
@@ -128,10 +143,25 @@ impl Stand {
             upstream,
             listen: address(options.listen, LISTEN, finite),
             admin: address(options.admin, ADMIN, finite),
+            metrics: options.stack.then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             workers: options.workers,
         })
         .await?;
-        Ok(Self { loaded, proxy, api })
+        let stack = match proxy.metrics() {
+            Some(metrics) => Some(Stack::start(metrics, !finite).await?),
+            None => None,
+        };
+        Ok(Self { loaded, proxy, api, stack })
+    }
+
+    /// Ends all of it.
+    async fn stop(self) -> anyhow::Result<()> {
+        let stack = match self.stack {
+            Some(stack) => stack.stop().await,
+            None => Ok(()),
+        };
+        self.proxy.stop().await?;
+        stack
     }
 
     fn load_options(&self, options: &UpOptions) -> anyhow::Result<LoadOptions> {
@@ -195,7 +225,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<Accounting> {
         () = options.stop.cancelled() => bail!("stopped"),
     };
     let accounted = account(&stand, &options).await;
-    let stopped = stand.proxy.stop().await;
+    let stopped = stand.stop().await;
     let accounting = accounted?;
     stopped?;
     Ok(accounting)
@@ -226,7 +256,25 @@ async fn account(stand: &Stand, options: &UpOptions) -> anyhow::Result<Accountin
     // One more tick: what comes too much, comes late.
     tokio::time::sleep(Duration::from_millis(u64::from(config.metrics().flush_interval_ms()) + 200)).await;
     let last = scrape::fetch(admin).await.unwrap_or(waited.scrape);
-    Ok(Accounting::new(config, &ledger, &last))
+    let accounting = Accounting::new(config, &ledger, &last);
+    match &stand.stack {
+        Some(stack) => Ok(accounting.stored(stored(stack, ledger.total()).await?)),
+        None => Ok(accounting),
+    }
+}
+
+/// What Prometheus has of a run, when it has all of it or has had the time for it.
+async fn stored(stack: &Stack, requests: u64) -> anyhow::Result<Stored> {
+    let prometheus = stack.prometheus();
+    let deadline = Instant::now() + 4 * stack::INTERVAL;
+    loop {
+        let stored = Stored::of(prometheus).await?;
+        // The watchdog fires with the first evaluation of its rule.
+        if (stored.requests == requests && !stored.firing.is_empty()) || Instant::now() > deadline {
+            return Ok(stored);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// Shown on standard error, and only on a terminal.
@@ -248,14 +296,18 @@ pub async fn run_live(options: UpOptions) -> anyhow::Result<()> {
         () = options.stop.cancelled() => return Ok(()),
     };
     let shown = show(&stand, &options).await;
-    let stopped = stand.proxy.stop().await;
+    let stopped = stand.stop().await;
     shown?;
     stopped
 }
 
 async fn show(stand: &Stand, options: &UpOptions) -> anyhow::Result<()> {
     if !options.quiet {
-        let addresses = live::addresses(stand, options);
+        let mut addresses = live::addresses(stand, options);
+        if let Some(stack) = &stand.stack {
+            addresses.push_str(&stack.addresses());
+            addresses.push('\n');
+        }
         if !live::written(&addresses)? {
             return Ok(());
         }

