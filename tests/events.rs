@@ -3,7 +3,7 @@
 mod deaths;
 mod delivery;
 mod ends;
-mod fakes;
+pub(crate) mod fakes;
 mod ledger;
 mod oracle;
 mod secrets;

@@ -3,6 +3,7 @@
 pub(crate) mod counters;
 pub(crate) mod golden;
 pub(crate) mod hostile;
+pub(crate) mod mortal;
 pub(crate) mod npm;
 pub(crate) mod proxy;
 pub(crate) mod traffic;

@@ -1,18 +1,15 @@
 //! What becomes of queued events when a proxy stops, a configuration is replaced or a worker's VM dies.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use host_harness::{FailurePolicy, Fault};
 use serde_json::{Value, json};
-use walrus::ir::BinaryOp;
-use walrus::{FunctionBuilder, ValType};
 
 use super::fakes::{Behaviour, Kind};
 use super::ledger::{all_are_somewhere, posts, undelivered};
 use super::{Host, RATE, Scene, configuration, settled, wait};
-use crate::support::proxy::{Proxy, ProxyOptions, module_path};
+use crate::support::mortal::{kill_a_vm, mortal_module};
+use crate::support::proxy::{Proxy, ProxyOptions};
 use crate::support::traffic::raw;
 
 /// Calls are given up late, so that events are under way when the end comes.
@@ -69,44 +66,6 @@ async fn a_configuration_swapped_in_envoy_goes_on_with_the_events_of_the_one_bef
     assert_eq!(account.logged, 0, "{account:?}");
     proxy.stop().await;
     all_are_somewhere(&all, &scene.receiver, &log.text());
-}
-
-/// A module whose VM traps at a request of more than 60 headers, for proxies that offer no other way to kill one.
-fn mortal_module(folder: &Path) -> PathBuf {
-    let mut module = walrus::Module::from_file(module_path()).unwrap();
-    let export = module.exports.iter().find(|export| export.name == "proxy_on_request_headers").unwrap();
-    let (export, original) = (export.id(), export.item);
-    let walrus::ExportItem::Function(original) = original else { unreachable!() };
-    let parameters = [ValType::I32; 3];
-    let mut wrapper = FunctionBuilder::new(&mut module.types, &parameters, &[ValType::I32]);
-    let arguments = parameters.map(|of| module.locals.add(of));
-    let mut body = wrapper.func_body();
-    // Context, number of headers, end of stream.
-    body.local_get(arguments[1]).i32_const(60).binop(BinaryOp::I32GtU);
-    body.if_else(
-        None,
-        |then| {
-            then.unreachable();
-        },
-        |_| {},
-    );
-    for argument in arguments {
-        body.local_get(argument);
-    }
-    body.call(original);
-    let wrapper = wrapper.finish(arguments.to_vec(), &mut module.funcs);
-    module.exports.get_mut(export).item = walrus::ExportItem::Function(wrapper);
-    let path = folder.join("mortal.wasm");
-    module.emit_wasm_file(&path).unwrap();
-    path
-}
-
-/// The VM of the worker that gets this dies of it.
-async fn kill_a_vm(target: SocketAddr) {
-    let fill: String = (0..70).map(|number| format!("x-fill-{number}: a\r\n")).collect();
-    let request = format!("GET /kill HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{fill}\r\n");
-    let (status, answer) = raw(target, request.as_bytes()).await;
-    assert_eq!(status, Some(503), "{answer}");
 }
 
 /// Its events are taken over by another, from the shared data; nothing is lost, and the counts know it.

@@ -1,1 +1,7 @@
-//! Every alert, caused, fired, delivered and resolved, with the real programs.
+//! Every alert, caused, fired, delivered and resolved, with the real programs; and what the rules say of real traffic beside an independent account of it.
+
+mod backing;
+mod figures;
+mod formats;
+mod matrix;
+mod scene;

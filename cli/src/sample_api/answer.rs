@@ -155,7 +155,7 @@ pub(super) async fn to(state: &State, mut request: Request<Incoming>) -> Respons
         Known::Delete => empty(StatusCode::NO_CONTENT),
         _ => success(route, number, received),
     };
-    business(route, &head, number, &mut response);
+    business(route, &head, number, state.error_scale > 0.0, &mut response);
     response
 }
 
@@ -205,10 +205,11 @@ pub(super) fn summary(summary: Summary, received: u64) -> Response<Body> {
 
 /// What a decision's or an operation's answer has beyond the others'. What the headers say is the same for the same key, so that it is no matter
 /// which of several tries is counted.
-fn business(route: &Route, head: &http::request::Parts, number: u32, response: &mut Response<Body>) {
+fn business(route: &Route, head: &http::request::Parts, number: u32, may_fail: bool, response: &mut Response<Body>) {
     const RISK_LEVELS: [&str; 4] = ["low", "medium", "high", "critical"];
+    const FAILED: &str = "failed";
     const OUTCOMES: [Option<&str>; 8] =
-        [None, None, None, None, Some("success"), Some("success"), Some("skipped"), Some("failed")];
+        [None, None, None, None, Some("success"), Some("success"), Some("skipped"), Some(FAILED)];
     if head.method != Method::POST {
         return;
     }
@@ -226,7 +227,9 @@ fn business(route: &Route, head: &http::request::Parts, number: u32, response: &
     } else if template.contains("/connectors/{connector}/") {
         if number.is_multiple_of(5) {
             *response.status_mut() = StatusCode::ACCEPTED;
-        } else if let Some(Some(outcome)) = OUTCOMES.get(draw % OUTCOMES.len()) {
+        } else if let Some(Some(outcome)) = OUTCOMES.get(draw % OUTCOMES.len())
+            && (may_fail || *outcome != FAILED)
+        {
             set(response, HeaderName::from_static("x-operation-status"), outcome);
         }
     }
@@ -418,7 +421,7 @@ mod tests {
             let route = Route::new(template, &[]);
             let request = Request::post("/").header("idempotency-key", key).body(()).unwrap();
             let mut response = empty(StatusCode::OK);
-            business(&route, &request.into_parts().0, number, &mut response);
+            business(&route, &request.into_parts().0, number, true, &mut response);
             let text = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
             (response.status().as_u16(), text("x-risk-level"), text("x-operation-status"))
         };

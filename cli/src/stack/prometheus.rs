@@ -17,7 +17,14 @@ use crate::client;
 pub const CONFIG: &str = include_str!("../../../prometheus/prometheus.yml");
 
 /// The files under `prometheus/rules`, by name.
-pub const RULES: &[(&str, &str)] = &[("recording.yml", include_str!("../../../prometheus/rules/recording.yml"))];
+pub const RULES: &[(&str, &str)] = &[
+    ("alerts-api.yml", include_str!("../../../prometheus/rules/alerts-api.yml")),
+    ("alerts-edge.yml", include_str!("../../../prometheus/rules/alerts-edge.yml")),
+    ("alerts-slo.yml", include_str!("../../../prometheus/rules/alerts-slo.yml")),
+    ("certificates.yml", include_str!("../../../prometheus/rules/certificates.yml")),
+    ("recording.yml", include_str!("../../../prometheus/rules/recording.yml")),
+    ("slo.yml", include_str!("../../../prometheus/rules/slo.yml")),
+];
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -36,6 +43,8 @@ pub struct PrometheusOptions {
     pub alertmanager: Option<SocketAddr>,
     /// Instead of the shipped interval of scrapes and rules.
     pub interval: Option<Duration>,
+    /// Jobs that are scraped at another interval, for exporters that take their time.
+    pub slower: BTreeMap<String, Duration>,
     /// The rules' files, by name.
     pub rules: Vec<(String, String)>,
     /// Feature flags.
@@ -52,6 +61,7 @@ impl PrometheusOptions {
             targets: BTreeMap::new(),
             alertmanager: None,
             interval: None,
+            slower: BTreeMap::new(),
             rules: RULES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
             features: Vec::new(),
         }
@@ -90,6 +100,12 @@ impl PrometheusOptions {
             let targets = self.targets.get(&name(job)).cloned().unwrap_or_default();
             let place = job.get_mut("static_configs").and_then(|list| list.get_mut(0)?.get_mut("targets"));
             *place.with_context(|| field("static_configs"))? = targets.into_iter().map(Value::from).collect();
+            if let (Some(interval), Some(fields)) = (self.slower.get(&name(job)), job.as_mapping_mut()) {
+                // Else it would have the time-out of the others, which is their interval.
+                for name in ["scrape_interval", "scrape_timeout"] {
+                    fields.insert(name.into(), format!("{}ms", interval.as_millis()).into());
+                }
+            }
         }
         Ok(serde_yaml_ng::to_string(&config)?)
     }

@@ -172,9 +172,7 @@ impl Backing {
     pub(super) async fn start_redis_exporter(&mut self) {
         let address = self.exporters[1].1;
         let mut command = Command::new(&self.binaries.redis_exporter);
-        command
-            .arg(format!("-web.listen-address={address}"))
-            .env("REDIS_ADDR", format!("redis://{}", self.redis_at));
+        command.arg(format!("-web.listen-address={address}")).env("REDIS_ADDR", format!("redis://{}", self.redis_at));
         self.redis_exporter = Some(self.exporter("redis-exporter", &command, address).await);
     }
 
@@ -243,7 +241,10 @@ impl Backing {
             trap 'kill $held; exit 0' TERM
             while :; do sleep 1 & wait $!; done"#;
         let mut command = Command::new("sh");
-        command.args(["-c", script]).env("BIN", &self.binaries.postgres).env("PORT", self.postgres_at.port().to_string());
+        command
+            .args(["-c", script])
+            .env("BIN", &self.binaries.postgres)
+            .env("PORT", self.postgres_at.port().to_string());
         Program::start("connections", &command, &self.log("connections")).unwrap()
     }
 
@@ -262,7 +263,20 @@ impl Backing {
     /// Starts the Celery worker.
     pub(super) async fn start_worker(&mut self) {
         let mut command = self.python();
-        command.args(["-m", "celery", "-A", "sample", "worker", "-P", "solo", "-E", "-n", "worker@control-plane"]);
+        command.args([
+            "-m",
+            "celery",
+            "-A",
+            "sample",
+            "worker",
+            "-l",
+            "INFO",
+            "-P",
+            "solo",
+            "-E",
+            "-n",
+            "worker@control-plane",
+        ]);
         let mut program = Program::start("worker", &command, &self.log("worker")).unwrap();
         let log = self.log("worker");
         program.until(START, async || std::fs::read_to_string(&log).unwrap().contains(" ready.")).await.unwrap();
