@@ -1,1 +1,73 @@
 //! The Alertmanager configuration: `amtool`, `amlint`, and where each alert goes.
+
+mod formats;
+mod inhibition;
+mod live;
+mod routes;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use edge_observer::stack::alertmanager::amtool;
+use edge_observer::tools::{skip_test, target_dir};
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).canonicalize().unwrap()
+}
+
+fn shipped() -> PathBuf {
+    root().join("prometheus/alertmanager.yml")
+}
+
+fn the_amtool() -> Option<PathBuf> {
+    let tool = amtool();
+    if tool.is_none() {
+        skip_test(&"amtool is not on this machine; `cargo xtask test` installs it");
+    }
+    tool
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn amtool_accepts_the_configuration() {
+    let Some(amtool) = the_amtool() else { return };
+    let output = Command::new(amtool).arg("check-config").arg(shipped()).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("1 templates"), "{}", said(&output));
+}
+
+/// `amlint`'s findings on files, with the rules beside them.
+pub(super) fn amlint(files: &[PathBuf]) -> Option<Vec<Value>> {
+    let folder = target_dir().join("edge-observer/tools/amlint");
+    let program = folder.join("bin/amlint");
+    if !program.exists() {
+        skip_test(&"amlint is not here; `cargo xtask test` installs it");
+        return None;
+    }
+    let output = Command::new("python3")
+        .arg(program)
+        .args(["check", "--format", "json", "--exit-zero", "--rules"])
+        .arg(root().join("prometheus/rules/*.yml"))
+        .args(files)
+        .env("PYTHONPATH", folder)
+        .output()
+        .unwrap();
+    Some(serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&output))))
+}
+
+#[test]
+fn amlint_finds_what_is_meant_and_nothing_else() {
+    let Some(findings) = amlint(&[shipped()]) else { return };
+    // Code, place, and why it stays.
+    let meant = [("empty-receiver", "receivers[none]", "it is there to tell nobody")];
+    let unexpected: Vec<_> = findings
+        .iter()
+        .filter(|finding| !meant.iter().any(|(code, place, _)| finding["code"] == *code && finding["where"] == *place))
+        .collect();
+    assert!(unexpected.is_empty(), "{unexpected:#?}");
+    assert_eq!(findings.len(), meant.len(), "a reason that is no longer needed");
+}
