@@ -2,6 +2,7 @@
 
 mod alertmanager;
 mod dashboards;
+mod kubernetes;
 mod live;
 mod prometheus;
 mod rules;

@@ -8,8 +8,7 @@ mod routes;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use edge_observer::stack::alertmanager::amtool;
-use edge_observer::tools::{skip_test, target_dir};
+use edge_observer::tools::{Fetch, Tool, ToolError, Tools, skip_test, target_dir};
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -20,12 +19,19 @@ fn shipped() -> PathBuf {
     root().join("prometheus/alertmanager.yml")
 }
 
-fn the_amtool() -> Option<PathBuf> {
-    let tool = amtool();
-    if tool.is_none() {
-        skip_test(&"amtool is not on this machine; `cargo xtask test` installs it");
+/// A program of Alertmanager's.
+fn tool(find: impl Fn(&Tools) -> Result<Tool, ToolError>) -> Option<PathBuf> {
+    match find(&Tools::new(Fetch::Never)) {
+        Ok(tool) => Some(tool.path),
+        Err(error) => {
+            skip_test(&format_args!("{error}; `cargo xtask test` installs it"));
+            None
+        }
     }
-    tool
+}
+
+fn the_amtool() -> Option<PathBuf> {
+    tool(Tools::amtool)
 }
 
 fn said(output: &Output) -> String {

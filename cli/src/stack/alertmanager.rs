@@ -1,15 +1,14 @@
 //! Alertmanager with the shipped configuration, whose receivers are on loopback.
 
-use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde_yaml_ng::{Mapping, Value};
-use tokio::process::{Child, Command};
 
+use super::Program;
 use super::receivers::{HEARTBEAT_TOKEN, OPSGENIE_KEY, PAGERDUTY_KEY};
 use crate::client;
 
@@ -180,83 +179,33 @@ fn replace_in(value: &mut Value, from: &str, to: &str) {
     }
 }
 
-/// The program: `ALERTMANAGER_BIN`, else `alertmanager` on the path, else Debian's name for it.
-pub fn program() -> Option<PathBuf> {
-    if let Some(given) = std::env::var_os("ALERTMANAGER_BIN").filter(|path| !path.is_empty()) {
-        // Taken as given, so that a wrong path is seen.
-        return Some(given.into());
-    }
-    on_path("alertmanager").or_else(|| on_path("prometheus-alertmanager"))
-}
-
-/// `amtool`, its companion: `AMTOOL_BIN`, else the path.
-pub fn amtool() -> Option<PathBuf> {
-    let given = std::env::var_os("AMTOOL_BIN").filter(|path| !path.is_empty());
-    given.map(PathBuf::from).or_else(|| on_path("amtool"))
-}
-
-fn on_path(name: impl AsRef<OsStr>) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name.as_ref())).find(|program| program.is_file())
-}
-
-/// A running Alertmanager; it is killed when dropped.
+/// A running Alertmanager. Dropping it ends it.
 #[derive(Debug)]
 pub struct Alertmanager {
+    program: Program,
     address: SocketAddr,
-    log: PathBuf,
-    child: Child,
 }
 
 impl Alertmanager {
-    /// Starts `program` with a configuration file, on `listen` or, where its port is 0, on a free one. Its data and log go beside the file.
+    /// Starts `binary` with a configuration file, on `listen` or, where its port is 0, on a free one. Its data and log go beside the file.
     ///
     /// # Errors
     /// When it does not start, or is not ready within half a minute: with the end of its log.
-    pub async fn start(program: &Path, configuration: &Path, listen: SocketAddr) -> anyhow::Result<Self> {
+    pub async fn start(binary: &Path, configuration: &Path, listen: SocketAddr) -> anyhow::Result<Self> {
         let folder = configuration.parent().context("the configuration file has no folder")?;
-        let log = folder.join("alertmanager.log");
         let address = if listen.port() == 0 { free_port()? } else { listen };
-        let output = std::fs::File::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
-        let child = Command::new(program)
-            .arg("--config.file")
-            .arg(configuration)
-            .arg("--storage.path")
-            .arg(folder.join("alertmanager-data"))
+        let mut command = Command::new(binary);
+        command
+            .arg(format!("--config.file={}", configuration.display()))
+            .arg(format!("--storage.path={}", folder.join("alertmanager-data").display()))
             .arg(format!("--web.listen-address={address}"))
             // No cluster: it would listen on every address of the machine.
-            .arg("--cluster.listen-address=")
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("{} does not start", program.display()))?;
-        let mut started = Self { address, log, child };
-        started.ready().await?;
-        Ok(started)
-    }
-
-    async fn ready(&mut self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + START;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("Alertmanager ended ({status}): {}", self.end_of_log());
-            }
-            if client::get(self.address, "/-/ready").await.is_ok_and(|answer| answer.status == 200) {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                bail!("Alertmanager is not ready after {} s: {}", START.as_secs(), self.end_of_log());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    fn end_of_log(&self) -> String {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        lines.iter().skip(lines.len().saturating_sub(10)).copied().collect::<Vec<_>>().join("\n")
+            .arg("--cluster.listen-address=");
+        let mut program = Program::start("alertmanager", &command, &folder.join("alertmanager.log"))?;
+        program
+            .until(START, async || client::get(address, "/-/ready").await.is_ok_and(|answer| answer.status == 200))
+            .await?;
+        Ok(Self { program, address })
     }
 
     /// Where its pages and API are.
@@ -266,21 +215,15 @@ impl Alertmanager {
 
     /// What it has written.
     pub fn log(&self) -> &Path {
-        &self.log
+        self.program.log()
     }
 
-    /// Its process.
-    pub fn pid(&self) -> Option<u32> {
-        self.child.id()
-    }
-
-    /// Ends it.
+    /// Ends it and waits for it.
     ///
     /// # Errors
-    /// When the system cannot.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
-        self.child.kill().await?;
-        Ok(())
+    /// When it does not end in time.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.program.stop().await
     }
 }
 

@@ -7,9 +7,9 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use edge_observer::client::{Connection, Protocol, RequestBody};
-use edge_observer::stack::alertmanager::{Alertmanager, LoopbackOptions, Timings, loopback_config, program};
+use edge_observer::stack::alertmanager::{Alertmanager, LoopbackOptions, Timings, loopback_config};
 use edge_observer::stack::receivers::{Action, Behaviour, Delivery, Receiver, Receivers};
-use edge_observer::tools::skip_test;
+use edge_observer::tools::Tools;
 use http::Request;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -41,10 +41,7 @@ impl Stand {
 
     /// With an edit of the configuration's text.
     async fn start_with(options: &LoopbackOptions, edit: impl FnOnce(String) -> String) -> Option<Self> {
-        let Some(program) = program() else {
-            skip_test(&"Alertmanager is not on this machine; `cargo xtask test` installs it");
-            return None;
-        };
+        let program = super::tool(Tools::alertmanager)?;
         let folder = tempfile::tempdir().unwrap();
         let receivers = Receivers::start(LOOPBACK).await.unwrap();
         let configuration = loopback_config(receivers.address(), folder.path(), options).unwrap();
