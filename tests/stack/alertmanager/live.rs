@@ -185,7 +185,7 @@ impl Alert {
 async fn a_page_goes_to_both_vendors_and_is_closed_with_the_same_key() {
     let Some(stand) = Stand::start(&quick()).await else { return };
     let alert = Alert::new("HighErrorRate", "critical").with("instance", "edge-1");
-    stand.send(&[alert.clone()]).await;
+    stand.send(std::slice::from_ref(&alert)).await;
     let page = stand.delivered(Receiver::PagerDuty, "HighErrorRate", Action::Trigger).await;
     let other = stand.delivered(Receiver::Opsgenie, "HighErrorRate", Action::Trigger).await;
     assert_eq!((page.severity.as_str(), other.severity.as_str()), ("critical", "P1"));
@@ -230,7 +230,7 @@ async fn a_warning_is_a_ticket_and_what_is_for_dashboards_is_nothing() {
     let Some(stand) = Stand::start(&quick()).await else { return };
     let alert = Alert::new("CABQueueDepthHigh", "warning");
     let others = [Alert::new("ForDashboards", "info"), Alert::new("ForInhibition", "none")];
-    stand.send(&[alert.clone()]).await;
+    stand.send(std::slice::from_ref(&alert)).await;
     stand.send(&others).await;
     let ticket = stand.delivered(Receiver::Tickets, "CABQueueDepthHigh", Action::Trigger).await;
     assert_eq!(ticket.severity, "P3");
@@ -250,7 +250,7 @@ async fn a_warning_is_a_ticket_and_what_is_for_dashboards_is_nothing() {
 async fn the_heart_beats_while_there_is_a_watchdog_and_then_falls_silent() {
     let Some(stand) = Stand::start(&quick()).await else { return };
     let watchdog = Alert::new("Watchdog", "none");
-    stand.send(&[watchdog.clone()]).await;
+    stand.send(std::slice::from_ref(&watchdog)).await;
     for beats in [1, 3, 5] {
         let enough = |delivery: &Delivery| delivery.receiver == Receiver::Heartbeat && delivery.number >= beats;
         let beat = stand.receivers.wait_for(enough, PATIENCE).await;
@@ -318,7 +318,7 @@ async fn tickets_wait_for_office_hours_and_pages_do_not() {
     let options = LoopbackOptions { mute_times: true, ..quick() };
     let Some(stand) = Stand::start_with(&options, |text| office_closed(text, true)).await else { return };
     let (ticket, page) = (Alert::new("AtNight", "warning").with("team", "edge"), Alert::new("AlsoAtNight", "critical"));
-    stand.send(&[ticket.clone()]).await;
+    stand.send(std::slice::from_ref(&ticket)).await;
     stand.send(&[page]).await;
     stand.delivered(Receiver::PagerDuty, "AlsoAtNight", Action::Trigger).await;
     // A page that comes later, so that the ticket has had its time.
@@ -403,6 +403,37 @@ async fn no_value_breaks_a_message_or_its_limits() {
     let template = stand.delivered(Receiver::PagerDuty, "HostilePage2", Action::Trigger).await;
     assert!(template.details["firing"].contains(&hostile[2]), "a value was changed: {}", template.details["firing"]);
     stand.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn opsgenie_itself_takes_what_its_successor_takes() {
+    let address = |text: String| {
+        assert_eq!(text.matches("/jsm/ops/integration/").count(), 1, "{text}");
+        text.replace("/jsm/ops/integration/", "/")
+    };
+    let Some(stand) = Stand::start_with(&quick(), address).await else { return };
+    let alert = Alert::new("HighErrorRate", "critical");
+    stand.send(std::slice::from_ref(&alert)).await;
+    let page = stand.delivered(Receiver::Opsgenie, "HighErrorRate", Action::Trigger).await;
+    stand.send(&[alert.ended()]).await;
+    assert_eq!(stand.delivered(Receiver::Opsgenie, "HighErrorRate", Action::Resolve).await.key, page.key);
+    stand.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_key_needs_no_restart() {
+    let Some(stand) = Stand::start(&quick()).await else { return };
+    let file = stand.configuration.with_file_name("secrets").join("pagerduty-routing-key");
+    let key = std::fs::read(&file).unwrap();
+    std::fs::write(&file, "f".repeat(32)).unwrap();
+    stand.send(&[Alert::new("WithAnOldKey", "critical")]).await;
+    let refused = |delivery: &Delivery| delivery.receiver == Receiver::PagerDuty && delivery.status == Some(400);
+    let refused = stand.receivers.wait_for(refused, PATIENCE).await.unwrap();
+    assert_eq!(refused.complaint.as_deref(), Some("routing_key is of no integration"));
+    // What was refused is tried again, with the group's next message.
+    std::fs::write(&file, key).unwrap();
+    stand.delivered(Receiver::PagerDuty, "WithAnOldKey", Action::Trigger).await;
+    stand.alertmanager.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
