@@ -5,9 +5,11 @@ mod inhibition;
 mod live;
 mod routes;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use edge_observer::stack::alertmanager::{LoopbackOptions, Timings, loopback_config};
 use edge_observer::tools::{Fetch, Tool, ToolError, Tools, skip_test, target_dir};
 use serde_json::Value;
 
@@ -44,6 +46,27 @@ fn amtool_accepts_the_configuration() {
     let output = Command::new(amtool).arg("check-config").arg(shipped()).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("1 templates"), "{}", said(&output));
+}
+
+#[test]
+fn on_loopback_it_is_accepted_too_and_calls_nobody_else() {
+    let Some(amtool) = the_amtool() else { return };
+    let receivers = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+    for timings in [None, Some(Timings::short())] {
+        for (mute_times, inhibition) in [(true, true), (true, false), (false, true), (false, false)] {
+            let folder = tempfile::tempdir().unwrap();
+            let options = LoopbackOptions { timings, mute_times, inhibition };
+            let file = loopback_config(receivers, folder.path(), &options).unwrap();
+            let output = Command::new(&amtool).arg("check-config").arg(&file).output().unwrap();
+            assert!(output.status.success(), "{options:?}: {}", said(&output));
+            let text = std::fs::read_to_string(file).unwrap();
+            assert_eq!((text.matches("https://").count(), text.matches("/etc/").count()), (0, 0), "{text}");
+            assert_eq!(text.matches("http://").count(), text.matches("http://127.0.0.1:9/").count(), "{text}");
+            assert_eq!(text.contains("inhibit_rules"), inhibition);
+            assert_eq!(text.contains("mute_time_intervals"), mute_times);
+            assert_eq!(text.contains("24h"), timings.is_none());
+        }
+    }
 }
 
 /// `amlint`'s findings on files, with the rules beside them.
