@@ -431,7 +431,8 @@ impl Block {
         sink: &mut dyn MetricSink,
     ) {
         // Bounds of a histogram are read together: a scrape between two additions must not see more requests under a bound
-        // than under the next, so the largest bucket goes first.
+        // than under the next, so the largest bucket goes first. One that nothing fell into is there too, at 0: `histogram_quantile` takes the bound
+        // before a bucket for its lower end, and without it 0.
         let mut below = 0u64;
         for (fresh, series) in self.fresh.iter_mut().zip(self.cumulative.iter_mut()) {
             below = below.saturating_add(std::mem::take(fresh));
@@ -447,6 +448,7 @@ impl Block {
         }
         settled &= self.count.settle(naming, &catalogue::DURATION_COUNT, &[method, endpoint], sink);
         for (series, le) in self.cumulative.iter_mut().zip(buckets.labels()).rev() {
+            series.announce(naming, sink, |naming| naming.name(&catalogue::DURATION_BUCKET, &[method, endpoint, le]));
             settled &= series.settle(naming, &catalogue::DURATION_BUCKET, &[method, endpoint, le], sink);
         }
         settled &= self.micros.settle(naming, &catalogue::DURATION_SUM, &[method, endpoint], sink);

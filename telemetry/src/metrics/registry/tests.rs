@@ -201,6 +201,21 @@ fn what_waits_in_a_worker_is_not_said_of_another() {
 }
 
 #[test]
+fn every_bucket_is_there_from_the_first_request() {
+    let (mut registry, mut proxy) = (Registry::new(&config()), Proxy::default());
+    get_a(200, 5_000_000, &mut registry);
+    registry.drain(&label, &mut proxy);
+    let of = |le: &str| {
+        let name = format!(
+            "eucora_http_request_duration_seconds_bucket.method=.=GET;.;endpoint=.={};.;le=.={le};.;",
+            LABELS[2]
+        );
+        (proxy.names.contains(&name), proxy.value(&name))
+    };
+    assert_eq!(["0.01", "1.0", "+Inf"].map(of), [(true, 0), (true, 0), (true, 1)]);
+}
+
+#[test]
 fn a_new_build_clears_the_one_it_replaces() {
     let mut proxy = Proxy::default();
     let (mut old, mut new) = (Registry::new(&Config::from_json(b"").unwrap()), Registry::new(&config()));
