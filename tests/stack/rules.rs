@@ -2,6 +2,7 @@
 
 mod files;
 mod names;
+mod oracle;
 mod runbooks;
 
 use std::collections::{BTreeMap, BTreeSet};
