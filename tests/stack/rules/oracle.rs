@@ -114,18 +114,18 @@ fn share(traffic: &[Requests], step: usize, minutes: usize, slo: Slo) -> f64 {
     bad as f64 / all as f64
 }
 
-fn burns(traffic: &[Requests], step: usize, slo: Slo, table: &[(usize, usize, f64)]) -> bool {
+fn burns(traffic: &[Requests], step: usize, slo: Slo, table: &[(usize, usize, f64)], margin: f64) -> bool {
     table.iter().any(|&(long, short, rate)| {
-        let too_fast = |minutes| share(traffic, step, minutes, slo) / slo.budget() > rate;
+        let too_fast = |minutes| share(traffic, step, minutes, slo) / slo.budget() > rate * margin;
         too_fast(long) && too_fast(short) && within(traffic, step, long, slo).1 >= ENOUGH
     })
 }
 
 /// Whether the alert has to fire, where there is no doubt.
 fn fires(traffic: &[Requests], step: usize, slo: Slo, table: &[(usize, usize, f64)]) -> Option<bool> {
-    let now = burns(traffic, step, slo, table);
-    let settled = (step.checked_sub(SETTLED / STEP)?..step).all(|before| burns(traffic, before, slo, table) == now);
-    settled.then_some(now)
+    let now = burns(traffic, step, slo, table, 1.0);
+    let same = |step| [0.95, 1.05].into_iter().all(|margin| burns(traffic, step, slo, table, margin) == now);
+    (step.checked_sub(SETTLED / STEP)?..=step).all(same).then_some(now)
 }
 
 /// A counter of a process that starts again after two days and a half, but is never anywhere near 0: what `rate` makes up at its ends is the same for all.
