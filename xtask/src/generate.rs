@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use monitoring::names::Names;
 use serde_json::Value as Json;
 use serde_yaml_ng::Value as Yaml;
 use telemetry::config::{self, Config};
@@ -87,10 +88,45 @@ pub(crate) fn generate(options: &Options) -> Result<()> {
             println!("wrote {name}");
         }
     }
+    dashboards(options, &mut stale)?;
     if !stale.is_empty() {
         bail!("out of date: {}; run `cargo xtask gen` and commit what it writes", stale.join("; "));
     }
     println!("derived files are up to date");
+    Ok(())
+}
+
+/// Grafana's dashboards, in both forms. A file beside them that is none of them is left over from one that had another name.
+fn dashboards(options: &Options, stale: &mut Vec<String>) -> Result<()> {
+    let names = Names::read(root())?;
+    let files = monitoring::grafana::files(&names)?;
+    for (path, new) in &files {
+        let old = std::fs::read_to_string(root().join(path)).unwrap_or_default();
+        if old == *new {
+            continue;
+        }
+        if options.check {
+            stale.push(path.clone());
+        } else {
+            write_atomically(&root().join(path), new.as_bytes())?;
+            println!("wrote {path}");
+        }
+    }
+    for folder in ["grafana/dashboards", "grafana/dashboards-v2"] {
+        let entries = std::fs::read_dir(root().join(folder)).with_context(|| format!("cannot read {folder}"))?;
+        for entry in entries {
+            let path = format!("{folder}/{}", entry?.file_name().to_string_lossy());
+            if files.iter().any(|(made, _)| *made == path) || !path.ends_with(".json") {
+                continue;
+            }
+            if options.check {
+                stale.push(format!("{path}, which no dashboard makes"));
+            } else {
+                std::fs::remove_file(root().join(&path)).with_context(|| format!("cannot remove {path}"))?;
+                println!("removed {path}");
+            }
+        }
+    }
     Ok(())
 }
 
