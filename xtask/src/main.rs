@@ -9,6 +9,7 @@ mod build;
 mod fuzz;
 mod generate;
 mod lint;
+mod panels;
 mod tests;
 mod up;
 mod workspace;
@@ -41,6 +42,8 @@ enum Task {
     Lint,
     /// Regenerate derived files, or fail if one is out of date.
     Gen(generate::Options),
+    /// Check the dashboards against Grafana's types, and draw every panel from live data.
+    Panels(panels::Options),
     /// Run the fuzz targets of the router, the importers and the embedded host, each for a bounded time.
     Fuzz(fuzz::Options),
     /// What CI runs: lint, gen --check, test, short fuzzing, and two builds with the same bytes.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::Bench(what) => bench::bench(&what),
         Task::Lint => lint::lint(),
         Task::Gen(options) => generate::generate(&options),
+        Task::Panels(options) => panels::panels(&options),
         Task::Fuzz(options) => fuzz::fuzz(&options),
         Task::Ci => ci(),
     };

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::parts::{self, DATASOURCE, REFRESH};
 use crate::RUNBOOKS;
 use crate::dashboards::queries::{is_instant, ref_id};
-use crate::model::{Annotation, Dashboard, Marks, Placed, PlacedRow, Variable};
+use crate::model::{Annotation, Dashboard, Link, Marks, Placed, PlacedRow, Variable};
 use crate::names::Names;
 
 /// The version of the classic form.
@@ -47,7 +47,7 @@ fn datasource_variable() -> Json {
         "type": "datasource",
         "query": "prometheus",
         "regex": "",
-        "current": {},
+        "current": {"selected": false, "text": "default", "value": "default"},
         "hide": 0,
         "refresh": 1,
         "multi": false,
@@ -117,6 +117,14 @@ fn links() -> Json {
     ])
 }
 
+/// A panel's link is of the dashboard's kind in this form.
+fn panel_link(link: &Link) -> Json {
+    json!({
+        "title": link.title, "type": "link", "url": link.url, "targetBlank": link.beside, "tags": [], "asDropdown": false,
+        "includeVars": false, "keepTime": false, "icon": "", "tooltip": "",
+    })
+}
+
 fn row(placed: &PlacedRow<'_>, names: &Names) -> Vec<Json> {
     let heading = json!({
         "id": placed.id,
@@ -160,7 +168,7 @@ fn panel(placed: &Placed<'_>, names: &Names) -> Json {
         "gridPos": {"x": placed.x, "y": placed.y, "w": panel.width, "h": panel.height},
         "fieldConfig": parts::field_config(panel, names),
         "options": parts::options(panel),
-        "links": panel.links.iter().map(parts::link).collect::<Vec<_>>(),
+        "links": panel.links.iter().map(panel_link).collect::<Vec<_>>(),
         "targets": targets,
         "transformations": transformations,
     })

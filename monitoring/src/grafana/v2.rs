@@ -81,7 +81,7 @@ fn datasource_variable() -> Json {
             "pluginId": "prometheus",
             "refresh": "onDashboardLoad",
             "regex": "",
-            "current": {"text": "", "value": ""},
+            "current": {"text": "default", "value": "default"},
             "options": [],
             "multi": false,
             "includeAll": false,
