@@ -111,7 +111,8 @@ fn draw(options: &Options, names: &Names, tools: &node::Tools, chromium: &Path, 
         ensure!(panels.len() == wanted, "{file} has {wanted} panels, and {} were drawn", panels.len());
         println!("\n{}   {}", dashboard.title, shown(&out.join(file.replace(".json", ".png"))));
         for panel in panels {
-            let of_panel = queries.iter().filter(|query| query.dashboard == dashboard.uid && query.panel_id == panel.id);
+            let of_panel =
+                queries.iter().filter(|query| query.dashboard == dashboard.uid && query.panel_id == panel.id);
             let state = state(panel, of_panel);
             failed += u32::from(!panel.error.is_empty());
             println!("  {:<44} {:>4} series  {state}", panel.title, panel.series);

@@ -10,7 +10,8 @@ import {
   type GrafanaTheme2,
   type TimeRange,
 } from '@grafana/data';
-import { BarGauge, BigValue, Table, TimeSeries, VizRepeater } from '@grafana/ui';
+import { BarGauge, BigValue, TimeSeries, VizRepeater } from '@grafana/ui';
+import { TableNG } from '@grafana/ui/unstable';
 
 import type { Page, Panel } from './job';
 import { Dials, HeatMap, Pie } from './own';
@@ -120,7 +121,19 @@ export function Chart(props: ChartProps) {
         />
       );
     case 'table':
-      return <Table data={frames[0]!} width={width} height={height} initialSortBy={panel.options.sortBy} cellHeight={panel.options.cellHeight} />;
+      return (
+        <div style={{ display: 'flex', width, height }}>
+          <TableNG
+            data={frames[0]!}
+            width={width}
+            height={height}
+            sortBy={panel.options.sortBy}
+            cellHeight={panel.options.cellHeight}
+            structureRev={1}
+            enableVirtualization={false}
+          />
+        </div>
+      );
     case 'gauge':
       return <Dials values={reduced(props)} width={width} height={height} theme={theme} />;
     case 'piechart':

@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { chromium, type Browser } from 'playwright-core';
 
-import type { Answer, DashboardJob, Drawn, Job, Page, Query, Series } from './job';
+import { heightOf, WIDTH } from './grid';
+import type { Answer, DashboardJob, Drawn, Job, Page, Panel, Query, Series } from './job';
 
 const HOME = 'http://localhost/';
 const EMPTY = '<!doctype html><html lang="en"><body style="margin:0"><div id="root"></div></body></html>';
@@ -35,7 +36,10 @@ async function draw(job: Job, one: DashboardJob, browser: Browser): Promise<Draw
   for (const query of one.queries.filter((query) => query.panel_id > 0)) {
     answers.push(await ask(job, query));
   }
-  const page = await browser.newPage({ viewport: { width: 1600, height: 900 } });
+  // As high as the dashboard: what scrolls inside is not painted outside of the window.
+  const panels = (one.dashboard.panels ?? []) as unknown as Panel[];
+  const height = heightOf(panels);
+  const page = await browser.newPage({ viewport: { width: WIDTH, height } });
   const complaints: string[] = [];
   page.on('pageerror', (error) => complaints.push(error.stack ?? error.message));
   // An origin of its own, which Grafana's settings in the browser's storage want; nothing else is fetched.

@@ -12,7 +12,7 @@ interface Size {
 
 export function Note({ children, theme }: { children: ReactNode; theme: GrafanaTheme2 }) {
   return (
-    <div style={{ position: 'absolute', right: 8, bottom: 2, fontSize: 10, color: theme.colors.text.disabled }}>{children}</div>
+    <div style={{ position: 'absolute', right: 4, top: -14, fontSize: 10, color: theme.colors.text.disabled }}>{children}</div>
   );
 }
 
@@ -40,7 +40,8 @@ export function Dials({ values, width, height, theme }: Size & { values: FieldDi
 }
 
 function Dial({ value, width, height, theme }: Size & { value: FieldDisplay }) {
-  const radius = Math.max(10, Math.min(width / 2 - 18, height / 2 - 20));
+  // The rim is a quarter further out.
+  const radius = Math.max(10, Math.min(width / 2.6, height / 2.6));
   const [cx, cy] = [width / 2, height / 2];
   const [start, sweep] = [Math.PI * 0.8, Math.PI * 1.4];
   const [min, max] = [value.field.min ?? 0, value.field.max ?? 1];
@@ -138,7 +139,7 @@ export function HeatMap({ frame, unit, width, height, theme }: Size & { frame: D
               <text x={left - 8} y={y + up / 2 + 4} textAnchor="end">{label(row.name)}</text>
               {(row.values as Array<number | null>).map((value, at) =>
                 value !== null && value > 1e-9 ? (
-                  <rect key={at} x={left + at * across} y={y} width={Math.max(1, across - 1)} height={Math.max(1, up - 1)} fill={color(value)} />
+                  <rect key={at} x={left + at * across} y={y} width={across > 4 ? across - 1 : across + 0.5} height={Math.max(1, up - 1)} fill={color(value)} />
                 ) : null,
               )}
             </g>

@@ -1,6 +1,6 @@
 // The page: a dashboard with its panels at their places.
 
-import { applyFieldOverrides, createTheme, FieldType, ThemeContext, transformDataFrame, type DataFrame } from '@grafana/data';
+import { applyFieldOverrides, cacheFieldDisplayNames, createTheme, FieldType, ThemeContext, transformDataFrame, type DataFrame } from '@grafana/data';
 import { GlobalStyles, PanelChrome } from '@grafana/ui';
 import { Component, type ReactNode } from 'react';
 import { createRoot } from 'react-dom/client';
@@ -10,13 +10,11 @@ import 'uplot/dist/uPlot.min.css';
 
 import { Chart } from './charts';
 import { frames } from './frames';
+import { heightOf, place, WIDTH } from './grid';
 import type { Drawn, Page, Panel } from './job';
 import { fields } from './setup';
 
 const theme = createTheme({ colors: { mode: 'dark' } });
-
-/** Grafana's grid: 24 columns, and units of 30 pixels with 8 between them. */
-const [WIDTH, COLUMNS, UNIT, GAP, HEAD] = [1600, 24, 30, 8, 56];
 
 interface Ready {
   panel: Panel;
@@ -39,6 +37,7 @@ async function ready(panel: Panel, page: Page): Promise<Ready> {
       timeZone: 'utc',
       fieldConfigRegistry: fields,
     });
+    cacheFieldDisplayNames(data);
     const hasValue = (values: unknown[]) => values.some((value) => typeof value === 'number' && Number.isFinite(value));
     const numbers = data.flatMap((frame) => frame.fields.filter((field) => field.type === FieldType.number && hasValue(field.values)));
     drawn.series = panel.type === 'table' ? data[0]?.length ?? 0 : numbers.length;
@@ -68,22 +67,10 @@ class Guard extends Component<{ drawn: Drawn; children: ReactNode }, { failed: b
   }
 }
 
-function place(panel: Panel) {
-  const column = (WIDTH - GAP) / COLUMNS;
-  const { x, y, w, h } = panel.gridPos;
-  return {
-    left: GAP + x * column,
-    top: HEAD + y * (UNIT + GAP),
-    width: w * column - GAP,
-    height: h * (UNIT + GAP) - GAP,
-  };
-}
-
 function Board({ page, panels }: { page: Page; panels: Ready[] }) {
-  const bottom = Math.max(...panels.map(({ panel }) => place(panel).top + place(panel).height));
   const clock = (seconds: number) => new Date(seconds * 1000).toISOString().slice(0, 16).replace('T', ' ');
   return (
-    <div style={{ position: 'relative', width: WIDTH, height: bottom + GAP, background: theme.colors.background.canvas, color: theme.colors.text.primary, fontFamily: theme.typography.fontFamily }}>
+    <div style={{ position: 'relative', width: WIDTH, height: heightOf(panels.map(({ panel }) => panel)), background: theme.colors.background.canvas, color: theme.colors.text.primary, fontFamily: theme.typography.fontFamily }}>
       <div style={{ position: 'absolute', left: 16, top: 12, right: 16, display: 'flex', justifyContent: 'space-between' }}>
         <span style={{ fontSize: 22, fontWeight: 500 }}>{page.dashboard.title}</span>
         <span style={{ fontSize: 14, color: theme.colors.text.secondary }}>{`${clock(page.start)} to ${clock(page.end)} UTC`}</span>
@@ -144,6 +131,11 @@ async function drawDashboard(page: Page): Promise<Drawn[]> {
     if (result.error === '' && result.series > 0 && panel.type === 'timeseries') {
       const canvas = place?.querySelector('canvas');
       if (!canvas || !hasColour(canvas)) {
+        result.error = 'nothing was drawn';
+      }
+    } else if (result.error === '' && result.series > 0 && panel.type === 'table') {
+      // The heading and a row, and not only in the document.
+      if ((place?.querySelector('[role=grid]')?.getBoundingClientRect().height ?? 0) < 60) {
         result.error = 'nothing was drawn';
       }
     } else if (result.error === '' && !place?.textContent?.trim()) {

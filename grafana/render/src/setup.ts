@@ -25,7 +25,7 @@ const STANDARD = ['unit', 'decimals', 'min', 'max', 'displayName', 'noValue', 'c
 
 const CUSTOM = [
   'drawStyle', 'lineInterpolation', 'lineWidth', 'fillOpacity', 'showPoints', 'spanNulls', 'stacking', 'thresholdsStyle',
-  'align', 'cellOptions', 'inspect',
+  'axisSoftMax', 'align', 'width', 'minWidth', 'cellOptions', 'inspect',
 ];
 
 /** What `fieldConfig` may set. */

@@ -7,8 +7,14 @@ use crate::model::{Chart, Column, Dashboard, Panel, Row};
 use crate::names::external::ALERTS;
 
 /// Colours by the first digit of a status.
-pub(super) const BY_STATUS: [(&str, &str); 5] =
-    [("^2", "green"), ("^3", "blue"), ("^4", "yellow"), ("^5", "red"), ("^(0|other)$", "purple")];
+pub(super) const BY_STATUS: [(&str, &str); 6] = [
+    ("^1", "super-light-blue"),
+    ("^2", "green"),
+    ("^3", "blue"),
+    ("^4", "yellow"),
+    ("^5", "red"),
+    ("^(0|other)$", "purple"),
+];
 
 pub(super) fn dashboard(parts: &Parts<'_>) -> Dashboard {
     Dashboard {
@@ -74,7 +80,7 @@ fn deployments(parts: &Parts<'_>) -> Panel {
 
 fn decisions(parts: &Parts<'_>) -> Panel {
     let decided = increase(&parts.declared("cab_approvals_total", ""), "1h");
-    Panel::new(Chart::Bars, (8, 9), "CAB Decisions (1h)", "short")
+    Panel::new(Chart::Bars, (8, 9), "CAB Decisions (1h)", "locale")
         .says(
             "Decisions of the change advisory board in the last hour, each counted once, however often a client tried.",
         )

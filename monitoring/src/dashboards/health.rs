@@ -67,7 +67,7 @@ fn threads(parts: &Parts<'_>) -> Vec<Panel> {
         Panel::new(Chart::Lines, (12, 8), "Heartbeats", "short")
             .says("Ticks a second by thread: about 1 on each. A flat line at 0 is a thread that lost its filter; a new VM may count under another number.")
             .from_zero()
-            .asks(rate(&parts.own(HEARTBEAT, "")), "{{instance}} {{worker}}")
+            .asks(rate(&parts.own(HEARTBEAT, "")), "{{instance}} thread {{worker}}")
             .runbook(parts.names, "EdgeHeartbeatMissing"),
         Panel::new(Chart::Lines, (12, 8), "Instances by build", "short")
             .says("How many instances run each build and configuration. A rollout is a line that falls while another rises.")
@@ -94,7 +94,7 @@ fn series(parts: &Parts<'_>) -> Vec<Panel> {
             .scale(0.0, 1.0)
             .alert(parts.names, "EdgeSeriesBudget")
             .asks(format!("{count} / on (service, instance) ({budget} > 0)"), INSTANCE),
-        Panel::new(Chart::Lines, (9, 8), "Series", "short")
+        Panel::new(Chart::Lines, (9, 8), "Series", "locale")
             .says("Series of the filter by instance. They only grow, until the proxy restarts.")
             .from_zero()
             .decimals(0)
@@ -154,6 +154,7 @@ fn events(parts: &Parts<'_>) -> Vec<Panel> {
             .says("How long the oldest event has waited, by sink. It grows while a receiver does not answer.")
             .from_zero()
             .alert(parts.names, "EdgeEventQueueAge")
+            .without_value("no sink")
             .asks_perhaps(format!("max by (instance, sink) ({})", parts.own(EVENT_QUEUE_AGE, "")), "{{sink}} {{instance}}", "without a sink nothing waits"),
         Panel::new(Chart::Lines, (8, 8), "Events that wait", "short")
             .says("Security events that wait or are under way, by sink.")
@@ -171,20 +172,20 @@ fn events(parts: &Parts<'_>) -> Vec<Panel> {
 
 fn business(parts: &Parts<'_>) -> Vec<Panel> {
     vec![
-        Panel::new(Chart::Lines, (6, 8), "Rules", "cps")
+        Panel::new(Chart::Lines, (12, 7), "Rules", "cps")
             .says("Streams a second that a rule of the configuration is about, by rule and outcome; forgot: its memory was full.")
             .from_zero()
             .asks_perhaps(sum("rule_name, outcome", &rate(&parts.own(RULES, ""))), "{{rule_name}} {{outcome}}", NEVER_YET),
-        Panel::new(Chart::Lines, (6, 8), "Bodies", "cps")
+        Panel::new(Chart::Lines, (12, 7), "Bodies", "cps")
             .says("Request bodies a second that a rule wanted a value of, and what came of reading them.")
             .from_zero()
             .asks_perhaps(sum("outcome", &rate(&parts.own(BODIES, ""))), "{{outcome}}", NEVER_YET),
-        Panel::new(Chart::Lines, (6, 8), "Polls", "cps")
+        Panel::new(Chart::Lines, (12, 7), "Polls", "cps")
             .says("Requests a second for polled gauges, by outcome. One worker of each proxy asks.")
             .from_zero()
             .asks_perhaps(sum("poll, outcome", &rate(&parts.own(POLLS, ""))), "{{poll}} {{outcome}}", "a configuration may have no polls")
             .runbook(parts.names, "EdgePollStale"),
-        Panel::new(Chart::Lines, (6, 8), "Age of polled gauges", "s")
+        Panel::new(Chart::Lines, (12, 7), "Age of polled gauges", "s")
             .says("The time since the last answer that counted. Deployments and the CAB queue are as old as this.")
             .from_zero()
             .alert(parts.names, "EdgePollStale")

@@ -83,7 +83,7 @@ fn overview(parts: &Parts<'_>) -> Vec<Panel> {
             .asks(quantile("0.95", "service", &rate(&parts.own(DURATION_BUCKET, CHOSEN))), "{{service}}"),
         Panel::new(Chart::Number, (4, 4), "Requests in this time", "short")
             .says("Requests of the chosen endpoints in the whole time range.")
-            .decimals(0)
+            .decimals(1)
             .color("blue")
             .asks(sum("service", &increase(&parts.own(REQUESTS_TOTAL, CHOSEN), "$__range")), "{{service}}"),
     ]
@@ -102,8 +102,10 @@ fn by_endpoint(parts: &Parts<'_>) -> Vec<Panel> {
     };
     let link = drill_down("&var-endpoint=${__field.labels.endpoint:percentencode}");
     let lines = |title: &'static str, unit: &'static str, width: u32| {
-        Panel::new(Chart::Lines, (width, 9), title, unit).from_zero().data_link("This endpoint alone", &link)
+        Panel::new(Chart::Lines, (width, 11), title, unit).from_zero().data_link("This endpoint alone", &link)
     };
+    // Without the series' names, which differ: else no two answers would share a row.
+    let row = |what: &str| format!("max by (service, endpoint) ({what})");
     let numbers = Column { field: "Value #A", title: "Requests/s", unit: "reqps", steps: Vec::new() };
     let errors_alert = Panel::new(Chart::Table, (1, 1), "", "").alert(parts.names, "HighErrorRate").steps(parts.names);
     let slow = Panel::new(Chart::Table, (1, 1), "", "").alert_bound(parts.names, "SlowResponseTime").steps(parts.names);
@@ -128,11 +130,11 @@ fn by_endpoint(parts: &Parts<'_>) -> Vec<Panel> {
         Panel::new(Chart::Table, (24, 10), "Endpoints", "short")
             .says("Every endpoint over the last 5 minutes. Click one to see it alone.")
             .without_value("no traffic")
-            .asks(format!("{rate} > 0"), "")
-            .asks(errors, "")
-            .asks(format!("{p50} >= 0"), "")
-            .asks(format!("{p95} >= 0"), "")
-            .asks(format!("{p99} >= 0"), "")
+            .asks(row(&format!("{rate} > 0")), "")
+            .asks(row(&errors), "")
+            .asks(row(&format!("{p50} >= 0")), "")
+            .asks(row(&format!("{p95} >= 0")), "")
+            .asks(row(&format!("{p99} >= 0")), "")
             .columns(vec![
                 text("endpoint", "Endpoint"),
                 text("service", "Service"),

@@ -81,6 +81,8 @@ fn now(parts: &Parts<'_>) -> Vec<Panel> {
     let limits = |panel: Panel| panel.steps(parts.names);
     let errors_steps = limits(Panel::new(Chart::Table, (1, 1), "", "").alert(parts.names, "HighErrorRate"));
     let slow_steps = limits(Panel::new(Chart::Table, (1, 1), "", "").alert_bound(parts.names, "SlowResponseTime"));
+    // Only for rings that are there: the last one is before a ring that is not.
+    let beside = |what: &str| format!("{} and on (ring) ({what})", of_ring_before(what));
     let column = |field, title, unit, steps: &[_]| Column { field, title, unit, steps: steps.to_vec() };
     let instances = format!("count by (ring) ({})", ring_of(parts));
     let builds = format!(
@@ -88,26 +90,26 @@ fn now(parts: &Parts<'_>) -> Vec<Panel> {
         parts.own(BUILD_INFO, "ring=~\"$ring\"")
     );
     vec![
-        Panel::new(Chart::Table, (14, 8), "Rings", "short")
-            .says("Each ring now, and the ring before it.")
+        Panel::new(Chart::Table, (15, 7), "Rings", "short")
+            .says("Each ring now; before: the same of the ring before it.")
             .asks(instances, "")
             .asks(requests(parts), "")
             .asks(errors(parts), "")
-            .asks_perhaps(of_ring_before(&errors(parts)), "", NO_RING_BEFORE)
+            .asks_perhaps(beside(&errors(parts)), "", NO_RING_BEFORE)
             .asks(p95(parts), "")
-            .asks_perhaps(of_ring_before(&p95(parts)), "", NO_RING_BEFORE)
+            .asks_perhaps(beside(&p95(parts)), "", NO_RING_BEFORE)
             .columns(vec![
                 text("ring", "Ring"),
                 column("Value #A", "Instances", "short", &[]),
                 column("Value #B", "Requests/s", "reqps", &[]),
                 column("Value #C", "Server errors", "percentunit", &errors_steps),
-                column("Value #D", "ring before", "percentunit", &errors_steps),
+                column("Value #D", "Errors before", "percentunit", &errors_steps),
                 column("Value #E", "p95", "s", &slow_steps),
-                column("Value #F", "ring before ", "s", &slow_steps),
+                column("Value #F", "p95 before", "s", &slow_steps),
             ])
             .runbook(parts.names, "HighErrorRate")
             .runbook(parts.names, "SlowResponseTime"),
-        Panel::new(Chart::Table, (10, 8), "Builds by ring", "short")
+        Panel::new(Chart::Table, (9, 7), "Builds by ring", "short")
             .says("How many instances of each ring run which build and configuration. One line a ring, but for the minutes of a rollout.")
             .asks(builds, "")
             .columns(vec![

@@ -4,7 +4,7 @@ use telemetry::metrics::catalogue::REQUESTS as REQUESTS_TOTAL;
 
 use super::control_plane::{drill_down, text};
 use super::{Parts, SLO, increase, sum};
-use crate::model::{Chart, Column, Dashboard, Panel, Row, Variable};
+use crate::model::{Chart, Column, Dashboard, Panel, Row, Side, Variable};
 
 const CHOSEN: &str = "slo=~\"$slo\"";
 const SERIES: &str = "{{slo}} {{service}}";
@@ -55,13 +55,13 @@ fn budget(parts: &Parts<'_>) -> Vec<Panel> {
             .decimals(2)
             .color("blue")
             .asks(format!("max by (slo) ({objective})"), "{{slo}}"),
-        Panel::new(Chart::Stat, (5, 7), "Good requests, 30 days", "percentunit")
+        Panel::new(Chart::Number, (5, 7), "Good requests, 30 days", "percentunit")
             .says("The share of requests that were good over 30 days, or since there are records.")
             .decimals(3)
             .color("blue")
             .without_value("no traffic")
             .asks_perhaps(good("30d"), SERIES, NO_TRAFFIC),
-        Panel::new(Chart::Stat, (5, 7), "Good requests, 5 minutes", "percentunit")
+        Panel::new(Chart::Number, (5, 7), "Good requests, 5 minutes", "percentunit")
             .says("The share of requests that were good just now.")
             .decimals(3)
             .color("blue")
@@ -72,7 +72,7 @@ fn budget(parts: &Parts<'_>) -> Vec<Panel> {
             .scale(0.0, 1.0)
             .decimals(1)
             .without_value("no traffic")
-            .color("blue")
+            .own_limit(Side::Below, 0.0, "red")
             .asks_perhaps(left.clone(), SERIES, NO_TRAFFIC)
             .runbook(parts.names, "ErrorBudgetBurnSlow"),
         Panel::new(Chart::Stat, (5, 7), "Burn rate now", "short")

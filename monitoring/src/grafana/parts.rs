@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::dashboards::queries::OPTIONAL_LABELS;
+use crate::model::steps::JUST_ABOVE_ZERO;
 use crate::model::{Chart, Column, Link, Panel, Step};
 use crate::names::Names;
 
@@ -55,7 +56,9 @@ pub(super) fn link(link: &Link) -> Json {
 
 pub(super) fn field_config(panel: &Panel, names: &Names) -> Json {
     let steps = panel.steps(names);
-    let mut defaults = json!({"unit": panel.unit, "thresholds": thresholds(&steps), "color": color(panel)});
+    // A table's texts may look like numbers, and its columns have units of their own.
+    let unit = if panel.chart == Chart::Table { "none" } else { panel.unit };
+    let mut defaults = json!({"unit": unit, "thresholds": thresholds(&steps), "color": color(panel)});
     let mut set = |field: &str, value: Json| {
         if let Some(fields) = defaults.as_object_mut() {
             fields.insert(field.to_owned(), value);
@@ -69,7 +72,9 @@ pub(super) fn field_config(panel: &Panel, names: &Names) -> Json {
     if let Some(decimals) = panel.decimals {
         set("decimals", json!(decimals));
     }
-    if let Some(text) = panel.no_value {
+    // A panel that may be empty says why.
+    let reason = panel.targets.iter().map(|target| target.may_be_empty).collect::<Option<Vec<_>>>();
+    if let Some(text) = panel.no_value.or(reason.and_then(|reasons| reasons.first().copied())) {
         set("noValue", json!(text));
     }
     if !panel.mappings.is_empty() {
@@ -113,21 +118,43 @@ fn custom(panel: &Panel) -> Option<Json> {
     match panel.chart {
         Chart::Lines | Chart::Areas => {
             let stacked = panel.chart == Chart::Areas;
-            Some(json!({
+            let mut custom = json!({
                 "drawStyle": "line",
                 "lineInterpolation": "linear",
                 "lineWidth": 1,
-                "fillOpacity": if stacked { 30 } else { 8 },
+                "fillOpacity": if stacked { 30 } else { 0 },
                 "showPoints": "never",
                 "spanNulls": false,
                 "stacking": {"mode": if stacked { "normal" } else { "none" }, "group": "A"},
                 "thresholdsStyle": {"mode": if panel.limits.is_empty() { "off" } else { "dashed" }},
-            }))
+            });
+            if let (Some(fields), Some(max)) = (custom.as_object_mut(), soft_max(panel)) {
+                fields.insert("axisSoftMax".to_owned(), json!(max));
+            }
+            Some(custom)
         }
-        Chart::Table => Some(json!({"align": "auto", "cellOptions": {"type": "auto"}, "inspect": false})),
+        Chart::Table => {
+            Some(json!({"align": "auto", "cellOptions": {"type": "auto"}, "inspect": false, "minWidth": 80}))
+        }
         _ => None,
     }
 }
+
+/// Up to where the axis goes at least. A share is shown beside its limit, and a count of nothing beside 1; for a time the limit is often far from what is
+/// usual, and would flatten it.
+fn soft_max(panel: &Panel) -> Option<f64> {
+    let limit = panel.limits.iter().map(|limit| limit.value).fold(0.0, f64::max);
+    match panel.unit {
+        "s" => None,
+        _ if limit > JUST_ABOVE_ZERO => Some(limit),
+        "short" | "locale" if panel.min == Some(0.0) => Some(1.0),
+        "percentunit" if panel.min == Some(0.0) => Some(0.01),
+        _ => None,
+    }
+}
+
+/// Columns of long texts, and of short ones, in pixels.
+const WIDTHS: [(&str, u32); 3] = [("endpoint", 380), ("alertname", 190), ("ring", 70)];
 
 /// Units, colours and links of one column.
 fn column_override(panel: &Panel, column: &Column) -> Option<Json> {
@@ -135,12 +162,15 @@ fn column_override(panel: &Panel, column: &Column) -> Option<Json> {
     if !column.unit.is_empty() {
         properties.push(json!({"id": "unit", "value": column.unit}));
         if column.unit != "short" {
-            properties.push(json!({"id": "decimals", "value": if column.unit == "s" { 3 } else { 2 }}));
+            properties.push(json!({"id": "decimals", "value": if column.unit == "s" { 1 } else { 2 }}));
         }
     }
     if column.steps.len() > 1 {
         properties.push(json!({"id": "thresholds", "value": thresholds(&column.steps)}));
         properties.push(json!({"id": "custom.cellOptions", "value": {"type": "color-text"}}));
+    }
+    if let Some((_, width)) = WIDTHS.iter().find(|(field, _)| *field == column.field) {
+        properties.push(json!({"id": "custom.width", "value": width}));
     }
     let is_first = panel.columns.first().is_some_and(|first| first.field == column.field);
     if is_first && !panel.data_links.is_empty() {
@@ -156,7 +186,7 @@ pub(super) fn options(panel: &Panel) -> Json {
     let reduce = json!({"calcs": ["lastNotNull"], "fields": "", "values": false});
     match panel.chart {
         Chart::Lines | Chart::Areas => json!({
-            "legend": {"displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": ["mean", "max", "lastNotNull"]},
+            "legend": {"displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": ["mean", "max", "lastNotNull"], "sortBy": "Last *", "sortDesc": true},
             "tooltip": {"mode": "multi", "sort": "desc"},
         }),
         Chart::Stat | Chart::Number => json!({

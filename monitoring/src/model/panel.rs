@@ -1,7 +1,7 @@
 //! A panel: what it asks, and how it shows the answer.
 
 use crate::RUNBOOKS;
-use crate::model::steps::{Limit, Step, steps};
+use crate::model::steps::{Limit, Side, Step, steps};
 use crate::names::Names;
 use crate::rules::Alert;
 
@@ -216,7 +216,14 @@ impl Panel {
         self
     }
 
-    /// Turns colour where this alert fires: at every plain number that its expression compares with.
+    /// Turns colour at a value that no alert has; [`crate::lint`] wants the reason.
+    #[must_use]
+    pub fn own_limit(mut self, side: Side, value: f64, color: &'static str) -> Self {
+        self.limits.push(Limit { side, value, color });
+        self
+    }
+
+    /// Turns colour where this alert fires: at the plain number of its leftmost comparison.
     #[must_use]
     pub fn alert(self, names: &Names, name: &str) -> Self {
         self.limited(names, name, |alert| {
@@ -239,7 +246,7 @@ impl Panel {
     pub fn alert_bound(self, names: &Names, name: &str) -> Self {
         self.limited(names, name, |alert| {
             let bounds = names.bucket_bounds(alert).into_iter();
-            bounds.map(|value| Limit { side: super::Side::Above, value, color: color_of(alert) }).collect()
+            bounds.map(|value| Limit { side: Side::Above, value, color: color_of(alert) }).collect()
         })
     }
 

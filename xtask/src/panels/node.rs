@@ -135,9 +135,13 @@ fn install(source: &Path, folder: &Path) -> Result<()> {
         copy_file(&source.join(file), &folder.join(file))?;
     }
     // No script of a package runs: none is needed.
-    run(Command::new("npm")
-        .current_dir(folder)
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]))
+    run(Command::new("npm").current_dir(folder).args([
+        "ci",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+    ]))
     .context("the packages could not be installed; is a registry within reach?")?;
     println!("installed {} in {:.0?}", shown(folder), began.elapsed());
     Ok(())

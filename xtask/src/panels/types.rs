@@ -29,7 +29,9 @@ pub(super) fn check(tools: &Tools, files: &[File]) -> Result<()> {
         let source = if json.get("apiVersion").is_some() { resource(&json)? } else { classic(path, &json)? };
         write_atomically(&folder.join(format!("{}.ts", path.replace('/', "."))), source.as_bytes())?;
     }
-    tools.check_types().context("a dashboard is not what Grafana's types say; the name of the file under `checked` is its path")
+    tools
+        .check_types()
+        .context("a dashboard is not what Grafana's types say; the name of the file under `checked` is its path")
 }
 
 fn classic(path: &str, json: &Json) -> Result<String> {
