@@ -98,7 +98,6 @@ impl Names {
                 let Ok(expr) = Expression::parse(&record.expr) else { continue };
                 let mut labels = expr.labels(&|name| self.labels(name));
                 labels.extend(record.labels.keys().cloned());
-                // Written as a sum of a counter, it is one; its name says so, as Prometheus' conventions have it.
                 let is_counter = is_counter_name(&record.record);
                 let known = self.metrics.entry(record.record.clone()).or_insert_with(|| Known {
                     origin: Origin::Recorded,
@@ -200,9 +199,10 @@ fn known(origin: Origin, is_counter: bool, labels: &[&str]) -> Known {
     Known { origin, is_counter, labels }
 }
 
-/// Whether a name is a counter's.
-pub(crate) fn is_counter_name(name: &str) -> bool {
-    !name.contains(':') && ["_total", "_count", "_sum", "_bucket"].iter().any(|end| name.ends_with(end))
+/// Whether a recorded series is a counter: named like one, or a sum of counters.
+fn is_counter_name(name: &str) -> bool {
+    name.ends_with(":sum")
+        || !name.contains(':') && ["_total", "_count", "_sum", "_bucket"].iter().any(|end| name.ends_with(end))
 }
 
 /// The metrics of rules, and the gauges of polls.

@@ -44,7 +44,7 @@ pub(super) fn dashboard(parts: &Parts<'_>) -> Dashboard {
             Row { title: "All chosen endpoints", panels: overview(parts) },
             Row { title: "By endpoint, all instances", panels: by_endpoint(parts) },
             Row { title: "Chosen endpoints, methods and instances", panels: close_by(parts) },
-            Row { title: "Correlation IDs", panels: correlation(parts) },
+            Row { title: "Correlation", panels: correlation(parts) },
         ],
     }
 }

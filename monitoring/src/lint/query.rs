@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::{Report, list, text};
 use crate::dashboards::queries::{OPTIONAL_LABELS, legend_labels};
-use crate::names::{Known, Names, Origin};
+use crate::names::{Known, Names};
 use crate::promql::{Expression, Selector, Substitution};
 
 /// Stands for `$__rate_interval`, to be told from every other range.
@@ -88,8 +88,7 @@ fn selector_rules(title: &str, selector: &Selector, written: &[Selector], names:
     if rate && selector.range.is_some() && selector.range != interval {
         report.add("target-rate-interval", title, format!("a rate of `{metric}` is not over $__rate_interval"));
     }
-    let is_counter = known.is_counter && known.origin != Origin::Recorded || crate::names::is_counter_name(metric);
-    if is_counter && !selector.within.iter().any(|function| COUNTER_FUNCTIONS.contains(&function.as_str())) {
+    if known.is_counter && !selector.within.iter().any(|function| COUNTER_FUNCTIONS.contains(&function.as_str())) {
         report.add("target-counter-agg", title, format!("the counter `{metric}` is looked at as it stands"));
     }
 }

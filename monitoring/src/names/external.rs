@@ -98,4 +98,12 @@ pub const ALL: &[External] = &[
         "envoy_cluster_ssl_certificate_expiration_unix_time_seconds",
         &["envoy_tls_certificate", "envoy_cluster_name"],
     ),
+    gauge("pg_up", &[]),
+    gauge("pg_stat_database_numbackends", &["datid", "datname"]),
+    gauge("pg_settings_max_connections", &["server"]),
+    gauge("pg_settings_superuser_reserved_connections", &["server"]),
+    gauge("redis_up", &[]),
+    gauge("redis_memory_used_bytes", &[]),
+    gauge("redis_memory_max_bytes", &[]),
+    gauge("celery_worker_up", &["hostname"]),
 ];

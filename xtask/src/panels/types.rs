@@ -53,7 +53,7 @@ fn classic(path: &str, json: &Json) -> Result<String> {
         let (id, options) = (&panel["id"], &panel["options"]);
         writeln!(text, "export const options{id}: Json<Partial<{kind}.Options>> = {options:#};")?;
         if *has_fields {
-            let custom = &panel["fieldConfig"]["defaults"]["custom"];
+            let custom = panel.pointer("/fieldConfig/defaults/custom").unwrap_or(&Json::Null);
             writeln!(text, "export const fields{id}: Json<Partial<{kind}.FieldConfig>> = {custom:#};")?;
         }
         checked += 1;
