@@ -318,6 +318,26 @@ fn each_rule_catches_what_breaks_it() {
 }
 
 #[test]
+fn provisioning_fits_prometheus_and_the_dashboards() {
+    let read = |path: &str| -> Json {
+        let text = std::fs::read_to_string(root().join(path)).unwrap();
+        serde_yaml_ng::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let sources = read("grafana/provisioning/datasources/prometheus.yml");
+    let sources = sources["datasources"].as_array().unwrap();
+    let of_type = |wanted: &str| sources.iter().find(|source| source["type"] == wanted).unwrap();
+    let prometheus = of_type("prometheus");
+    assert_eq!((&prometheus["isDefault"], &prometheus["editable"]), (&json!(true), &json!(false)));
+    assert_eq!(prometheus["jsonData"]["httpMethod"], "POST");
+    // `$__rate_interval` is made of it.
+    let scrape_interval = read("prometheus/prometheus.yml")["global"]["scrape_interval"].clone();
+    assert_eq!(prometheus["jsonData"]["timeInterval"], scrape_interval);
+    assert_eq!(prometheus["jsonData"]["alertmanagerUid"], of_type("alertmanager")["uid"]);
+    let provider = read("grafana/provisioning/dashboards/edge-observer.yml")["providers"][0].clone();
+    assert_eq!((&provider["type"], &provider["allowUiUpdates"]), (&json!("file"), &json!(false)));
+}
+
+#[test]
 fn rules_name_only_what_there_is() {
     let names = names();
     let alerts = names.rules().alerts().map(|alert| (&alert.alert, &alert.expr));

@@ -34,7 +34,10 @@ pub(super) fn dashboard(parts: &Parts<'_>) -> Dashboard {
 
 fn request_rate(parts: &Parts<'_>) -> Panel {
     Panel::new(Chart::Areas, (12, 9), "Request Rate", "reqps")
-        .says("Requests a second by status code, every HTTP stream counted once, at its end. Status 0: the client left before an answer.")
+        .says(
+            "Requests a second by status code, every HTTP stream counted once, at its end. Status 0: the client \
+             left before an answer.",
+        )
         .from_zero()
         .series_colors(&BY_STATUS)
         .asks(sum("status", &rate(&parts.own(REQUESTS_TOTAL, ""))), "{{status}}")
@@ -45,7 +48,10 @@ fn request_rate(parts: &Parts<'_>) -> Panel {
 fn p95(parts: &Parts<'_>) -> Panel {
     Panel::new(Chart::Gauge, (4, 9), "P95 Latency", "s")
         .says("95 of 100 requests are answered within this time. From exact buckets, and linear inside a bucket.")
-        .says("Red or orange from the bound that the alert SlowResponseTime calls slow; that alert counts the slow requests, which is exact.")
+        .says(
+            "Red or orange from the bound that the alert SlowResponseTime calls slow; that alert counts the slow \
+             requests, which is exact.",
+        )
         .scale(0.0, 4.0)
         .decimals(2)
         .without_value("no traffic")
@@ -56,7 +62,10 @@ fn p95(parts: &Parts<'_>) -> Panel {
 fn alerts(parts: &Parts<'_>) -> Panel {
     let firing = format!("sum by (alertname, severity, team, alertstate) ({}{{alertname!=\"Watchdog\"}})", ALERTS.name);
     Panel::new(Chart::Table, (8, 9), "Alerts", "short")
-        .says("Alerts that fire, or wait for their time to be over (pending), in every service. Prometheus keeps them; Alertmanager tells the people.")
+        .says(
+            "Alerts that fire, or wait for their time to be over (pending), in every service. Prometheus keeps \
+             them; Alertmanager tells the people.",
+        )
         .without_value("nothing fires")
         .asks_perhaps(firing, "{{alertname}}", "in health nothing fires")
         .columns(vec![
@@ -72,9 +81,17 @@ fn alerts(parts: &Parts<'_>) -> Panel {
 fn deployments(parts: &Parts<'_>) -> Panel {
     let active = parts.declared("active_deployments", "");
     Panel::new(Chart::Pie, (8, 9), "Active Deployments", "short")
-        .says("Deployments by status, as the API last told. Every proxy asks it: the greatest answer of them counts, not their sum.")
+        .says(
+            "Deployments by status, as the API last told. Every proxy asks it: the greatest answer of them \
+             counts, not their sum.",
+        )
         .asks(sum("status", &format!("max by (service, status, ring) ({active})")), "{{status}}")
-        .series_colors(&[("pending", "orange"), ("approved", "blue"), ("in_progress", "purple"), ("completed", "green")])
+        .series_colors(&[
+            ("pending", "orange"),
+            ("approved", "blue"),
+            ("in_progress", "purple"),
+            ("completed", "green"),
+        ])
         .runbook(parts.names, "StuckDeployments")
 }
 
@@ -97,12 +114,19 @@ fn connectors(parts: &Parts<'_>) -> Panel {
     // As the alert has it: what was skipped was not tried, and what has no outcome has not failed.
     let failed = share("connector", &operations("status=~\"failed|timeout\""), &operations("status!=\"skipped\""));
     Panel::new(Chart::Number, (8, 9), "Connector Health", "percentunit")
-        .says("Success Rate by connector: operations of the last hour that did not fail, of those that were tried. Connectors without operations are left out.")
+        .says(
+            "Success Rate by connector: operations of the last hour that did not fail, of those that were tried. \
+             Connectors without operations are left out.",
+        )
         .scale(0.0, 1.0)
         .decimals(1)
         .without_value("no operations")
         .alert_complement(parts.names, "ConnectorFailures")
-        .asks_perhaps(format!("1 - {failed}"), "Success Rate {{connector}}", "a connector without operations has no success rate")
+        .asks_perhaps(
+            format!("1 - {failed}"),
+            "Success Rate {{connector}}",
+            "a connector without operations has no success rate",
+        )
 }
 
 /// A column of text.

@@ -42,7 +42,10 @@ fn threads(parts: &Parts<'_>) -> Vec<Panel> {
     let build = parts.own(BUILD_INFO, "");
     vec![
         Panel::new(Chart::Stat, (6, 8), "Threads without the filter", "short")
-            .says("Threads of the proxy, its main thread among them, on which no heartbeat moves. Their requests pass unobserved. It may be 1 for a moment after a restart.")
+            .says(
+                "Threads of the proxy, its main thread among them, on which no heartbeat moves. Their requests \
+                 pass unobserved. It may be 1 for a moment after a restart.",
+            )
             .alert(parts.names, "EdgeWorkerWithoutFilter")
             .runbook(parts.names, "EdgeHeartbeatMissing")
             .asks(format!("{threads} - on (service, instance) {alive}"), INSTANCE),
@@ -54,7 +57,10 @@ fn threads(parts: &Parts<'_>) -> Vec<Panel> {
             .asks(alive, "with the filter {{instance}}")
             .runbook(parts.names, "EdgeWorkerWithoutFilter"),
         Panel::new(Chart::Table, (9, 8), "Builds in force", "short")
-            .says("Version, configuration and ring of each instance. Within a ring there should be one of each, but for the minutes of a rollout.")
+            .says(
+                "Version, configuration and ring of each instance. Within a ring there should be one of each, but \
+                 for the minutes of a rollout.",
+            )
             .asks(format!("max by (service, instance, version, config, ring) ({build}) == 1"), "")
             .columns(vec![
                 text("instance", "Instance"),
@@ -65,12 +71,18 @@ fn threads(parts: &Parts<'_>) -> Vec<Panel> {
             ])
             .runbook(parts.names, "EdgeBuildMismatch"),
         Panel::new(Chart::Lines, (12, 8), "Heartbeats", "short")
-            .says("Ticks a second by thread: about 1 on each. A flat line at 0 is a thread that lost its filter; a new VM may count under another number.")
+            .says(
+                "Ticks a second by thread: about 1 on each. A flat line at 0 is a thread that lost its filter; a \
+                 new VM may count under another number.",
+            )
             .from_zero()
             .asks(rate(&parts.own(HEARTBEAT, "")), "{{instance}} thread {{worker}}")
             .runbook(parts.names, "EdgeHeartbeatMissing"),
         Panel::new(Chart::Lines, (12, 8), "Instances by build", "short")
-            .says("How many instances run each build and configuration. A rollout is a line that falls while another rises.")
+            .says(
+                "How many instances run each build and configuration. A rollout is a line that falls while \
+                 another rises.",
+            )
             .from_zero()
             .decimals(0)
             .asks(format!("count by (version, config, ring) ({build} == 1)"), "{{version}} {{config}} {{ring}}")
@@ -101,23 +113,36 @@ fn series(parts: &Parts<'_>) -> Vec<Panel> {
             .asks(count, INSTANCE)
             .runbook(parts.names, "EdgeSeriesBudget"),
         Panel::new(Chart::Lines, (9, 8), "Requests without an endpoint of their own", "percentunit")
-            .says("Share of requests that were counted under the endpoint _overflow, because there was no room for one of their own.")
+            .says(
+                "Share of requests that were counted under the endpoint _overflow, because there was no room for \
+                 one of their own.",
+            )
             .from_zero()
             .decimals(2)
             .without_value("no traffic")
             .alert(parts.names, "EdgeEndpointOverflow")
             .asks(format!("{} / ({} > 0)", sum("service", &overflow), sum("service", &requests)), "{{service}}"),
         Panel::new(Chart::Lines, (12, 8), "Count of the filter against Envoy's", "percentunit")
-            .says("How far the filter's count of requests is from Envoy's own, over 30 minutes. Nothing but noise of the scrape is right; more is traffic that passes unobserved.")
+            .says(
+                "How far the filter's count of requests is from Envoy's own, over 30 minutes. Nothing but noise \
+                 of the scrape is right; more is traffic that passes unobserved.",
+            )
             .from_zero()
             .without_value("no traffic")
             .alert(parts.names, "EdgeCountsDiffer")
             .asks(
-                format!("abs(1 - {} / on (service, instance) ({} > 0))", sum("service, instance", &ours), sum("service, instance", &theirs)),
+                format!(
+                    "abs(1 - {} / on (service, instance) ({} > 0))",
+                    sum("service, instance", &ours),
+                    sum("service, instance", &theirs)
+                ),
                 INSTANCE,
             ),
         Panel::new(Chart::Lines, (12, 8), "Hostcall faults", "short")
-            .says("Calls from the filter to the proxy that the proxy refused, in 15 minutes. The request went on each time.")
+            .says(
+                "Calls from the filter to the proxy that the proxy refused, in 15 minutes. The request went on \
+                 each time.",
+            )
             .from_zero()
             .decimals(0)
             .alert(parts.names, "EdgeHostcallFaults")
@@ -136,7 +161,10 @@ fn events(parts: &Parts<'_>) -> Vec<Panel> {
     let undelivered = sum("instance", &increase(&undelivered, "15m"));
     vec![
         Panel::new(Chart::Number, (6, 8), "Events not delivered", "short")
-            .says("Security events of 15 minutes that should have gone to a sink and went to the proxy's log. They are not lost, but nobody is told.")
+            .says(
+                "Security events of 15 minutes that should have gone to a sink and went to the proxy's log. They \
+                 are not lost, but nobody is told.",
+            )
             .decimals(0)
             .alert(parts.names, "EdgeEventsUndelivered")
             .asks(undelivered, INSTANCE),
@@ -155,17 +183,29 @@ fn events(parts: &Parts<'_>) -> Vec<Panel> {
             .from_zero()
             .alert(parts.names, "EdgeEventQueueAge")
             .without_value("no sink")
-            .asks_perhaps(format!("max by (instance, sink) ({})", parts.own(EVENT_QUEUE_AGE, "")), "{{sink}} {{instance}}", "without a sink nothing waits"),
+            .asks_perhaps(
+                format!("max by (instance, sink) ({})", parts.own(EVENT_QUEUE_AGE, "")),
+                "{{sink}} {{instance}}",
+                "without a sink nothing waits",
+            ),
         Panel::new(Chart::Lines, (8, 8), "Events that wait", "short")
             .says("Security events that wait or are under way, by sink.")
             .from_zero()
             .decimals(0)
-            .asks_perhaps(sum("instance, sink", &parts.own(EVENTS_QUEUED, "")), "{{sink}} {{instance}}", "without a sink nothing waits")
+            .asks_perhaps(
+                sum("instance, sink", &parts.own(EVENTS_QUEUED, "")),
+                "{{sink}} {{instance}}",
+                "without a sink nothing waits",
+            )
             .runbook(parts.names, "EdgeEventQueueAge"),
         Panel::new(Chart::Lines, (8, 8), "Batches", "cps")
             .says("Calls to sinks a second: first tries, and those that were made again after a failure.")
             .from_zero()
-            .asks_perhaps(sum("sink, state", &rate(&parts.own(EVENT_BATCHES, ""))), "{{sink}} {{state}}", "without a sink nothing is sent")
+            .asks_perhaps(
+                sum("sink, state", &rate(&parts.own(EVENT_BATCHES, ""))),
+                "{{sink}} {{state}}",
+                "without a sink nothing is sent",
+            )
             .runbook(parts.names, "EdgeEventQueueAge"),
     ]
 }
@@ -173,9 +213,16 @@ fn events(parts: &Parts<'_>) -> Vec<Panel> {
 fn business(parts: &Parts<'_>) -> Vec<Panel> {
     vec![
         Panel::new(Chart::Lines, (12, 7), "Rules", "cps")
-            .says("Streams a second that a rule of the configuration is about, by rule and outcome; forgot: its memory was full.")
+            .says(
+                "Streams a second that a rule of the configuration is about, by rule and outcome; forgot: its \
+                 memory was full.",
+            )
             .from_zero()
-            .asks_perhaps(sum("rule_name, outcome", &rate(&parts.own(RULES, ""))), "{{rule_name}} {{outcome}}", NEVER_YET),
+            .asks_perhaps(
+                sum("rule_name, outcome", &rate(&parts.own(RULES, ""))),
+                "{{rule_name}} {{outcome}}",
+                NEVER_YET,
+            ),
         Panel::new(Chart::Lines, (12, 7), "Bodies", "cps")
             .says("Request bodies a second that a rule wanted a value of, and what came of reading them.")
             .from_zero()
@@ -183,13 +230,21 @@ fn business(parts: &Parts<'_>) -> Vec<Panel> {
         Panel::new(Chart::Lines, (12, 7), "Polls", "cps")
             .says("Requests a second for polled gauges, by outcome. One worker of each proxy asks.")
             .from_zero()
-            .asks_perhaps(sum("poll, outcome", &rate(&parts.own(POLLS, ""))), "{{poll}} {{outcome}}", "a configuration may have no polls")
+            .asks_perhaps(
+                sum("poll, outcome", &rate(&parts.own(POLLS, ""))),
+                "{{poll}} {{outcome}}",
+                "a configuration may have no polls",
+            )
             .runbook(parts.names, "EdgePollStale"),
         Panel::new(Chart::Lines, (12, 7), "Age of polled gauges", "s")
             .says("The time since the last answer that counted. Deployments and the CAB queue are as old as this.")
             .from_zero()
             .alert(parts.names, "EdgePollStale")
-            .asks_perhaps(format!("max by (instance, poll) ({})", parts.own(POLL_STALENESS, "")), "{{poll}} {{instance}}", "a configuration may have no polls"),
+            .asks_perhaps(
+                format!("max by (instance, poll) ({})", parts.own(POLL_STALENESS, "")),
+                "{{poll}} {{instance}}",
+                "a configuration may have no polls",
+            ),
     ]
 }
 
@@ -212,7 +267,10 @@ fn configuration(parts: &Parts<'_>) -> Vec<Panel> {
             .decimals(0)
             .asks_perhaps(refused, INSTANCE, perhaps),
         Panel::new(Chart::Lines, (8, 8), "VMs started again", "short")
-            .says("Virtual machines of the filter that were started again after a trap in 15 minutes, and those that could not be, or whose module could not be fetched.")
+            .says(
+                "Virtual machines of the filter that were started again after a trap in 15 minutes, and those \
+                 that could not be, or whose module could not be fetched.",
+            )
             .from_zero()
             .decimals(0)
             .alert(parts.names, "EdgeVmReloads")
@@ -224,18 +282,28 @@ fn configuration(parts: &Parts<'_>) -> Vec<Panel> {
 fn cost(parts: &Parts<'_>) -> Vec<Panel> {
     vec![
         Panel::new(Chart::Lines, (8, 8), "Memory of Envoy", "bytes")
-            .says("What Envoy's allocator has handed out, and what it holds of the system. The memory of the filter's VMs is beside it, in V8.")
+            .says(
+                "What Envoy's allocator has handed out, and what it holds of the system. The memory of the \
+                 filter's VMs is beside it, in V8.",
+            )
             .from_zero()
             .asks(parts.of(external::MEMORY_ALLOCATED, ""), "allocated {{instance}}")
             .asks(parts.of(external::MEMORY_PHYSICAL, ""), "held {{instance}}"),
         Panel::new(Chart::Lines, (8, 8), "Virtual machines", "short")
-            .says("Wasm VMs in Envoy: one for each thread, one of the main thread's own, and for a moment twice as many while a configuration is replaced.")
+            .says(
+                "Wasm VMs in Envoy: one for each thread, one of the main thread's own, and for a moment twice as \
+                 many while a configuration is replaced.",
+            )
             .from_zero()
             .decimals(0)
             .asks(parts.of(external::WASM_VMS, ""), INSTANCE)
             .runbook(parts.names, "EdgeVmReloads"),
         Panel::new(Chart::Lines, (8, 8), "Workers that were stuck", "short")
-            .says("How often in 10 minutes a worker of Envoy did not come back to its loop in time: the one sign of too much work on a thread that Envoy's own page has. Processor time is not on it; cargo xtask bench envoy measures what the filter adds to a request.")
+            .says(
+                "How often in 10 minutes a worker of Envoy did not come back to its loop in time: the one sign of \
+                 too much work on a thread that Envoy's own page has. Processor time is not on it; cargo xtask \
+                 bench envoy measures what the filter adds to a request.",
+            )
             .from_zero()
             .decimals(0)
             .asks(sum("instance", &increase(&parts.of(external::WORKER_MISS, ""), "10m")), INSTANCE),

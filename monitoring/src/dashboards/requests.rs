@@ -65,13 +65,19 @@ fn overview(parts: &Parts<'_>) -> Vec<Panel> {
             .alert(parts.names, "HighErrorRate")
             .asks(part("5.."), "{{service}}"),
         stat("Client errors", "percentunit")
-            .says("Share of requests that ended with 4xx. High after a deployment of a client, or while someone tries what is not there.")
+            .says(
+                "Share of requests that ended with 4xx. High after a deployment of a client, or while someone \
+                 tries what is not there.",
+            )
             .decimals(2)
             .without_value("no traffic")
             .color("yellow")
             .asks(part("4.."), "{{service}}"),
         stat("Clients that left", "percentunit")
-            .says("Share of requests whose client left before an answer (status 0). It grows before errors do when the API gets slow.")
+            .says(
+                "Share of requests whose client left before an answer (status 0). It grows before errors do when \
+                 the API gets slow.",
+            )
             .decimals(2)
             .without_value("no traffic")
             .color("purple")
@@ -125,7 +131,10 @@ fn by_endpoint(parts: &Parts<'_>) -> Vec<Panel> {
             .alert_bound(parts.names, "SlowResponseTime")
             .asks(greatest(&p95, &rate), BY_ENDPOINT),
         lines("Latency p99 by endpoint", "s", 8)
-            .says("99 of 100 requests are answered within this time; the 15 busiest endpoints. With few requests it is the slowest of them.")
+            .says(
+                "99 of 100 requests are answered within this time; the 15 busiest endpoints. With few requests it \
+                 is the slowest of them.",
+            )
             .asks(greatest(&p99, &rate), BY_ENDPOINT),
         Panel::new(Chart::Table, (24, 10), "Endpoints", "short")
             .says("Every endpoint over the last 5 minutes. Click one to see it alone.")
@@ -175,10 +184,16 @@ fn close_by(parts: &Parts<'_>) -> Vec<Panel> {
             .asks(quantile("0.99", "", &rate(&buckets)), "p99")
             .asks(mean, "mean"),
         Panel::new(Chart::Heatmap, (12, 9), "Latency heat map", "s")
-            .says("Requests by latency over time, from the cumulative buckets: the darker, the more. Two bands are two kinds of requests, which a quantile hides.")
+            .says(
+                "Requests by latency over time, from the cumulative buckets: the darker, the more. Two bands are \
+                 two kinds of requests, which a quantile hides.",
+            )
             .asks(sum("le", &increase(&buckets, "$__rate_interval")), "{{le}}"),
         Panel::new(Chart::Lines, (12, 9), "Requests by instance", "reqps")
-            .says("Requests a second by host or pod: one line that leaves the others is a balancer or a host in trouble.")
+            .says(
+                "Requests a second by host or pod: one line that leaves the others is a balancer or a host in \
+                 trouble.",
+            )
             .from_zero()
             .asks(sum("instance", &requests), "{{instance}}"),
         Panel::new(Chart::Lines, (12, 9), "Requests by method", "reqps")
@@ -201,7 +216,10 @@ fn correlation(parts: &Parts<'_>) -> Vec<Panel> {
     let requests = rate(&parts.own(CORRELATION, ""));
     vec![
         Panel::new(Chart::Areas, (12, 8), "Correlation IDs", "reqps")
-            .says("What became of the correlation IDs of requests: kept, generated, refused, or none. Sums to the requests.")
+            .says(
+                "What became of the correlation IDs of requests: kept, generated, refused, or none. Sums to the \
+                 requests.",
+            )
             .from_zero()
             .asks(sum("outcome", &requests), "{{outcome}}"),
         Panel::new(Chart::Lines, (12, 8), "Correlation IDs by reason", "reqps")

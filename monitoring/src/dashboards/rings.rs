@@ -110,7 +110,10 @@ fn now(parts: &Parts<'_>) -> Vec<Panel> {
             .runbook(parts.names, "HighErrorRate")
             .runbook(parts.names, "SlowResponseTime"),
         Panel::new(Chart::Table, (9, 7), "Builds by ring", "short")
-            .says("How many instances of each ring run which build and configuration. One line a ring, but for the minutes of a rollout.")
+            .says(
+                "How many instances of each ring run which build and configuration. One line a ring, but for the \
+                 minutes of a rollout.",
+            )
             .asks(builds, "")
             .columns(vec![
                 text("ring", "Ring"),
@@ -144,7 +147,10 @@ fn against(parts: &Parts<'_>) -> Vec<Panel> {
     let over = |what: &str| format!("({what}) / on (ring) ({} > 0)", of_ring_before(what));
     vec![
         Panel::new(Chart::Lines, (12, 9), "Server error share against the ring before", "percentunit")
-            .says("The ring's share of server errors less that of the ring before. Above 0 it is worse; a rollout that stays above 0 should stop.")
+            .says(
+                "The ring's share of server errors less that of the ring before. Above 0 it is worse; a rollout \
+                 that stays above 0 should stop.",
+            )
             .asks_perhaps(minus(&errors(parts)), RING, NO_RING_BEFORE)
             .runbook(parts.names, "HighErrorRate"),
         Panel::new(Chart::Lines, (12, 9), "Latency p95 against the ring before", "short")

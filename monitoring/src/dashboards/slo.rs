@@ -51,7 +51,10 @@ fn budget(parts: &Parts<'_>) -> Vec<Panel> {
     let good = |window: &str| format!("1 - {}", errors(parts, window));
     vec![
         Panel::new(Chart::Number, (4, 7), "Objective", "percentunit")
-            .says("The share of requests that must be good over 30 days. It is set in one place, prometheus/rules/slo.yml.")
+            .says(
+                "The share of requests that must be good over 30 days. It is set in one place, \
+                 prometheus/rules/slo.yml.",
+            )
             .decimals(2)
             .color("blue")
             .asks(format!("max by (slo) ({objective})"), "{{slo}}"),
@@ -68,7 +71,10 @@ fn budget(parts: &Parts<'_>) -> Vec<Panel> {
             .without_value("no traffic")
             .asks(good("5m"), SERIES),
         Panel::new(Chart::Gauge, (5, 7), "Error budget left", "percentunit")
-            .says("What is left of the errors that 30 days allow. Below 0 the objective is missed: changes other than repairs should wait.")
+            .says(
+                "What is left of the errors that 30 days allow. Below 0 the objective is missed: changes other \
+                 than repairs should wait.",
+            )
             .scale(0.0, 1.0)
             .decimals(1)
             .without_value("no traffic")
@@ -76,7 +82,10 @@ fn budget(parts: &Parts<'_>) -> Vec<Panel> {
             .asks_perhaps(left.clone(), SERIES, NO_TRAFFIC)
             .runbook(parts.names, "ErrorBudgetBurnSlow"),
         Panel::new(Chart::Stat, (5, 7), "Burn rate now", "short")
-            .says("How fast the budget goes, over 5 minutes: 1 spends it in exactly 30 days, 14.4 spends 2 % of it in an hour.")
+            .says(
+                "How fast the budget goes, over 5 minutes: 1 spends it in exactly 30 days, 14.4 spends 2 % of it \
+                 in an hour.",
+            )
             .decimals(1)
             .without_value("no traffic")
             .alert_windows(parts.names, "ErrorBudgetBurnFast")
@@ -94,7 +103,10 @@ fn burn(parts: &Parts<'_>) -> Vec<Panel> {
         format!("{} / on (slo) group_left () max by (slo) ({budget}{{{CHOSEN}}})", errors(parts, window))
     };
     let mut page = Panel::new(Chart::Lines, (12, 10), "Burn rate, windows that page", "short")
-        .says("An alert fires where a long window and its short one are both above its line: 1 h and 5 m above the upper, 6 h and 30 m above the lower.")
+        .says(
+            "An alert fires where a long window and its short one are both above its line: 1 h and 5 m above the \
+             upper, 6 h and 30 m above the lower.",
+        )
         .from_zero()
         .alert_windows(parts.names, "ErrorBudgetBurnFast");
     for (window, legend) in [
@@ -134,9 +146,16 @@ fn spent(parts: &Parts<'_>) -> Vec<Panel> {
     let failed = increase(&format!("{requests}{{service=~\"$service\",status=~\"5..\"}}"), "$__range");
     vec![
         Panel::new(Chart::Table, (24, 9), "Server errors by endpoint", "short")
-            .says("The 20 endpoints with the most server errors in the time range: where the budget of availability went.")
+            .says(
+                "The 20 endpoints with the most server errors in the time range: where the budget of availability \
+                 went.",
+            )
             .without_value("no errors")
-            .asks_perhaps(format!("topk(20, {} > 0)", sum("service, endpoint, status", &failed)), "", "in health there are no errors")
+            .asks_perhaps(
+                format!("topk(20, {} > 0)", sum("service, endpoint, status", &failed)),
+                "",
+                "in health there are no errors",
+            )
             .columns(vec![
                 text("endpoint", "Endpoint"),
                 text("service", "Service"),

@@ -77,13 +77,6 @@ pub(super) fn field_config(panel: &Panel, names: &Names) -> Json {
     if let Some(text) = panel.no_value.or(reason.and_then(|reasons| reasons.first().copied())) {
         set("noValue", json!(text));
     }
-    if !panel.mappings.is_empty() {
-        let mappings = panel
-            .mappings
-            .iter()
-            .map(|(value, text, color)| json!({"type": "value", "options": {*value: {"text": text, "color": color}}}));
-        set("mappings", mappings.collect());
-    }
     if !panel.data_links.is_empty() && panel.chart != Chart::Table {
         set("links", panel.data_links.iter().map(link).collect());
     }
@@ -156,6 +149,14 @@ fn soft_max(panel: &Panel) -> Option<f64> {
 /// Columns of long texts, and of short ones, in pixels.
 const WIDTHS: [(&str, u32); 3] = [("endpoint", 380), ("alertname", 190), ("ring", 70)];
 
+/// Texts with a colour: field, text, colour.
+const TEXT_COLORS: [(&str, &str, &str); 4] = [
+    ("severity", "critical", "red"),
+    ("severity", "warning", "orange"),
+    ("alertstate", "firing", "red"),
+    ("alertstate", "pending", "yellow"),
+];
+
 /// Units, colours and links of one column.
 fn column_override(panel: &Panel, column: &Column) -> Option<Json> {
     let mut properties = Vec::new();
@@ -171,6 +172,15 @@ fn column_override(panel: &Panel, column: &Column) -> Option<Json> {
     }
     if let Some((_, width)) = WIDTHS.iter().find(|(field, _)| *field == column.field) {
         properties.push(json!({"id": "custom.width", "value": width}));
+    }
+    let colored = TEXT_COLORS.iter().filter(|(field, _, _)| *field == column.field);
+    let options: serde_json::Map<String, Json> = colored
+        .enumerate()
+        .map(|(index, (_, text, color))| ((*text).to_owned(), json!({"color": color, "index": index})))
+        .collect();
+    if !options.is_empty() {
+        properties.push(json!({"id": "mappings", "value": [{"type": "value", "options": options}]}));
+        properties.push(json!({"id": "custom.cellOptions", "value": {"type": "color-text"}}));
     }
     let is_first = panel.columns.first().is_some_and(|first| first.field == column.field);
     if is_first && !panel.data_links.is_empty() {
@@ -246,8 +256,11 @@ pub(super) fn options(panel: &Panel) -> Json {
     }
 }
 
-/// A table begins with the greatest value of its first column of numbers, or with the first name.
+/// A table begins with what fires; else with the greatest value of its first column of numbers, or with the first name.
 fn sort_by(panel: &Panel) -> Json {
+    if let Some(state) = panel.columns.iter().find(|column| column.field == "alertstate") {
+        return json!([{"displayName": state.title, "desc": false}]);
+    }
     let numbers = panel.columns.iter().find(|column| column.field.starts_with("Value"));
     let is_keyed = panel.columns.first().is_some_and(|column| column.field == "ring");
     match numbers.filter(|_| !is_keyed) {

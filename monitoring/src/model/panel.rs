@@ -100,8 +100,6 @@ pub struct Panel {
     pub data_links: Vec<Link>,
     /// The columns, of a table.
     pub columns: Vec<Column>,
-    /// Texts in place of values.
-    pub mappings: Vec<(&'static str, &'static str, &'static str)>,
 }
 
 impl Panel {
@@ -125,7 +123,6 @@ impl Panel {
             links: Vec::new(),
             data_links: Vec::new(),
             columns: Vec::new(),
-            mappings: Vec::new(),
         }
     }
 
@@ -199,13 +196,6 @@ impl Panel {
     #[must_use]
     pub fn columns(mut self, columns: Vec<Column>) -> Self {
         self.columns = columns;
-        self
-    }
-
-    /// A text and a colour in place of a value.
-    #[must_use]
-    pub fn maps(mut self, value: &'static str, text: &'static str, color: &'static str) -> Self {
-        self.mappings.push((value, text, color));
         self
     }
 
