@@ -212,7 +212,7 @@ fn events(parts: &Parts<'_>) -> Vec<Panel> {
 
 fn business(parts: &Parts<'_>) -> Vec<Panel> {
     vec![
-        Panel::new(Chart::Lines, (12, 7), "Rules", "cps")
+        Panel::new(Chart::Lines, (12, 9), "Rules", "cps")
             .says(
                 "Streams a second that a rule of the configuration is about, by rule and outcome; forgot: its \
                  memory was full.",
@@ -223,7 +223,7 @@ fn business(parts: &Parts<'_>) -> Vec<Panel> {
                 "{{rule_name}} {{outcome}}",
                 NEVER_YET,
             ),
-        Panel::new(Chart::Lines, (12, 7), "Bodies", "cps")
+        Panel::new(Chart::Lines, (12, 9), "Bodies", "cps")
             .says("Request bodies a second that a rule wanted a value of, and what came of reading them.")
             .from_zero()
             .asks_perhaps(sum("outcome", &rate(&parts.own(BODIES, ""))), "{{outcome}}", NEVER_YET),

@@ -52,7 +52,7 @@ pub(super) fn dashboard(parts: &Parts<'_>) -> Dashboard {
 fn overview(parts: &Parts<'_>) -> Vec<Panel> {
     let requests = |more: &str| rate(&parts.own(REQUESTS_TOTAL, &format!("{CHOSEN}{more}")));
     let part = |status: &str| share("service", &requests(&format!(",status=~\"{status}\"")), &requests(""));
-    let stat = |title: &'static str, unit: &'static str| Panel::new(Chart::Stat, (4, 4), title, unit).from_zero();
+    let stat = |title: &'static str, unit: &'static str| Panel::new(Chart::Stat, (4, 5), title, unit).from_zero();
     vec![
         stat("Requests", "reqps")
             .says("Requests a second of the chosen endpoints and instances.")
@@ -87,7 +87,7 @@ fn overview(parts: &Parts<'_>) -> Vec<Panel> {
             .without_value("no traffic")
             .alert_bound(parts.names, "SlowResponseTime")
             .asks(quantile("0.95", "service", &rate(&parts.own(DURATION_BUCKET, CHOSEN))), "{{service}}"),
-        Panel::new(Chart::Number, (4, 4), "Requests in this time", "short")
+        Panel::new(Chart::Number, (4, 5), "Requests in this time", "short")
             .says("Requests of the chosen endpoints in the whole time range.")
             .decimals(1)
             .color("blue")
