@@ -3,5 +3,7 @@
 mod backing;
 mod figures;
 mod formats;
+mod istio;
 mod matrix;
+mod queries;
 mod scene;

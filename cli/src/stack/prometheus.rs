@@ -49,6 +49,10 @@ pub struct PrometheusOptions {
     pub rules: Vec<(String, String)>,
     /// Feature flags.
     pub features: Vec<String>,
+    /// A configuration of its own, in place of the shipped one with these targets.
+    pub configuration: Option<String>,
+    /// How often Alertmanager is told again of an alert that goes on; Prometheus' own is a minute.
+    pub resend: Option<Duration>,
 }
 
 impl PrometheusOptions {
@@ -64,6 +68,8 @@ impl PrometheusOptions {
             slower: BTreeMap::new(),
             rules: RULES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
             features: Vec::new(),
+            configuration: None,
+            resend: None,
         }
     }
 
@@ -72,6 +78,9 @@ impl PrometheusOptions {
     /// # Errors
     /// When the shipped file is not of the form that this program knows.
     pub fn configuration(&self) -> anyhow::Result<String> {
+        if let Some(own) = &self.configuration {
+            return Ok(own.clone());
+        }
         let mut config: Value = serde_yaml_ng::from_str(CONFIG).context("prometheus/prometheus.yml")?;
         let field = |name: &str| format!("prometheus/prometheus.yml has no `{name}`");
         if let Some(interval) = self.interval {
@@ -188,6 +197,9 @@ impl Prometheus {
             .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
             .arg(format!("--web.listen-address={}", options.listen))
             .arg("--web.enable-lifecycle");
+        if let Some(resend) = options.resend {
+            command.arg(format!("--rules.alert.resend-delay={}ms", resend.as_millis()));
+        }
         if !options.features.is_empty() {
             command.arg(format!("--enable-feature={}", options.features.join(",")));
         }

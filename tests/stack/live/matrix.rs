@@ -188,7 +188,6 @@ const SECOND: &[&str] =
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_alert_fires_is_delivered_and_resolves() {
     let Some(mut scene) = Scene::start().await else { return };
-    // Two of them need the scene for themselves.
     let (first, second) = (scene.first.listen(), scene.second.listen());
     let mut rows = BTreeMap::new();
     let begun = Instant::now();
@@ -216,7 +215,7 @@ async fn every_alert_fires_is_delivered_and_resolves() {
     // In health nothing but the watchdog fires, and it is not a matter of having looked too early.
     let mut quiet_since = Instant::now();
     let deadline = Instant::now() + LIMIT;
-    while quiet_since.elapsed() < Duration::from_secs(15) {
+    while quiet_since.elapsed() < Duration::from_secs(8) {
         let firing = watch.look().await;
         if firing.iter().any(|name| name != "Watchdog") {
             quiet_since = Instant::now();
@@ -227,6 +226,8 @@ async fn every_alert_fires_is_delivered_and_resolves() {
     let healthy: BTreeSet<&str> =
         watch.rows.iter().filter(|(_, row)| row.fired.is_some()).map(|(name, _)| name.as_str()).collect();
     eprintln!("fired before any cause: {healthy:?}");
+
+    super::queries::all_have_answers(&scene.prometheus).await;
 
     // The first half.
     rows = std::mem::take(&mut watch.rows);

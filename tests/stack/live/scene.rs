@@ -133,7 +133,7 @@ pub(super) struct Scene {
     /// Reloads a VM that failed.
     pub(super) fourth: EnvoyProxy,
     pub(super) prometheus: Prometheus,
-    pub(super) alertmanager: Alertmanager,
+    _alertmanager: Alertmanager,
     pub(super) receivers: Receivers,
     _folder: TempDir,
 }
@@ -201,8 +201,11 @@ impl Scene {
         let listen = free();
         let mut prometheus = PrometheusOptions::new(prometheus, listen, at("prometheus"));
         prometheus.interval = Some(Duration::from_secs(1));
-        // The exporter asks its workers on each scrape, and waits a second for them.
-        prometheus.slower.insert("celery".to_owned(), Duration::from_secs(4));
+        // Celery's exporter asks its workers on each scrape and waits a second for them; PostgreSQL's tries as long to connect.
+        prometheus.slower.insert("celery".to_owned(), Duration::from_secs(5));
+        prometheus.slower.insert("postgres".to_owned(), Duration::from_secs(3));
+        // What fires before Alertmanager is known is not told.
+        prometheus.resend = Some(Duration::from_secs(5));
         prometheus.alertmanager = Some(alertmanager.address());
         prometheus.rules = paced_rules();
         let edges: Vec<String> =
@@ -230,7 +233,7 @@ impl Scene {
             third,
             fourth,
             prometheus,
-            alertmanager,
+            _alertmanager: alertmanager,
             receivers,
             _folder: folder,
         })
