@@ -206,7 +206,7 @@ impl Backing {
               {} "$DATA"
               {as_user} "$BIN/initdb" -A trust -U postgres -D "$DATA" >/dev/null
             fi
-            {as_user} "$BIN/pg_ctl" start -w -D "$DATA" -l "$DATA/log" -o "-h 127.0.0.1 -p $PORT -k $DATA -c max_connections={CONNECTIONS} -c fsync=off"
+            {as_user} "$BIN/pg_ctl" start -w -D "$DATA" -l "$DATA/log" -o "-h 127.0.0.1 -p $PORT -k $DATA -c max_connections={CONNECTIONS} -c fsync=off -c client_connection_check_interval=500"
             trap '{as_user} "$BIN/pg_ctl" stop -m immediate -D "$DATA"; exit 0' TERM INT
             while :; do sleep 1 & wait $!; done"#,
             if root { "install -d -o postgres -m 700" } else { "mkdir -m 700" },

@@ -44,7 +44,6 @@ const ELSEWHERE: &[&str] = &[
     "celery_queue_length",
     "celery_worker_up",
     // The filter's gauge of its own budget.
-    "eucora_edge_series_budget",
 ];
 
 /// Labels that a scrape adds to every series.
