@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use crate::Error;
 use crate::dashboards;
+use crate::lint;
 use crate::model::Dashboard;
 use crate::names::Names;
 
@@ -18,12 +19,18 @@ pub type File = (String, String);
 ///
 /// # Errors
 ///
-/// What the dashboards name and is not there.
+/// What the dashboards name and is not there, or which rules of [`lint`] they break.
 pub fn files(names: &Names) -> Result<Vec<File>, Error> {
+    let all = dashboards::all(names)?;
+    let classic: Vec<Json> = all.iter().map(|dashboard| classic::dashboard(dashboard, names)).collect();
+    let findings: Vec<String> = lint::lint(&classic, names).iter().map(ToString::to_string).collect();
+    if !findings.is_empty() {
+        return Err(Error::Dashboards(findings));
+    }
     let mut files = Vec::new();
-    for dashboard in dashboards::all(names)? {
+    for (dashboard, classic) in all.into_iter().zip(&classic) {
         let name = file_name(&dashboard);
-        files.push((format!("grafana/dashboards/{name}"), text(&classic::dashboard(&dashboard, names))));
+        files.push((format!("grafana/dashboards/{name}"), text(classic)));
         files.push((format!("grafana/dashboards-v2/{name}"), text(&v2::dashboard(&dashboard, names))));
     }
     Ok(files)

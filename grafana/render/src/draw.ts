@@ -20,7 +20,12 @@ async function ask(job: Job, query: Query): Promise<Answer> {
     ? { query: query.expr, time: String(job.end) }
     : { query: query.expr, start: String(job.start), end: String(job.end), step: String(job.step) };
   const address = `${job.prometheus}/api/v1/${query.instant ? 'query' : 'query_range'}`;
-  const reply = (await (await fetch(address, { method: 'POST', body: new URLSearchParams(parameters) })).json()) as Reply;
+  let reply: Reply;
+  try {
+    reply = (await (await fetch(address, { method: 'POST', body: new URLSearchParams(parameters) })).json()) as Reply;
+  } catch (error) {
+    throw new Error(`${job.prometheus} does not answer as Prometheus does: ${String((error as Error).cause ?? error)}`);
+  }
   if (reply.status !== 'success' || !reply.data) {
     throw new Error(`Prometheus refuses ${query.expr}: ${reply.error ?? 'no reason given'}`);
   }
@@ -62,21 +67,28 @@ async function draw(job: Job, one: DashboardJob, browser: Browser): Promise<Draw
   return drawn;
 }
 
-const job = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as Job;
-const browser = await chromium.launch({
-  executablePath: job.chromium,
-  // Playwright gives it a fresh --user-data-dir, and removes that afterwards.
-  args: [
-    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync',
-  ],
-});
-try {
-  const results: Record<string, Drawn[]> = {};
-  for (const one of job.dashboards) {
-    results[one.file] = await draw(job, one, browser);
+async function main(): Promise<void> {
+  const job = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as Job;
+  const browser = await chromium.launch({
+    executablePath: job.chromium,
+    // Playwright gives it a fresh --user-data-dir, and removes that afterwards.
+    args: [
+      '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+      '--disable-component-update', '--disable-sync',
+    ],
+  });
+  try {
+    const results: Record<string, Drawn[]> = {};
+    for (const one of job.dashboards) {
+      results[one.file] = await draw(job, one, browser);
+    }
+    process.stdout.write(`${JSON.stringify(results)}\n`);
+  } finally {
+    await browser.close();
   }
-  process.stdout.write(`${JSON.stringify(results)}\n`);
-} finally {
-  await browser.close();
 }
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});
