@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use edge_observer::tools::{Fetch, Tools, skip_test};
 use monitoring::dashboards;
 use monitoring::grafana;
 use monitoring::lint::{self, RULES};
@@ -335,6 +336,109 @@ fn provisioning_fits_prometheus_and_the_dashboards() {
     assert_eq!(prometheus["jsonData"]["alertmanagerUid"], of_type("alertmanager")["uid"]);
     let provider = read("grafana/provisioning/dashboards/edge-observer.yml")["providers"][0].clone();
     assert_eq!((&provider["type"], &provider["allowUiUpdates"]), (&json!("file"), &json!(false)));
+}
+
+/// Series of four instances: in ring 0 with errors, in ring 1 without, in no ring, and in ring 3 without a request. Each is told of the same deployments.
+const SERIES: &[(&str, &str)] = &[
+    ("eucora_edge_build_info{service='s',instance='a',version='1',config='x',ring='0'}", "1x40"),
+    ("eucora_edge_build_info{service='s',instance='b',version='2',config='x',ring='1'}", "1x40"),
+    ("eucora_edge_build_info{service='s',instance='b',version='1',config='x',ring='1'}", "0x40"),
+    ("eucora_edge_build_info{service='s',instance='c',version='1',config='x'}", "1x40"),
+    ("eucora_edge_build_info{service='s',instance='d',version='1',config='x',ring='3'}", "1x40"),
+    ("eucora_http_requests_total{service='s',instance='a',method='GET',endpoint='/x',status='200'}", "0+90x40"),
+    ("eucora_http_requests_total{service='s',instance='a',method='GET',endpoint='/x',status='500'}", "0+10x40"),
+    ("eucora_http_requests_total{service='s',instance='b',method='GET',endpoint='/x',status='200'}", "0+100x40"),
+    ("eucora_http_requests_total{service='s',instance='c',method='GET',endpoint='/x',status='200'}", "0+50x40"),
+    ("eucora_http_requests_total{service='s',instance='c',method='GET',endpoint='/x',status='503'}", "0+50x40"),
+    ("eucora_http_requests_total{service='idle',instance='e',method='GET',endpoint='/x',status='200'}", "7x40"),
+    (
+        "eucora_http_request_duration_seconds_bucket{service='idle',instance='e',method='GET',endpoint='/x',le='0.1'}",
+        "7x40",
+    ),
+    (
+        "eucora_http_request_duration_seconds_bucket{service='idle',instance='e',method='GET',endpoint='/x',le='+Inf'}",
+        "7x40",
+    ),
+    (
+        "eucora_connector_operations_total{service='s',instance='a',connector='jamf',operation='deploy',status='success'}",
+        "0+9x40",
+    ),
+    (
+        "eucora_connector_operations_total{service='s',instance='a',connector='jamf',operation='deploy',status='timeout'}",
+        "0+1x40",
+    ),
+    (
+        "eucora_connector_operations_total{service='s',instance='a',connector='jamf',operation='deploy',status='skipped'}",
+        "0+99x40",
+    ),
+    (
+        "eucora_connector_operations_total{service='s',instance='a',connector='sccm',operation='deploy',status='success'}",
+        "0x40",
+    ),
+    ("eucora_active_deployments{service='s',instance='a',status='pending',ring='0'}", "3x40"),
+    ("eucora_active_deployments{service='s',instance='a',status='pending',ring='1'}", "4x40"),
+    ("eucora_active_deployments{service='s',instance='b',status='pending',ring='0'}", "3x40"),
+    ("eucora_active_deployments{service='s',instance='b',status='pending',ring='1'}", "4x40"),
+];
+
+/// Panel, letter of the query, and what it must say of these series.
+const FIGURES: &[(&str, &str, &[(&str, f64)])] = &[
+    ("Rings", "A", &[("{ring='0'}", 1.0), ("{ring='1'}", 1.0), ("{ring='3'}", 1.0), ("{ring='none'}", 1.0)]),
+    ("Rings", "C", &[("{ring='0'}", 0.1), ("{ring='1'}", 0.0), ("{ring='none'}", 0.5)]),
+    // Of the ring before; what has none, or is none, is left out.
+    ("Rings", "D", &[("{ring='1'}", 0.1)]),
+    ("Server error share against the ring before", "A", &[("{ring='1'}", -0.1)]),
+    (
+        "Builds by ring",
+        "A",
+        &[
+            ("{config='x',ring='0',version='1'}", 1.0),
+            ("{config='x',ring='1',version='2'}", 1.0),
+            ("{config='x',ring='3',version='1'}", 1.0),
+            ("{config='x',ring='none',version='1'}", 1.0),
+        ],
+    ),
+    // No errors are 0, no traffic is nothing.
+    ("Server errors", "A", &[("{service='s'}", 0.2)]),
+    ("P95 Latency", "A", &[]),
+    // 1 of 10: what was skipped was not tried, and a connector that did nothing has no rate.
+    ("Connector Health", "A", &[("{connector='jamf'}", 0.9)]),
+    // Not once for each proxy that was told.
+    ("Active Deployments", "A", &[("{status='pending'}", 7.0)]),
+];
+
+#[test]
+fn panels_say_what_the_series_mean() {
+    let promtool = match Tools::new(Fetch::Never).promtool() {
+        Ok(tool) => tool.path,
+        Err(error) => return skip_test(&format_args!("{error}; `cargo xtask test` installs it")),
+    };
+    let names = names();
+    let queries = dashboards::queries(&dashboards::all(&names).unwrap(), &Substitution::all("1m", "15s", "10m"));
+    let expressions: Vec<Json> = FIGURES
+        .iter()
+        .map(|(panel, letter, samples)| {
+            let query = queries.iter().find(|query| query.panel == *panel && query.ref_id == *letter).unwrap();
+            let samples: Vec<Json> = samples
+                .iter()
+                .map(|(labels, value)| json!({"labels": labels.replace('\'', "\""), "value": value}))
+                .collect();
+            // Rates are extrapolated: rounded to a millionth.
+            json!({"expr": format!("round(({}) * 1e6) / 1e6", query.expr), "eval_time": "9m", "exp_samples": samples})
+        })
+        .collect();
+    let series: Vec<Json> =
+        SERIES.iter().map(|(series, values)| json!({"series": series.replace('\'', "\""), "values": values})).collect();
+    let test = json!({
+        "evaluation_interval": "15s",
+        "tests": [{"interval": "15s", "input_series": series, "promql_expr_test": expressions}],
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("panels.yml");
+    std::fs::write(&path, test.to_string()).unwrap();
+    let output = std::process::Command::new(promtool).args(["test", "rules"]).arg(&path).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
 }
 
 #[test]

@@ -39,37 +39,52 @@ pub(super) fn dashboard(parts: &Parts<'_>) -> Dashboard {
     }
 }
 
+/// Which rings are looked at.
+#[derive(Clone, Copy, Debug)]
+enum Rings {
+    /// Those that were chosen, `none` among them.
+    Chosen,
+    /// Those that have one after them, chosen or not: to compare with.
+    Numbered,
+}
+
 /// Whose instance is in which ring: 1 for each, with the label `ring`. An instance has one, whatever is said of it.
-fn ring_of(parts: &Parts<'_>) -> String {
-    let builds = parts.own(BUILD_INFO, "ring=~\"$ring\"");
+fn ring_of(parts: &Parts<'_>, rings: Rings) -> String {
+    let builds = match rings {
+        Rings::Chosen => parts.own(BUILD_INFO, "ring=~\"$ring\""),
+        Rings::Numbered => parts.own(BUILD_INFO, &format!("ring=~\"[0-{LAST}]\"")),
+    };
     format!(
-        "topk by (service, instance) (1, label_replace(max by (service, instance, ring) ({builds} == 1), \"ring\", \"none\", \"ring\", \"\"))"
+        "topk by (service, instance) (1, \
+         label_replace(max by (service, instance, ring) ({builds} == 1), \"ring\", \"none\", \"ring\", \"\"))"
     )
 }
 
 /// `what`, summed up by ring and `more`.
-fn by_ring(parts: &Parts<'_>, more: &str, what: &str) -> String {
+fn by_ring(parts: &Parts<'_>, rings: Rings, more: &str, what: &str) -> String {
     format!(
-        "sum by (ring{more}) (sum by (service, instance{more}) ({what}) * on (service, instance) group_left (ring) {})",
-        ring_of(parts)
+        "sum by (ring{more}) (sum by (service, instance{more}) ({what}) \
+         * on (service, instance) group_left (ring) {})",
+        ring_of(parts, rings)
     )
 }
 
-fn requests(parts: &Parts<'_>) -> String {
-    by_ring(parts, "", &rate(&parts.own(REQUESTS_TOTAL, "")))
+fn requests(parts: &Parts<'_>, rings: Rings) -> String {
+    by_ring(parts, rings, "", &rate(&parts.own(REQUESTS_TOTAL, "")))
 }
 
-fn errors(parts: &Parts<'_>) -> String {
-    let failed = by_ring(parts, "", &rate(&parts.own(REQUESTS_TOTAL, "status=~\"5..\"")));
-    let all = requests(parts);
+fn errors(parts: &Parts<'_>, rings: Rings) -> String {
+    let failed = by_ring(parts, rings, "", &rate(&parts.own(REQUESTS_TOTAL, "status=~\"5..\"")));
+    let all = requests(parts, rings);
     format!("({failed} or {all} * 0) / ({all} > 0)")
 }
 
-fn p95(parts: &Parts<'_>) -> String {
-    format!("histogram_quantile(0.95, {}) >= 0", by_ring(parts, ", le", &rate(&parts.own(DURATION_BUCKET, ""))))
+fn p95(parts: &Parts<'_>, rings: Rings) -> String {
+    let buckets = rate(&parts.own(DURATION_BUCKET, ""));
+    format!("histogram_quantile(0.95, {}) >= 0", by_ring(parts, rings, ", le", &buckets))
 }
 
-/// What the ring before had, under the number of the ring after it.
+/// What the ring before had, under the number of the ring after it; `what` is of numbered rings.
 fn of_ring_before(what: &str) -> String {
     // The last first: 0 becomes 1 when 1 is 2 already.
     (0..=LAST).rev().fold(format!("({what})"), |expr, ring| {
@@ -82,9 +97,9 @@ fn now(parts: &Parts<'_>) -> Vec<Panel> {
     let errors_steps = limits(Panel::new(Chart::Table, (1, 1), "", "").alert(parts.names, "HighErrorRate"));
     let slow_steps = limits(Panel::new(Chart::Table, (1, 1), "", "").alert_bound(parts.names, "SlowResponseTime"));
     // Only for rings that are there: the last one is before a ring that is not.
-    let beside = |what: &str| format!("{} and on (ring) ({what})", of_ring_before(what));
+    let beside = |before: &str, now: &str| format!("{} and on (ring) ({now})", of_ring_before(before));
     let column = |field, title, unit, steps: &[_]| Column { field, title, unit, steps: steps.to_vec() };
-    let instances = format!("count by (ring) ({})", ring_of(parts));
+    let instances = format!("count by (ring) ({})", ring_of(parts, Rings::Chosen));
     let builds = format!(
         "count by (ring, version, config) (label_replace(max by (service, instance, version, config, ring) ({}) == 1, \"ring\", \"none\", \"ring\", \"\"))",
         parts.own(BUILD_INFO, "ring=~\"$ring\"")
@@ -93,11 +108,11 @@ fn now(parts: &Parts<'_>) -> Vec<Panel> {
         Panel::new(Chart::Table, (15, 7), "Rings", "short")
             .says("Each ring now; before: the same of the ring before it.")
             .asks(instances, "")
-            .asks(requests(parts), "")
-            .asks(errors(parts), "")
-            .asks_perhaps(beside(&errors(parts)), "", NO_RING_BEFORE)
-            .asks(p95(parts), "")
-            .asks_perhaps(beside(&p95(parts)), "", NO_RING_BEFORE)
+            .asks(requests(parts, Rings::Chosen), "")
+            .asks(errors(parts, Rings::Chosen), "")
+            .asks_perhaps(beside(&errors(parts, Rings::Numbered), &errors(parts, Rings::Chosen)), "", NO_RING_BEFORE)
+            .asks(p95(parts, Rings::Chosen), "")
+            .asks_perhaps(beside(&p95(parts, Rings::Numbered), &p95(parts, Rings::Chosen)), "", NO_RING_BEFORE)
             .columns(vec![
                 text("ring", "Ring"),
                 column("Value #A", "Instances", "short", &[]),
@@ -130,34 +145,34 @@ fn side_by_side(parts: &Parts<'_>) -> Vec<Panel> {
     vec![
         lines("Request rate by ring", "reqps")
             .says("Requests a second by ring. A ring without traffic proves nothing.")
-            .asks(requests(parts), RING),
+            .asks(requests(parts, Rings::Chosen), RING),
         lines("Server error share by ring", "percentunit")
             .says("Share of requests that ended with 5xx, by ring.")
             .alert(parts.names, "HighErrorRate")
-            .asks(errors(parts), RING),
+            .asks(errors(parts, Rings::Chosen), RING),
         lines("Latency p95 by ring", "s")
             .says("95 of 100 requests are answered within this time, by ring.")
             .alert_bound(parts.names, "SlowResponseTime")
-            .asks(p95(parts), RING),
+            .asks(p95(parts, Rings::Chosen), RING),
     ]
 }
 
 fn against(parts: &Parts<'_>) -> Vec<Panel> {
-    let minus = |what: &str| format!("({what}) - on (ring) {}", of_ring_before(what));
-    let over = |what: &str| format!("({what}) / on (ring) ({} > 0)", of_ring_before(what));
+    let minus = |now: &str, before: &str| format!("({now}) - on (ring) {}", of_ring_before(before));
+    let over = |now: &str, before: &str| format!("({now}) / on (ring) ({} > 0)", of_ring_before(before));
     vec![
         Panel::new(Chart::Lines, (12, 9), "Server error share against the ring before", "percentunit")
             .says(
                 "The ring's share of server errors less that of the ring before. Above 0 it is worse; a rollout \
                  that stays above 0 should stop.",
             )
-            .asks_perhaps(minus(&errors(parts)), RING, NO_RING_BEFORE)
+            .asks_perhaps(minus(&errors(parts, Rings::Chosen), &errors(parts, Rings::Numbered)), RING, NO_RING_BEFORE)
             .runbook(parts.names, "HighErrorRate"),
         Panel::new(Chart::Lines, (12, 9), "Latency p95 against the ring before", "short")
             .says("The ring's 95th percentile divided by that of the ring before. 1 is equal, 2 is twice as slow.")
             .from_zero()
             .decimals(2)
-            .asks_perhaps(over(&p95(parts)), RING, NO_RING_BEFORE)
+            .asks_perhaps(over(&p95(parts, Rings::Chosen), &p95(parts, Rings::Numbered)), RING, NO_RING_BEFORE)
             .runbook(parts.names, "SlowResponseTime"),
     ]
 }
