@@ -381,8 +381,11 @@ const SERIES: &[(&str, &str)] = &[
     ("eucora_active_deployments{service='s',instance='b',status='pending',ring='1'}", "4x40"),
 ];
 
+/// Labels and value of each series of an answer.
+type Samples = &'static [(&'static str, f64)];
+
 /// Panel, letter of the query, and what it must say of these series.
-const FIGURES: &[(&str, &str, &[(&str, f64)])] = &[
+const FIGURES: &[(&str, &str, Samples)] = &[
     ("Rings", "A", &[("{ring='0'}", 1.0), ("{ring='1'}", 1.0), ("{ring='3'}", 1.0), ("{ring='none'}", 1.0)]),
     ("Rings", "C", &[("{ring='0'}", 0.1), ("{ring='1'}", 0.0), ("{ring='none'}", 0.5)]),
     // Of the ring before; what has none, or is none, is left out.
@@ -427,6 +430,17 @@ fn panels_say_what_the_series_mean() {
             json!({"expr": format!("round(({}) * 1e6) / 1e6", query.expr), "eval_time": "9m", "exp_samples": samples})
         })
         .collect();
+    // A ring that is chosen alone is still compared with the one before.
+    let mut chosen = Substitution::all("1m", "15s", "10m");
+    chosen.variables.insert("ring".to_owned(), "1".to_owned());
+    let alone = dashboards::queries(&dashboards::all(&names).unwrap(), &chosen);
+    let alone = alone.iter().find(|query| query.panel == "Server error share against the ring before").unwrap();
+    let alone = json!({
+        "expr": format!("round(({}) * 1e6) / 1e6", alone.expr),
+        "eval_time": "9m",
+        "exp_samples": [{"labels": "{ring=\"1\"}", "value": -0.1}],
+    });
+    let expressions: Vec<Json> = expressions.into_iter().chain([alone]).collect();
     let series: Vec<Json> =
         SERIES.iter().map(|(series, values)| json!({"series": series.replace('\'', "\""), "values": values})).collect();
     let test = json!({
