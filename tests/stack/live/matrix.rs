@@ -36,6 +36,8 @@ fn shipped() -> BTreeMap<String, String> {
 /// What was seen of one alert, as seconds since the matrix began.
 #[derive(Debug, Default, Clone, Copy)]
 struct Row {
+    /// Deliveries up to this number were before the cause.
+    from: u64,
     fired: Option<u64>,
     delivered: Option<u64>,
     resolved: Option<u64>,
@@ -77,25 +79,35 @@ impl Watch<'_> {
                 (_, "critical") => &[Receiver::PagerDuty, Receiver::Opsgenie],
                 _ => &[Receiver::Tickets],
             };
-            // By every receiver that should be told, and the last word of each.
-            let last = |receiver: Receiver| {
+            // By every receiver that should be told: that it is, and the last word of each.
+            let from = row.from;
+            let words = |receiver: Receiver| {
                 deliveries
                     .iter()
                     .rev()
-                    .find(|one| {
-                        one.receiver == receiver && one.accepted() && one.is_about(name) && one.action != Action::Update
-                    })
+                    .filter(move |one| one.number > from && one.receiver == receiver && one.accepted())
+                    .filter(|one| one.is_about(name))
                     .map(|one| one.action)
             };
-            let words: Vec<Option<Action>> = wanted.iter().map(|receiver| last(*receiver)).collect();
-            if words.iter().all(Option::is_some) {
+            if wanted.iter().all(|receiver| words(*receiver).any(|word| word == Action::Trigger)) {
                 row.delivered.get_or_insert(now);
             }
-            if row.resolved.is_some() && words.iter().all(|word| *word == Some(Action::Resolve)) {
+            let last = |receiver: &Receiver| words(*receiver).find(|word| *word != Action::Update);
+            if row.resolved.is_some() && wanted.iter().all(|receiver| last(receiver) == Some(Action::Resolve)) {
                 row.told.get_or_insert(now);
             }
         }
         firing
+    }
+
+    /// Forgets what was seen of these so far: their cause is about to begin.
+    async fn begin(&mut self, names: &[&str]) {
+        let firing = self.look().await;
+        let last = self.scene.receivers.deliveries().last().map_or(0, |delivery| delivery.number);
+        for name in names {
+            assert!(!firing.contains(*name), "{name} fires before its cause");
+            self.rows.insert((*name).to_owned(), Row { from: last, ..Row::default() });
+        }
     }
 
     /// Waits until this holds of the rows of these alerts.
@@ -124,6 +136,15 @@ impl Watch<'_> {
 
     async fn fired_and_delivered(&mut self, names: &[&str]) {
         self.until("fired and delivered", names, |row| row.fired.is_some() && row.delivered.is_some()).await;
+    }
+
+    /// Waits until none of these fires.
+    async fn quiet_of(&mut self, names: &[&str]) {
+        let deadline = Instant::now() + LIMIT;
+        while self.look().await.iter().any(|firing| names.contains(&firing.as_str())) {
+            assert!(Instant::now() < deadline, "fires without a cause: {:#?}", self.scene.prometheus.alerts().await);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
     }
 
     async fn resolved_and_told(&mut self, names: &[&str]) {
@@ -230,6 +251,7 @@ async fn every_alert_fires_is_delivered_and_resolves() {
     super::queries::all_have_answers(&scene.prometheus).await;
 
     // The first half.
+    watch.begin(FIRST).await;
     rows = std::mem::take(&mut watch.rows);
     drop(steady);
     scene.api.summarise(Summary::Still { pending: 5, cab_queue: 30 });
@@ -268,6 +290,8 @@ async fn every_alert_fires_is_delivered_and_resolves() {
     watch.resolved_and_told(FIRST).await;
 
     // The second half.
+    watch.quiet_of(SECOND).await;
+    watch.begin(SECOND).await;
     rows = std::mem::take(&mut watch.rows);
     scene.backing.stop_worker().await;
     scene.backing.stop_postgres().await;
