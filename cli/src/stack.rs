@@ -6,7 +6,6 @@ pub mod prometheus;
 pub mod receivers;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
@@ -47,12 +46,16 @@ impl Stack {
         let folder = tempfile::Builder::new().prefix("edge-observer-stack-").tempdir()?;
         let receivers = Receivers::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let place = folder.path().join("alertmanager");
-        let config = alertmanager::loopback_config(receivers.address(), &place, &LoopbackOptions::default())?;
+        // Whoever tries it in the evening is to see tickets too.
+        let config = LoopbackOptions { mute_times: false, ..LoopbackOptions::default() };
+        let config = alertmanager::loopback_config(receivers.address(), &place, &config)?;
         let alertmanager = Alertmanager::start(&alertmanager, &config, port(ALERTMANAGER, usual_ports)?).await?;
         let listen = port(PROMETHEUS, usual_ports)?;
         let mut options = PrometheusOptions::new(prometheus, listen, folder.path().join("prometheus"));
         options.interval = Some(INTERVAL);
         options.alertmanager = Some(alertmanager.address());
+        // What fires before Alertmanager is known is not told.
+        options.resend = Some(2 * INTERVAL);
         options.targets = BTreeMap::from([
             ("control-plane".to_owned(), vec![edge.to_string()]),
             ("edge".to_owned(), vec![edge.to_string()]),
@@ -76,21 +79,18 @@ impl Stack {
     /// Where to look.
     pub fn addresses(&self) -> String {
         let (prometheus, alertmanager) = (self.prometheus.address(), self.alertmanager.address());
-        let mut out = String::new();
-        // Writing to a `String` does not fail.
-        let _ = writeln!(out, "Prometheus    http://{prometheus}/alerts    the rules, and what fires");
-        let _ = writeln!(
-            out,
-            "              http://{prometheus}/targets   what is scraped, every {} s",
-            INTERVAL.as_secs()
-        );
-        let _ = writeln!(out, "Alertmanager  http://{alertmanager}/#/alerts  who would be told");
-        let _ = writeln!(
-            out,
-            "receivers     http://{}/            what was sent, in place of PagerDuty, Opsgenie and a heartbeat monitor",
-            self.receivers.address()
-        );
-        out
+        let rows = [
+            ("Prometheus", format!("{prometheus}/alerts"), "the rules, and what fires".to_owned()),
+            ("", format!("{prometheus}/targets"), format!("what is scraped, every {} s", INTERVAL.as_secs())),
+            ("Alertmanager", format!("{alertmanager}/#/alerts"), "who would be told".to_owned()),
+            (
+                "receivers",
+                format!("{}/", self.receivers.address()),
+                "what was sent: PagerDuty, Opsgenie, heartbeat".to_owned(),
+            ),
+        ];
+        let line = |(name, url, what): (&str, String, String)| format!("{name:<14}http://{url:<26}  {what}\n");
+        rows.into_iter().map(line).collect()
     }
 
     /// Ends them.

@@ -7,3 +7,4 @@ mod istio;
 mod matrix;
 mod queries;
 mod scene;
+mod up;

@@ -443,7 +443,10 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> anyhow::Res
 
 /// A line for each delivery.
 fn list(state: &State) -> String {
-    let mut text = String::new();
+    let mut text = match state.deliveries.len() {
+        0 => "nothing was sent yet\n".to_owned(),
+        _ => format!("{:>5}  {:16}  {:7}  {:8}  answer  alerts\n", "", "receiver", "action", "severity"),
+    };
     for delivery in &state.deliveries {
         // Writing to a string cannot fail.
         _ = writeln!(text, "{delivery}");
