@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use edge_observer::stack::alertmanager::{LoopbackOptions, Timings, loopback_config};
-use edge_observer::tools::{Fetch, Tool, ToolError, Tools, skip_test, target_dir};
+use edge_observer::tools::{Tools, skip_test, target_dir};
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -21,19 +21,8 @@ fn shipped() -> PathBuf {
     root().join("prometheus/alertmanager.yml")
 }
 
-/// A program of Alertmanager's.
-fn tool(find: impl Fn(&Tools) -> Result<Tool, ToolError>) -> Option<PathBuf> {
-    match find(&Tools::new(Fetch::Never)) {
-        Ok(tool) => Some(tool.path),
-        Err(error) => {
-            skip_test(&format_args!("{error}; `cargo xtask test` installs it"));
-            None
-        }
-    }
-}
-
 fn the_amtool() -> Option<PathBuf> {
-    tool(Tools::amtool)
+    super::tool(Tools::amtool)
 }
 
 fn said(output: &Output) -> String {

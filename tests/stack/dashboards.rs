@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use edge_observer::tools::{Fetch, Tools, skip_test};
+use edge_observer::tools::Tools;
 use monitoring::dashboards;
 use monitoring::grafana;
 use monitoring::lint::{self, RULES};
@@ -412,10 +412,7 @@ const FIGURES: &[(&str, &str, Samples)] = &[
 
 #[test]
 fn panels_say_what_the_series_mean() {
-    let promtool = match Tools::new(Fetch::Never).promtool() {
-        Ok(tool) => tool.path,
-        Err(error) => return skip_test(&format_args!("{error}; `cargo xtask test` installs it")),
-    };
+    let Some(promtool) = super::tool(Tools::promtool) else { return };
     let names = names();
     let queries = dashboards::queries(&dashboards::all(&names).unwrap(), &Substitution::all("1m", "15s", "10m"));
     let expressions: Vec<Json> = FIGURES

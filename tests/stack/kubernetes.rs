@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use edge_observer::stack::alertmanager::{CONFIGURATION, TEMPLATES};
-use edge_observer::tools::{Fetch, Tools, skip_test, target_dir};
+use edge_observer::tools::{Tools, skip_test, target_dir};
 use serde::Deserialize as _;
 use serde_json::json;
 use serde_yaml_ng::Value;
@@ -94,14 +94,14 @@ fn the_alertmanager_configuration_is_the_shipped_one_at_the_operators_places() {
     assert_eq!(alertmanager["spec"]["configSecret"], "edge-observer-alertmanager");
     assert_eq!(alertmanager["spec"]["secrets"][0], KEYS.rsplit('/').nth(1).unwrap());
 
-    let Ok(amtool) = Tools::new(Fetch::Never).amtool() else { return };
+    let Some(amtool) = super::tool(Tools::amtool) else { return };
     let place = tempfile::tempdir().unwrap();
     for (name, template) in TEMPLATES {
         std::fs::write(place.path().join(name), template).unwrap();
     }
     let file = place.path().join("alertmanager.yaml");
     std::fs::write(&file, text.replace(CONFIG, &place.path().join("*.tmpl").to_string_lossy())).unwrap();
-    let output = Command::new(amtool.path).arg("check-config").arg(&file).output().unwrap();
+    let output = Command::new(amtool).arg("check-config").arg(&file).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let Some(findings) = super::alertmanager::amlint(&[folder().join("alertmanager-config.yaml")]) else { return };
     let codes: Vec<_> = findings.iter().map(|finding| finding["code"].as_str().unwrap()).collect();

@@ -1,24 +1,14 @@
 //! Prometheus' own tools on what is shipped: the scrape configuration, the rules, and the page that the proxies serve.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use edge_observer::stack::prometheus::RULES;
-use edge_observer::tools::{Fetch, Tools, skip_test};
+use edge_observer::tools::Tools;
 
 use crate::support::proxy::{Proxy, ProxyOptions};
 use crate::support::traffic;
 use crate::support::upstream::Upstream;
-
-fn promtool() -> Option<PathBuf> {
-    match Tools::new(Fetch::Never).promtool() {
-        Ok(tool) => Some(tool.path),
-        Err(error) => {
-            skip_test(&format_args!("{error}; `cargo xtask test` installs it"));
-            None
-        }
-    }
-}
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -31,7 +21,7 @@ fn succeeds(output: &Output) {
 
 #[test]
 fn promtool_accepts_the_configuration() {
-    let Some(promtool) = promtool() else { return };
+    let Some(promtool) = super::tool(Tools::promtool) else { return };
     succeeds(
         &Command::new(&promtool)
             .args(["check", "config"])
@@ -43,7 +33,7 @@ fn promtool_accepts_the_configuration() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promtool_accepts_the_page_of_both_proxies() {
-    let Some(promtool) = promtool() else { return };
+    let Some(promtool) = super::tool(Tools::promtool) else { return };
     let upstream = Upstream::start().await;
     let options = ProxyOptions::new(upstream.address);
     let mut proxies = vec![Proxy::harness(&options).await];

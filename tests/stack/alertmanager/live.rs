@@ -41,7 +41,7 @@ impl Stand {
 
     /// With an edit of the configuration's text.
     async fn start_with(options: &LoopbackOptions, edit: impl FnOnce(String) -> String) -> Option<Self> {
-        let program = super::tool(Tools::alertmanager)?;
+        let program = crate::stack::tool(Tools::alertmanager)?;
         let folder = tempfile::tempdir().unwrap();
         let receivers = Receivers::start(LOOPBACK).await.unwrap();
         let configuration = loopback_config(receivers.address(), folder.path(), options).unwrap();

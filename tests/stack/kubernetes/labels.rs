@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use edge_observer::stack::Program;
-use edge_observer::tools::{Fetch, Tools, skip_test};
+use edge_observer::tools::Tools;
 use serde_json::{Value as Json, json};
 use serde_yaml_ng::Value;
 
@@ -114,13 +114,7 @@ fn scrape(monitor: &Value, number: usize, target: SocketAddr, keep_operators_lab
 
 /// What a real Prometheus has after scraping with these, by name: the labels of each series.
 async fn scraped(scrapes: &[Json]) -> Option<BTreeMap<String, Vec<BTreeMap<String, String>>>> {
-    let prometheus = match Tools::new(Fetch::Never).prometheus() {
-        Ok(tool) => tool.path,
-        Err(error) => {
-            skip_test(&format_args!("{error}; `cargo xtask test` installs it"));
-            return None;
-        }
-    };
+    let prometheus = crate::stack::tool(Tools::prometheus)?;
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("prometheus.yml");
     std::fs::write(&config, json!({ "scrape_configs": scrapes }).to_string()).unwrap();

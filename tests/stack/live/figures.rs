@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use edge_observer::envoy::{EnvoyOptions, EnvoyProxy, Upstream as To};
 use edge_observer::stack::prometheus::{Prometheus, PrometheusOptions};
-use edge_observer::tools::{Fetch, Tools, skip_test};
+use edge_observer::tools::Tools;
 use serde_json::Value;
 
 use super::backing::free;
@@ -136,10 +136,7 @@ fn close(name: &str, found: f64, expected: f64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn figures_of_the_rules_are_those_of_the_access_log() {
     let Some(binary) = envoy_binary() else { return };
-    let prometheus = match Tools::new(Fetch::Never).prometheus() {
-        Ok(tool) => tool.path,
-        Err(error) => return skip_test(&error),
-    };
+    let Some(prometheus) = crate::stack::tool(Tools::prometheus) else { return };
     let (upstream, folder) = (Upstream::start().await, tempfile::tempdir().unwrap());
     let mut options = EnvoyOptions::new(binary, module_path());
     let mut configuration: Value = serde_json::from_str(&options.configuration).unwrap();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use edge_observer::envoy::{EnvoyOptions, EnvoyProxy, Upstream as To};
 use edge_observer::stack::prometheus::{Prometheus, PrometheusOptions, Sample};
-use edge_observer::tools::{Fetch, Tools, skip_test};
+use edge_observer::tools::Tools;
 
 use super::backing::free;
 use crate::support::proxy::{envoy_binary, module_path};
@@ -29,10 +29,7 @@ fn by_series(samples: Vec<Sample>) -> BTreeMap<String, f64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn text_and_protobuf_give_the_same_series() {
     let Some(binary) = envoy_binary() else { return };
-    let prometheus = match Tools::new(Fetch::Never).prometheus() {
-        Ok(tool) => tool.path,
-        Err(error) => return skip_test(&error),
-    };
+    let Some(prometheus) = crate::stack::tool(Tools::prometheus) else { return };
     let (upstream, folder) = (Upstream::start().await, tempfile::tempdir().unwrap());
     let mut options = EnvoyOptions::new(binary, module_path());
     let mut configuration: serde_json::Value = serde_json::from_str(&options.configuration).unwrap();

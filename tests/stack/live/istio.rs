@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use edge_observer::envoy::{EnvoyOptions, EnvoyProxy, Upstream as To};
 use edge_observer::stack::prometheus::{Prometheus, PrometheusOptions};
-use edge_observer::tools::{Fetch, Tools, skip_test};
+use edge_observer::tools::Tools;
 use serde_yaml_ng::Value;
 
 use super::backing::free;
@@ -39,10 +39,7 @@ fn discovered() -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sidecar_is_one_target_with_the_same_labels() {
     let Some(binary) = envoy_binary() else { return };
-    let prometheus = match Tools::new(Fetch::Never).prometheus() {
-        Ok(tool) => tool.path,
-        Err(error) => return skip_test(&error),
-    };
+    let Some(prometheus) = crate::stack::tool(Tools::prometheus) else { return };
     let mut config: Value = serde_yaml_ng::from_str(CONFIG).unwrap();
     let job = &mut config["scrape_configs"][0];
     job.as_mapping_mut().unwrap().remove("kubernetes_sd_configs").unwrap();

@@ -12,7 +12,7 @@ use edge_observer::sample_api::{SampleApi, SampleApiOptions};
 use edge_observer::stack::alertmanager::{Alertmanager, LoopbackOptions, Timings, loopback_config};
 use edge_observer::stack::prometheus::{Prometheus, PrometheusOptions, RULES};
 use edge_observer::stack::receivers::Receivers;
-use edge_observer::tools::{Fetch, Tools, skip_test};
+use edge_observer::tools::Tools;
 use http::HeaderName;
 use serde_json::{Value, json};
 use telemetry::config::Config;
@@ -142,14 +142,8 @@ impl Scene {
     /// Starts all of it; none where a program is missing.
     pub(super) async fn start() -> Option<Self> {
         let (binary, binaries) = (envoy_binary()?, Binaries::find()?);
-        let tools = Tools::new(Fetch::Never);
-        let (prometheus, alertmanager) = match (tools.prometheus(), tools.alertmanager()) {
-            (Ok(prometheus), Ok(alertmanager)) => (prometheus.path, alertmanager.path),
-            (Err(error), _) | (_, Err(error)) => {
-                skip_test(&error);
-                return None;
-            }
-        };
+        let prometheus = crate::stack::tool(Tools::prometheus)?;
+        let alertmanager = crate::stack::tool(Tools::alertmanager)?;
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| {
             let place = folder.path().join(name);

@@ -1,9 +1,10 @@
 //! `up --stack`, as a user has it.
 
 use edge_observer::proxy::ProxyKind;
-use edge_observer::tools::{Fetch, Tools, skip_test};
+use edge_observer::tools::Tools;
 use edge_observer::up::{self, UpOptions};
 
+use crate::stack::tool;
 use crate::support::proxy::{envoy_binary, module_path};
 
 fn options() -> UpOptions {
@@ -20,11 +21,8 @@ fn options() -> UpOptions {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prometheus_has_every_request_of_a_finite_run() {
-    let tools = Tools::new(Fetch::Never);
-    if let Err(error) = tools.prometheus().and_then(|_| tools.alertmanager()) {
-        return skip_test(&error);
-    }
-    if envoy_binary().is_none() {
+    let programs = [tool(Tools::prometheus), tool(Tools::alertmanager), envoy_binary()];
+    if programs.iter().any(Option::is_none) {
         return;
     }
     let accounting = up::run(options()).await.unwrap();

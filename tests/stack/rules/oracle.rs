@@ -9,8 +9,10 @@ use std::process::Command;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use edge_observer::tools::Tools;
+
 use super::files::root;
-use super::{promtool, shown};
+use super::shown;
 
 /// Minutes from one sample to the next.
 const STEP: usize = 5;
@@ -149,7 +151,7 @@ fn query(out: &mut String, expr: &str, minutes: usize, samples: &[(String, f64)]
 
 #[test]
 fn windows_and_burn_rates_are_what_the_requests_say() {
-    let Some(promtool) = promtool() else { return };
+    let Some(promtool) = crate::stack::tool(Tools::promtool) else { return };
     let traffic = traffic();
     let of = |endpoint: &str, rest: &str| {
         format!("{{service=\"eucora-api\",instance=\"a\",method=\"GET\",endpoint=\"{endpoint}\",{rest}}}")
