@@ -166,6 +166,8 @@ pub struct EnvoyOptions {
     pub admin: SocketAddr,
     /// The listener for Prometheus, with the API's metrics path; port 0 picks one, and none leaves it out.
     pub metrics: Option<SocketAddr>,
+    /// Whether the API's address answers the API's metrics path too, as envoy/metrics-path.yaml has it; with the listener for Prometheus alone.
+    pub metrics_path: bool,
     /// Worker threads.
     pub workers: u32,
     /// The access log.
@@ -207,6 +209,7 @@ impl EnvoyOptions {
             listen: loopback,
             admin: loopback,
             metrics: None,
+            metrics_path: false,
             workers: 2,
             access_log: AccessLog::default(),
             json_log: false,

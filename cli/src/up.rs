@@ -266,11 +266,12 @@ async fn account(stand: &Stand, options: &UpOptions) -> anyhow::Result<Accountin
 /// What Prometheus has of a run, when it has all of it or has had the time for it.
 async fn stored(stack: &Stack, requests: u64) -> anyhow::Result<Stored> {
     let prometheus = stack.prometheus();
-    let deadline = Instant::now() + 4 * stack::INTERVAL;
+    let deadline = Instant::now() + 6 * stack::INTERVAL;
     loop {
         let stored = Stored::of(prometheus).await?;
-        // The watchdog fires with the first evaluation of its rule.
-        if (stored.requests == requests && !stored.firing.is_empty()) || Instant::now() > deadline {
+        // The watchdog fires with the first evaluation of its rule, and the rules are counted when Prometheus has scraped itself.
+        let settled = stored.requests == requests && !stored.firing.is_empty() && stored.rules > 0;
+        if settled || Instant::now() > deadline {
             return Ok(stored);
         }
         tokio::time::sleep(Duration::from_millis(200)).await;

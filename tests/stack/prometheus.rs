@@ -1,12 +1,16 @@
 //! Prometheus' own tools on what is shipped: the scrape configuration, the rules, and the page that the proxies serve.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use edge_observer::client;
+use edge_observer::envoy::{EnvoyOptions, EnvoyProxy, Upstream as To};
 use edge_observer::stack::prometheus::RULES;
 use edge_observer::tools::Tools;
 
-use crate::support::proxy::{Proxy, ProxyOptions};
+use crate::support::proxy::{Proxy, ProxyOptions, envoy_binary, module_path};
 use crate::support::traffic;
 use crate::support::upstream::Upstream;
 
@@ -77,4 +81,62 @@ fn every_file_of_rules_is_in_the_list() {
     files.sort();
     let listed: Vec<_> = RULES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
     assert_eq!(files, listed);
+}
+
+/// The API's metrics and no others under the API's path, on both addresses; the whole page on one; nothing else of the admin interface.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_apis_metrics_path_is_answered_by_the_proxy() {
+    let Some(binary) = envoy_binary() else { return };
+    let upstream = Upstream::start().await;
+    let mut options = EnvoyOptions::new(binary, module_path());
+    options.upstream = To::from(upstream.address);
+    options.metrics = Some(([127, 0, 0, 1], 0).into());
+    options.metrics_path = true;
+    let envoy = EnvoyProxy::start(options).await.unwrap();
+    traffic::http1(envoy.listen(), 100, 5).await;
+    let metrics = envoy.metrics().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    for address in [metrics, envoy.listen()] {
+        loop {
+            let answer = client::get(address, "/api/v1/metrics/").await.unwrap();
+            let page = String::from_utf8(answer.body.to_vec()).unwrap();
+            let names: BTreeSet<&str> = page
+                .lines()
+                .filter(|line| !line.starts_with('#') && !line.is_empty())
+                .map(|line| line.split(['{', ' ']).next().unwrap())
+                .collect();
+            assert_eq!(answer.status, 200, "{page}");
+            assert!(
+                names.iter().all(|name| name.starts_with("eucora_") && !name.starts_with("eucora_edge_")),
+                "{names:?}"
+            );
+            // They are there when the filter has handed them over, for the first time after a second.
+            if names.contains("eucora_http_requests_total")
+                && names.contains("eucora_http_request_duration_seconds_bucket")
+            {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{names:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    let whole = client::get(metrics, "/stats/prometheus").await.unwrap();
+    let whole = String::from_utf8(whole.body.to_vec()).unwrap();
+    for name in ["eucora_http_requests_total{", "eucora_edge_heartbeat_total{", "envoy_server_concurrency{"] {
+        assert!(whole.contains(name), "{name}");
+    }
+    for path in [
+        "/",
+        "/stats",
+        "/quitquitquit",
+        "/config_dump",
+        "/api/v1/metrics",
+        "/stats/prometheus/",
+        "/api/v1/metrics/../../../config_dump",
+    ] {
+        assert_eq!(client::get(metrics, path).await.unwrap().status, 404, "{path}");
+    }
+    let (status, answer) =
+        traffic::raw(metrics, b"POST /stats/prometheus HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!(status, Some(404), "{answer}");
 }

@@ -11,6 +11,8 @@ use super::{AccessLog, Delivery, EnvoyError, EnvoyOptions, OwnAnswers};
 pub const BOOTSTRAP: &str = include_str!("../../../envoy/bootstrap.yaml");
 /// The access log's format with OpenTelemetry's names.
 pub const ACCESS_LOG_OTEL: &str = include_str!("../../../envoy/access-log-otel.yaml");
+/// The metrics under the API's own address and path.
+const METRICS_PATH: &str = include_str!("../../../envoy/metrics-path.yaml");
 /// `envoy/ecds/edge-observer.yaml`.
 pub const ECDS: &str = include_str!("../../../envoy/ecds/edge-observer.yaml");
 /// `envoy/plugin-config/eucora.yaml`.
@@ -19,6 +21,7 @@ pub const PROFILE: &str = include_str!("../../../envoy/plugin-config/eucora.yaml
 pub const FILTER: &str = "edge_observer";
 
 const BOOTSTRAP_FILE: &str = "bootstrap.yaml";
+const METRICS_PATH_FILE: &str = "metrics-path.yaml";
 const ECDS_FILE: &str = "ecds/edge-observer.yaml";
 /// The namespace that the shipped bootstrap is written for.
 const SHIPPED_NAMESPACE: &str = "eucora";
@@ -116,6 +119,13 @@ fn bootstrap(options: &EnvoyOptions, folder: &Path) -> Result<String, EnvoyError
         // Before the shipped route, which takes everything.
         file.list(&format!("{hcm}.route_config.virtual_hosts.0.routes"))?.splice(0..0, own_routes(own)?);
     }
+    if options.metrics_path {
+        let mut parts = Document::parse(METRICS_PATH_FILE, METRICS_PATH)?;
+        parts.replace_in("route", &named_as_shipped(), &named_in(&namespace))?;
+        let (route, rbac) = (std::mem::take(parts.at("route")?), std::mem::take(parts.at("http_filter")?));
+        file.list(&format!("{hcm}.route_config.virtual_hosts.0.routes"))?.insert(0, route);
+        file.list(&format!("{hcm}.http_filters"))?.insert(1, rbac);
+    }
     let filter = format!("{hcm}.http_filters.0");
     match &options.delivery {
         Delivery::Watched => {
@@ -178,11 +188,16 @@ fn metrics_listener(file: &mut Document, options: &EnvoyOptions) -> Result<(), E
         file.set(&format!("{at}.port_value"), address.port())?;
     }
     let namespace = namespace_of(&options.configuration);
-    file.replace_in(
-        "static_resources.listeners.1",
-        &format!("wasmcustom[.]{SHIPPED_NAMESPACE}_"),
-        &format!("wasmcustom[.]{namespace}_"),
-    )
+    file.replace_in("static_resources.listeners.1", &named_as_shipped(), &named_in(&namespace))
+}
+
+/// How the routes to the metrics choose names of a namespace.
+fn named_in(namespace: &str) -> String {
+    format!("wasmcustom[.]{namespace}_")
+}
+
+fn named_as_shipped() -> String {
+    named_in(SHIPPED_NAMESPACE)
 }
 
 /// A cluster of one address.
