@@ -155,7 +155,7 @@ impl Tools {
     /// Alertmanager: `ALERTMANAGER_BIN`, else the path, where Debian has it under a name of its own.
     pub fn alertmanager(&self) -> Result<Tool, ToolError> {
         distribution("alertmanager", "ALERTMANAGER_BIN")
-            .or_else(|_| distribution("prometheus-alertmanager", "ALERTMANAGER_BIN"))
+            .or_else(|missing| distribution("prometheus-alertmanager", "ALERTMANAGER_BIN").map_err(|_| missing))
             .map(|tool| Tool { name: "alertmanager", ..tool })
     }
 

@@ -63,6 +63,7 @@ fn a_run_differs_from_the_shipped_files_only_where_it_must() {
     let mut options = EnvoyOptions::new("envoy", "/etc/envoy/edge_observer.wasm");
     options.listen = "0.0.0.0:8080".parse().unwrap();
     options.admin = "127.0.0.1:9901".parse().unwrap();
+    options.metrics = Some("0.0.0.0:9102".parse().unwrap());
     options.upstream = "http://127.0.0.1:8000".parse().unwrap();
     options.access_log = AccessLog::Stdout;
     options.json_log = true;
