@@ -200,7 +200,18 @@ impl Proxy {
             proxy_total(&waited.scrape),
             waited.scrape.sum("envoy_http_downstream_rq_active", &INGRESS),
         );
-        waited.scrape
+        // A page is not of one moment: it may have been written while counts of the last requests were still coming in.
+        let mut before = waited.scrape;
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        loop {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            let now = scrape::fetch(self.admin()).await.unwrap();
+            if whole(&now) && request_counts(&now) == request_counts(&before) {
+                return now;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "counts of requests that have ended never come to rest");
+            before = now;
+        }
     }
 
     /// Waits until the access log has as many lines as there were requests.
@@ -265,6 +276,19 @@ pub(crate) const INGRESS: [(&str, &str); 1] = [("envoy_http_conn_manager_prefix"
 /// The requests that the proxy itself counted.
 pub(crate) fn proxy_total(scrape: &Scrape) -> u64 {
     scrape.count("envoy_http_downstream_rq_total", &INGRESS)
+}
+
+/// Everything that the filter has counted of requests, in all.
+fn request_counts(scrape: &Scrape) -> [u64; 3] {
+    ["http_requests_total", "http_request_duration_seconds_bucket", "http_request_duration_microseconds_total"]
+        .map(|metric| scrape.count(&format!("eucora_{metric}"), &[]))
+}
+
+/// Whether requests, durations and the bucket of all of them are the same in number.
+fn whole(scrape: &Scrape) -> bool {
+    let requests = filter_total(scrape);
+    requests == scrape.count("eucora_http_request_duration_seconds_count", &[])
+        && requests == scrape.count("eucora_http_request_duration_seconds_bucket", &[("le", "+Inf")])
 }
 
 /// The requests that the filter counted.

@@ -172,5 +172,5 @@ async fn the_heartbeat_monitor_takes_what_beats_and_nothing_else() {
         assert_eq!(call(&receivers, "POST", "/heartbeat", authorization, &body).await.0, status, "{body}");
     }
     let page = edge_observer::client::get(receivers.address(), "/").await.unwrap();
-    assert_eq!(String::from_utf8_lossy(&page.body).lines().count(), 5);
+    assert_eq!(String::from_utf8_lossy(&page.body).lines().count(), 6);
 }
