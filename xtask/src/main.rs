@@ -75,6 +75,6 @@ fn ci() -> Result<()> {
     lint::lint()?;
     generate::generate(&generate::Options { check: true })?;
     tests::test(&tests::Options::default())?;
-    fuzz::fuzz(&fuzz::Options { seconds: 15, target: Vec::new(), keep: false })?;
+    fuzz::fuzz(&fuzz::Options { seconds: 10, target: Vec::new(), keep: false })?;
     build::build(&build::Options { check_reproducible: true })
 }
