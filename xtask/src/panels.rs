@@ -52,14 +52,24 @@ struct Drawn {
 /// Checks the types; then, unless that is all that was asked for, draws.
 pub(crate) fn panels(options: &Options) -> Result<()> {
     let names = Names::read(root())?;
-    let files = grafana::files(&names)?;
     let tools = node::Tools::ready()?;
-    let began = Instant::now();
-    types::check(&tools, &files)?;
-    println!("types     {} files are what @grafana/schema says, {:.1?}", files.len(), began.elapsed());
+    check(&names, &tools)?;
     let Some(prometheus) = &options.prometheus else { return Ok(()) };
     let chromium = node::chromium()?;
     draw(options, &names, &tools, &chromium, prometheus.trim_end_matches('/'))
+}
+
+/// Checks the types alone.
+pub(crate) fn check_types() -> Result<()> {
+    check(&Names::read(root())?, &node::Tools::ready()?)
+}
+
+fn check(names: &Names, tools: &node::Tools) -> Result<()> {
+    let files = grafana::files(names)?;
+    let began = Instant::now();
+    types::check(tools, &files)?;
+    println!("types     {} files are what @grafana/schema says, {:.1?}", files.len(), began.elapsed());
+    Ok(())
 }
 
 fn draw(options: &Options, names: &Names, tools: &node::Tools, chromium: &Path, prometheus: &str) -> Result<()> {

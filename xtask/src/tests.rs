@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-use crate::build;
 use crate::workspace::{cargo, is_installed, run, step, target_dir};
+use crate::{build, panels};
 
 /// Programs that come as packages of the distribution.
 const PACKAGES: &[Package] = &[
@@ -69,7 +69,8 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     cargo_test(&["--workspace"], &["--skip", LIVE])?;
     // They watch a clock: beside other tests they would find alerts that a busy machine causes.
     step("running the tests of the whole stack, one after the other");
-    cargo_test(&["--workspace", "--test", "integration"], &[LIVE, "--test-threads=1", "--nocapture"])
+    cargo_test(&["--workspace", "--test", "integration"], &[LIVE, "--test-threads=1", "--nocapture"])?;
+    panels::check_types()
 }
 
 /// The tests that start everything there is.
