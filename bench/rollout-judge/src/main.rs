@@ -1,0 +1,3 @@
+//! The judge of rollouts on simulated fleets.
+
+fn main() {}

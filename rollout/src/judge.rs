@@ -1,0 +1,108 @@
+//! From what was measured to a verdict.
+
+pub mod signals;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::{Answer, Metrics, MetricsError};
+use crate::plan::{Plan, Ring};
+
+/// Whose numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arm {
+    /// The ring that has the build.
+    Ring,
+    /// The one that it is compared with.
+    Control,
+}
+
+/// A query, resolved, and what came back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The signal: see [`signals`].
+    pub signal: String,
+    /// Whose.
+    pub arm: Arm,
+    /// As it was sent.
+    pub query: String,
+    /// What came back, raw.
+    pub answer: Result<Answer, MetricsError>,
+}
+
+/// Everything that was asked at one time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// The time that Prometheus was asked about.
+    pub at: Timestamp,
+    /// The questions.
+    pub asked: Vec<Asked>,
+}
+
+/// What a gate or a ring has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Shown to be free of the smallest harm that matters.
+    Pass,
+    /// Not decided: data is missing, or there is not enough of it yet.
+    Inconclusive,
+    /// Shown to do harm.
+    Fail,
+}
+
+/// One gate's verdict, with the numbers that made it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GateVerdict {
+    /// The gate: `liveness`, `completeness`, `traps`, `refusals`, `restarts`, `cpu`, `memory`, `latency`, `errors`, `series`, `overflow`, `own:NAME`.
+    pub gate: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// One line in words: what was found, and what it was compared with.
+    pub reason: String,
+    /// The numbers, by name with their unit in it.
+    pub numbers: BTreeMap<String, f64>,
+    /// The gate's figure over time, oldest first, for a sparkline: the ring's and the control's.
+    pub history: Vec<(Option<f64>, Option<f64>)>,
+    /// What share of the evidence that a pass needs there is, 0 to 1; an estimate.
+    pub progress: f64,
+}
+
+/// A ring's verdict.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// Fail if any gate fails; pass if all pass; else inconclusive.
+    pub verdict: Verdict,
+    /// Each gate.
+    pub gates: Vec<GateVerdict>,
+    /// Requests that the ring has answered since the first look.
+    pub requests: f64,
+}
+
+/// What the judge has to know beside the looks.
+#[derive(Debug, Clone)]
+pub struct Case<'a> {
+    /// The rollout.
+    pub plan: &'a Plan,
+    /// The ring that is judged.
+    pub ring: &'a Ring,
+    /// The one that it is compared with.
+    pub control: Option<&'a Ring>,
+    /// The label `config` of the new build in this ring. `None` for a fleet that is compared with itself: then any one build will do.
+    pub digest: Option<&'a str>,
+}
+
+/// Asks everything that the gates need, once.
+pub fn look(case: &Case<'_>, metrics: &dyn Metrics, at: Timestamp) -> Look {
+    let _ = (case, metrics);
+    Look { at, asked: Vec::new() }
+}
+
+/// The verdict on all looks so far, oldest first. The same looks always give the same.
+pub fn judge(case: &Case<'_>, looks: &[Look]) -> Judgement {
+    let _ = (case, looks);
+    Judgement { verdict: Verdict::Inconclusive, gates: Vec::new(), requests: 0.0 }
+}
