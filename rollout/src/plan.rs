@@ -1,10 +1,33 @@
 //! The rollout file: what is rolled out, over which rings, how each is reached and judged, and what may be decided without a person.
+//!
+//! [`parse`] reads it and tells every mistake at once; `docs/rollout.md` describes each field.
+
+mod fields;
+mod gates;
+mod policy;
+mod read;
+mod rings;
+#[cfg(test)]
+mod tests;
+mod units;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+pub use read::parse;
+
+/// One mistake of a rollout file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct Mistake {
+    /// The field, such as `rings[1].instances[0].admin`, or `line 3, column 7` of a text that is no YAML.
+    pub path: String,
+    /// What was found, and the cure.
+    pub message: String,
+}
 
 /// A rollout that can be started: everything in it is sound.
 #[derive(Debug, Clone, PartialEq)]

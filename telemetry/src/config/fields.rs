@@ -78,6 +78,15 @@ pub(super) const ROOT: &[Field] = &[
         doc: doc("the ring this proxy belongs to: a label of the build-info metric"),
     },
     Field {
+        name: "build",
+        kind: text("at most 64 letters, digits, `.`, `_` and `-`"),
+        default: Some("\"\""),
+        doc: doc(
+            "what the operator calls this build of the module; nothing but the configuration's digest depends on it, so that the digest tells two builds \
+             with one configuration apart. Rollouts set it to the first 12 digits of the module's SHA-256",
+        ),
+    },
+    Field {
         name: "correlation",
         kind: Kind::Section(CORRELATION),
         default: Some(""),

@@ -12,6 +12,8 @@ use crate::metrics::{BucketError, Buckets, StatusSet};
 use crate::route::{RouteField, RouteProblem, RouteSpec, RouteTable, UndeclaredMethods, Unmatched};
 
 const MAX_RING: usize = 64;
+/// The longest name of a build, in bytes.
+const MAX_BUILD: usize = 64;
 const MAX_HEADER_NAME: usize = 64;
 
 /// Headers that a proxy or a connection owns; an ID in one of them would break the request.
@@ -49,6 +51,10 @@ pub(super) fn build(shape: Shape, digest: String, mut errors: ConfigErrors) -> R
     let namespace = namespace(shape.namespace, &mut errors);
     if shape.ring.len() > MAX_RING || !shape.ring.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
         errors.push("ring".to_owned(), format!("found {}; use {}", quoted(&shape.ring), form(ROOT, "ring")));
+    }
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if shape.build.len() > MAX_BUILD || !shape.build.bytes().all(named) {
+        errors.push("build".to_owned(), format!("found {}; use {}", quoted(&shape.build), form(ROOT, "build")));
     }
     let correlation = correlation(shape.correlation, &mut errors);
     let routes = routes(shape.routes, &mut errors);

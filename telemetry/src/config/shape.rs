@@ -20,6 +20,7 @@ use crate::route::{
 pub(super) struct Shape {
     pub(super) namespace: Option<String>,
     pub(super) ring: String,
+    pub(super) build: String,
     pub(super) correlation: CorrelationShape,
     pub(super) routes: RoutesShape,
     pub(super) metrics: MetricsShape,
@@ -97,6 +98,7 @@ pub(super) fn read(tree: Tree<'_>) -> Shape {
     Shape {
         namespace: root.text("namespace"),
         ring: root.text("ring").unwrap_or_default(),
+        build: root.text("build").unwrap_or_default(),
         correlation: correlation(root.section("correlation")),
         routes: routes(root.section("routes")),
         metrics: metrics(root.section("metrics")),

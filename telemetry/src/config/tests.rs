@@ -136,7 +136,7 @@ fn every_mistake_is_reported_at_once() {
         errors.to_string(),
         "rings: unknown field; did you mean `ring`?
 series_budget: unknown field; it belongs in `metrics`
-wholly_strange: unknown field; the fields here are `namespace`, `ring`, `correlation`, `routes`, `metrics`, `access_log`, `facts`, `rules`, `bodies`, `polls`, `events`
+wholly_strange: unknown field; the fields here are `namespace`, `ring`, `build`, `correlation`, `routes`, `metrics`, `access_log`, `facts`, `rules`, `bodies`, `polls`, `events`
 correlation.trust.networks[1]: found 7; use a network like `10.0.0.0/8`
 correlation.trust.mtls: found `yes`; use `true` or `false`
 correlation.generate: found `uuid`; use `uuidv7`, `uuidv4`, `traceparent` or `proxy`
@@ -184,7 +184,7 @@ fn a_field_given_twice_is_refused_and_not_overwritten() {
     // In every item of a list, beside other mistakes, and where the field has to be there.
     check(
         r#"{"routes": {"table": [{"template": "/a"}, {"template": "/b", "template": "/c"}]}, "metrics": {}, "metrics": {}, "x\n": 1, "x\n": 2}"#,
-        "`x\\n`: unknown field; the fields here are `namespace`, `ring`, `correlation`, `routes`, `metrics`, `access_log`, `facts`, `rules`, `bodies`, `polls`, `events`
+        "`x\\n`: unknown field; the fields here are `namespace`, `ring`, `build`, `correlation`, `routes`, `metrics`, `access_log`, `facts`, `rules`, `bodies`, `polls`, `events`
 routes.table[1].template: is there 2 times; keep one
 metrics: is there 2 times; keep one",
     );
@@ -194,6 +194,7 @@ metrics: is there 2 times; keep one",
 fn fields_of_the_wrong_type() {
     check(json!({"ring": 2}), "ring: found 2; use at most 64 printable ASCII characters");
     check(json!({"ring": "é"}), "ring: found `é`; use at most 64 printable ASCII characters");
+    check(json!({"build": "a b"}), "build: found `a b`; use at most 64 letters, digits, `.`, `_` and `-`");
     check(json!({"routes": "/a"}), "routes: found `/a`; use an object with fields");
     check(json!({"routes": {"table": {}}}), "routes.table: found an object; use a list of routes");
     check(json!({"correlation": null}), "correlation: found nothing; use an object with fields, or remove it");
@@ -383,6 +384,10 @@ fn the_digest_is_of_the_value_and_not_of_its_writing() {
     let digest = |text: &str| Config::from_json(text.as_bytes()).unwrap().digest().to_owned();
     let one = digest(r#"{"ring": "1", "metrics": {"buckets_seconds": [1.0, 2.5], "series_budget": 50000}}"#);
     assert_eq!(one, digest(r#"{ "metrics":{"series_budget":5e4,"buckets_seconds":[1,2.50]},"ring":"1"}"#));
+    assert_ne!(
+        one,
+        digest(r#"{"build": "0f3a", "ring": "1", "metrics": {"buckets_seconds": [1.0, 2.5], "series_budget": 50000}}"#)
+    );
     assert_ne!(one, digest(r#"{"ring": "2", "metrics": {"buckets_seconds": [1.0, 2.5], "series_budget": 50000}}"#));
     assert!(one.len() == 12 && one.bytes().all(|byte| byte.is_ascii_hexdigit()));
 }
