@@ -6,6 +6,7 @@
 //! - [`plan`]: the rollout file; every mistake at once.
 //! - [`judge`]: from what was measured to a verdict. It has no clock and no I/O, and touches nothing.
 //! - [`metrics`]: where the judge's numbers come from; only reads.
+//! - [`build`]: the module and its configuration as each ring gets them.
 //! - [`hands`]: what puts bytes in place on a fleet, and says whether the proxies took them: watched files, or Istio.
 //! - [`journal`]: what happened, in an append-only file with a chain of hashes, and the bytes to go back to.
 //! - [`engine`]: from the journal to the next step, until the rollout is over; may be killed anywhere.
@@ -22,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 pub mod announce;
+pub mod build;
 pub mod engine;
 pub mod hands;
 pub mod istio;
