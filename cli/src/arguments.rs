@@ -1,5 +1,6 @@
 //! What can be asked for on the command line.
 
+pub(crate) mod rollout;
 pub(crate) mod routes;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     /// Make a route table, see what it does with real paths, and what it costs.
     #[command(subcommand)]
     Routes(routes::Routes),
+    #[command(subcommand)]
+    Rollout(rollout::Rollout),
     /// Send the requests of an access log through the filter and compare its counts with the log.
     ///
     /// The log is in the common or combined format. The upstream answers each request with the log's own status and size.

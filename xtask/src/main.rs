@@ -72,7 +72,13 @@ fn main() -> ExitCode {
 }
 
 fn ci() -> Result<()> {
-    lint::lint()?;
+    // Fetching waits for the network, compiling for the processor.
+    let fetching = std::thread::spawn(tests::install);
+    let linted = lint::lint();
+    if fetching.join().is_err() {
+        eprintln!("    installing what tests need failed; it is tried again");
+    }
+    linted?;
     generate::generate(&generate::Options { check: true })?;
     tests::test(&tests::Options::default())?;
     fuzz::fuzz(&fuzz::Options { seconds: 10, target: Vec::new(), keep: false })?;

@@ -26,6 +26,12 @@ const PACKAGES: &[Package] = &[
     },
     Package { program: "redis-server", package: "redis-server", without: "alerts are not tested with the real cache" },
     Package {
+        program: "prometheus-process-exporter",
+        package: "prometheus-process-exporter",
+        without: "rollouts are not judged by processor time and memory",
+    },
+    Package { program: "skopeo", package: "skopeo", without: "the OCI layouts are not read by another program" },
+    Package {
         program: "prometheus-redis-exporter",
         package: "prometheus-redis-exporter",
         without: "alerts are not tested with the real cache",
@@ -56,12 +62,11 @@ pub(crate) struct Options {
 
 /// Installs what is missing, builds the module, and runs every test; nothing is skipped.
 pub(crate) fn test(options: &Options) -> Result<()> {
-    install_packages();
+    install();
     build::build_quietly()?;
     step("looking for Envoy and Prometheus, and fetching what can be fetched");
     run(cargo().args(["run", "--locked", "-p", "edge-observer", "--", "tools", "--install"]))
         .context("the tests need these programs")?;
-    install_from_registries();
     step("running the tests");
     if !options.arguments.is_empty() {
         return cargo_test(&["--workspace"], &options.arguments);
@@ -71,6 +76,12 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     step("running the tests of the whole stack, one after the other");
     cargo_test(&["--workspace", "--test", "integration"], &[LIVE, "--test-threads=1", "--nocapture"])?;
     panels::check_types()
+}
+
+/// Installs what tests need and this machine can have: packages of the distribution, and of registries.
+pub(crate) fn install() {
+    install_packages();
+    install_from_registries();
 }
 
 /// The tests that start everything there is.
