@@ -28,6 +28,7 @@ mod module;
 mod plugin_options;
 mod polls;
 mod readme;
+mod rehearsal;
 mod routes;
 mod routes_import;
 mod scanner;

@@ -1,5 +1,6 @@
 //! The commands: from arguments to the library and to an exit code.
 
+mod rollout;
 mod routes;
 
 use std::io::Write as _;
@@ -28,6 +29,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<u8> {
         Command::Check(check) => run_check(&check),
         Command::Replay(replay) => run_replay(replay),
         Command::Routes(routes) => routes::run(routes, verbose),
+        Command::Rollout(rollout) => rollout::run(rollout),
         Command::Tools(tools) => run_tools(&tools),
         Command::BenchScanner(scanner) => run_scanner(scanner),
     }

@@ -14,6 +14,8 @@ pub mod proxy;
 pub mod quantile;
 #[cfg(feature = "proxies")]
 pub mod replay;
+#[cfg(feature = "proxies")]
+pub mod rollout;
 pub mod routes;
 pub mod sample_api;
 #[cfg(feature = "proxies")]

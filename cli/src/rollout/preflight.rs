@@ -171,7 +171,9 @@ fn fleet(inputs: &Inputs<'_>, ring: &Ring) -> Check {
 fn prometheus(metrics: &dyn Metrics) -> Check {
     let (holds, found) = match metrics.query("vector(1)", Timestamp::now()) {
         Ok(answer) if answer.samples.len() == 1 => (true, "it answers".to_owned()),
-        Ok(_) => (false, "it does not know that vector(1) is 1; is prometheus.url the address of a Prometheus?".to_owned()),
+        Ok(_) => {
+            (false, "it does not know that vector(1) is 1; is prometheus.url the address of a Prometheus?".to_owned())
+        }
         Err(error) => (false, format!("{error}; check prometheus.url")),
     };
     Check { check: "prometheus".to_owned(), holds, found }
@@ -182,11 +184,8 @@ fn data(inputs: &Inputs<'_>, ring: &Ring) -> Check {
     let case = case(inputs, ring);
     let look = judge::look(&case, inputs.metrics, Timestamp::now());
     let missing = missing(&look, ring, case.control);
-    let found = if missing.is_empty() {
-        format!("{} queries, each with data", look.asked.len())
-    } else {
-        missing.join("\n")
-    };
+    let found =
+        if missing.is_empty() { format!("{} queries, each with data", look.asked.len()) } else { missing.join("\n") };
     Check { check: format!("data, ring {}", ring.name), holds: missing.is_empty(), found }
 }
 
@@ -200,7 +199,7 @@ fn missing(look: &Look, ring: &Ring, control: Option<&Ring>) -> Vec<String> {
         let what = match &asked.answer {
             Err(MetricsError::Away(why)) => format!("Prometheus does not answer: {why}"),
             Err(MetricsError::Refused(why)) => format!("Prometheus refused it: {why}"),
-            Ok(answer) if answer.samples.is_empty() && !judge::signals::may_be_absent(&asked.signal) => "no data".to_owned(),
+            Ok(answer) if answer.samples.is_empty() => "no data".to_owned(),
             Ok(_) => continue,
         };
         missing.push(format!("{} of ring {whose}: {what}; asked: {}", asked.signal, asked.query));

@@ -61,7 +61,9 @@ pub fn rehearse(build: &Build, environment: &[String]) -> Result<Rehearsed, Vec<
         } else if exchange.stuck {
             complaints.push(format!("{shown}: the module holds the request"));
         } else if expected != got {
-            let text = |status: Option<Vec<u8>>| status.map_or("nothing".to_owned(), |status| String::from_utf8_lossy(&status).into_owned());
+            let text = |status: Option<Vec<u8>>| {
+                status.map_or("nothing".to_owned(), |status| String::from_utf8_lossy(&status).into_owned())
+            };
             complaints.push(format!("{shown}: the upstream answered {}, the client got {}", text(expected), text(got)));
         } else if exchange.upstream.as_ref().is_none_or(|message: &Message| message.body != body) {
             complaints.push(format!("{shown}: the upstream did not get the body that was sent"));
@@ -78,13 +80,18 @@ pub fn rehearse(build: &Build, environment: &[String]) -> Result<Rehearsed, Vec<
     host.shutdown();
     let stats = host.stats();
     let of = |metric: &str| format!("{}_{metric}.", config.namespace());
-    let sum = |metric: &str| stats.iter().filter(|(name, _)| name.starts_with(&of(metric))).map(|(_, value)| value).sum::<u64>();
+    let sum = |metric: &str| {
+        stats.iter().filter(|(name, _)| name.starts_with(&of(metric))).map(|(_, value)| value).sum::<u64>()
+    };
     let counted = sum("http_requests_total");
     if counted != sent {
         complaints.push(format!("{sent} requests were sent, the filter counted {counted}"));
     }
     let digest = format!(".config=.={};.;", build.digest);
-    if !stats.iter().any(|(name, value)| name.starts_with(&of("edge_build_info")) && name.contains(&digest) && *value == 1) {
+    if !stats
+        .iter()
+        .any(|(name, value)| name.starts_with(&of("edge_build_info")) && name.contains(&digest) && *value == 1)
+    {
         complaints.push(format!(
             "the filter does not report the build as {}; is the module older than the field `build` of the configuration?",
             build.digest
@@ -124,7 +131,9 @@ fn start(build: &Build, environment: &[String]) -> Result<Host, Vec<String>> {
     }
     clusters(builder, &build.configuration).start().map_err(|failure| {
         let mut said = lines(&failure.to_string());
-        said.extend(failure.logs.iter().filter(|entry| entry.level >= LogLevel::Warn).map(|entry| entry.message.clone()));
+        said.extend(
+            failure.logs.iter().filter(|entry| entry.level >= LogLevel::Warn).map(|entry| entry.message.clone()),
+        );
         said
     })
 }
@@ -133,7 +142,9 @@ fn start(build: &Build, environment: &[String]) -> Result<Host, Vec<String>> {
 fn clusters(mut builder: HostBuilder, configuration: &str) -> HostBuilder {
     let value: Value = serde_json::from_str(configuration).unwrap_or_default();
     let listed = |list: Option<&Value>| list.and_then(Value::as_array).cloned().unwrap_or_default();
-    let named = listed(value.get("polls")).into_iter().chain(listed(value.get("events").and_then(|events| events.get("sinks"))));
+    let named = listed(value.get("polls"))
+        .into_iter()
+        .chain(listed(value.get("events").and_then(|events| events.get("sinks"))));
     for cluster in named.filter_map(|item| item.get("cluster")?.as_str().map(str::to_owned)) {
         builder = builder.cluster(cluster, Upstream::always(Reply::status(200).chunk("{}")));
     }

@@ -50,7 +50,9 @@ pub(super) fn check(inputs: &Inputs<'_>, ring: &Ring, progress: &mut dyn Progres
         let at = now - SignedDuration::try_from(interval * back).unwrap_or(SignedDuration::MAX);
         let look = judge::look(&case, inputs.metrics, at);
         // Before there was anything, there is nothing to judge.
-        if looks.is_empty() && !look.asked.iter().any(|asked| asked.answer.as_ref().is_ok_and(|answer| !answer.samples.is_empty())) {
+        if looks.is_empty()
+            && !look.asked.iter().any(|asked| asked.answer.as_ref().is_ok_and(|answer| !answer.samples.is_empty()))
+        {
             continue;
         }
         looks.push(look);
@@ -89,11 +91,14 @@ fn result(check: String, judgement: &Judgement, undecided: &str) -> Check {
     let found = match judgement.verdict {
         Verdict::Pass => format!("{} gates pass, {:.0} requests", judgement.gates.len(), judgement.requests),
         Verdict::Fail => {
-            let gates: Vec<String> = of(Verdict::Fail).map(|gate| format!("{} fails where nothing was changed: {}", gate.gate, gate.reason)).collect();
+            let gates: Vec<String> = of(Verdict::Fail)
+                .map(|gate| format!("{} fails where nothing was changed: {}", gate.gate, gate.reason))
+                .collect();
             gates.join("\n")
         }
         Verdict::Inconclusive => {
-            let gates: Vec<String> = of(Verdict::Inconclusive).map(|gate| format!("{}: {undecided}: {}", gate.gate, gate.reason)).collect();
+            let gates: Vec<String> =
+                of(Verdict::Inconclusive).map(|gate| format!("{}: {undecided}: {}", gate.gate, gate.reason)).collect();
             gates.join("\n")
         }
     };
