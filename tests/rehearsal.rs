@@ -56,7 +56,7 @@ fn a_module_that_traps_is_seen() {
 #[test]
 fn a_secret_that_the_proxies_have_is_given_and_one_that_nobody_has_is_missed() {
     let configuration = json!({ "events": { "sinks": [{
-        "name": "siem", "cluster": "siem", "authority": "siem.example", "protocol": "json", "secret_env": "SIEM_TOKEN",
+        "name": "siem", "cluster": "siem", "authority": "siem.example", "json": { "path": "/events", "authorization": "bearer" }, "secret_env": "SIEM_TOKEN",
     }] } });
     let build = build(&module_path(), &configuration);
     let refused = rehearse(&build, &[]).unwrap_err().join("\n");

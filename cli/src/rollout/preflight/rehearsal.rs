@@ -87,7 +87,7 @@ pub fn rehearse(build: &Build, environment: &[String]) -> Result<Rehearsed, Vec<
     if counted != sent {
         complaints.push(format!("{sent} requests were sent, the filter counted {counted}"));
     }
-    let digest = format!(".config=.={};.;", build.digest);
+    let digest = format!("config=.={};.;", build.digest);
     if !stats
         .iter()
         .any(|(name, value)| name.starts_with(&of("edge_build_info")) && name.contains(&digest) && *value == 1)
