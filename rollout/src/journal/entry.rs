@@ -168,3 +168,13 @@ pub enum Outcome {
     /// It was not started.
     Refused,
 }
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Done => "done",
+            Self::RolledBack => "rolled back",
+            Self::Refused => "refused",
+        })
+    }
+}
