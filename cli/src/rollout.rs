@@ -1,6 +1,8 @@
 //! `edge-observer rollout`: the parts of the package `rollout` put together, and what people see of them.
 
 pub mod preflight;
+pub mod progress;
+pub mod world;
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,23 @@
-//! From what was measured to a verdict.
+//! From what was measured to a verdict. No clock, no I/O, nothing that is changed.
+//!
+//! A ring is judged beside its control at the same time, never beside itself before: what an hour does to a service it does to both. What is asked at a
+//! look are counters, proxy by proxy; what happened between two looks is reckoned here ([`series`](self)), so that a restart, a scrape that is missing or
+//! a proxy with another build leaves out that proxy and interval, and nothing else.
+//!
+//! - A gate *passes* when the smallest harm that matters is ruled out at `policy.missed_harm`, *fails* when no harm at all is ruled out at its part of
+//!   `policy.false_stop`, and is *inconclusive* otherwise, and whenever something that it needs cannot be told.
+//! - Both sides are e-processes ([`evidence`]): they hold however often one looks and whenever one stops. A whole rollout of a build that changes nothing
+//!   is stopped with probability `policy.false_stop` at most, which all comparing gates of all rings share; a gate passes a ring in which the smallest harm
+//!   is done with probability `policy.missed_harm` at most.
+//! - A ring passes when all gates do, and fails when one does.
 
+pub mod evidence;
+mod gates;
+mod series;
 pub mod signals;
+pub mod size;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -97,12 +114,31 @@ pub struct Case<'a> {
 
 /// Asks everything that the gates need, once.
 pub fn look(case: &Case<'_>, metrics: &dyn Metrics, at: Timestamp) -> Look {
-    let _ = (case, metrics);
-    Look { at, asked: Vec::new() }
+    let mut asked = Vec::new();
+    for signal in signals::of(case.plan) {
+        let arms = [(Arm::Ring, Some(case.ring)), (Arm::Control, case.control.filter(|_| signal.compared))];
+        for (arm, ring) in arms {
+            let Some(ring) = ring else { continue };
+            let query = signal.resolved(&case.plan.gates, ring);
+            let answer = metrics.query(&query, at);
+            asked.push(Asked { signal: signal.name.clone(), arm, query, answer });
+        }
+    }
+    Look { at, asked }
 }
 
 /// The verdict on all looks so far, oldest first. The same looks always give the same.
 pub fn judge(case: &Case<'_>, looks: &[Look]) -> Judgement {
-    let _ = (case, looks);
-    Judgement { verdict: Verdict::Inconclusive, gates: Vec::new(), requests: 0.0 }
+    let trial = gates::Trial::new(case, looks);
+    let gates = gates::all(&trial);
+    let verdict = match gates.iter().map(|gate| gate.verdict).max() {
+        Some(Verdict::Fail) => Verdict::Fail,
+        Some(Verdict::Pass) => Verdict::Pass,
+        Some(Verdict::Inconclusive) | None => Verdict::Inconclusive,
+    };
+    Judgement {
+        verdict,
+        gates,
+        requests: trial.ring.intervals.iter().map(|interval| interval.sum(signals::REQUESTS)).sum(),
+    }
 }

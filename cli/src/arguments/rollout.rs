@@ -20,7 +20,7 @@ pub(crate) enum Rollout {
     /// Approve what a rollout waits for: a ring that needs a person, or one that is not decided.
     Approve(Say),
     /// Change nothing more until `resume`. What is in place stays, and is judged on.
-    Pause(Say),
+    Pause(Pause),
     /// Put back what was there before, in every ring that was touched, newest first.
     Rollback(Rollback),
     /// List the rollouts of this file, or write the report of one.
@@ -33,7 +33,7 @@ pub(crate) enum Rollout {
     Manifests(Manifests),
     /// Takes a rollout back whose tool is gone; started by `start` and `resume`.
     #[command(hide = true)]
-    Guard(Go),
+    Guard(Guard),
 }
 
 /// Which rollout.
@@ -74,9 +74,6 @@ pub(crate) struct Preflight {
 pub(crate) struct Start {
     #[command(flatten)]
     pub(crate) which: Which,
-    /// The last ring that gets the build.
-    #[arg(long, value_name = "RING")]
-    pub(crate) max_ring: Option<String>,
     /// Judge the fleet as it is on what Prometheus has already, and do not wait for more.
     #[arg(long)]
     pub(crate) no_wait: bool,
@@ -89,12 +86,24 @@ pub(crate) struct Start {
 pub(crate) struct Go {
     #[command(flatten)]
     pub(crate) which: Which,
-    /// What the journal says about it.
+    /// Why; it goes into the journal, with who said it.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) comment: String,
+    /// Also where something else was put in place in the meantime.
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Print nothing but the result, as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Guard {
+    /// The rollouts' name.
+    pub(crate) name: String,
+    /// Where journals and recorded bytes are.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -111,6 +120,18 @@ pub(crate) struct Status {
 
 #[derive(Debug, Args)]
 pub(crate) struct Say {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// The ring that it is about [default: the one that waits].
+    #[arg(long, value_name = "RING")]
+    pub(crate) ring: Option<String>,
+    /// Why; it goes into the journal, with who said it.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) comment: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pause {
     #[command(flatten)]
     pub(crate) which: Which,
     /// Why; it goes into the journal, with who said it.

@@ -199,7 +199,9 @@ fn missing(look: &Look, ring: &Ring, control: Option<&Ring>) -> Vec<String> {
         let what = match &asked.answer {
             Err(MetricsError::Away(why)) => format!("Prometheus does not answer: {why}"),
             Err(MetricsError::Refused(why)) => format!("Prometheus refused it: {why}"),
-            Ok(answer) if answer.samples.is_empty() => "no data".to_owned(),
+            Ok(answer) if answer.samples.is_empty() && !judge::signals::may_be_absent(&asked.signal) => {
+                "no data".to_owned()
+            }
             Ok(_) => continue,
         };
         missing.push(format!("{} of ring {whose}: {what}; asked: {}", asked.signal, asked.query));

@@ -1,0 +1,105 @@
+//! `traps`: VMs that failed.
+//!
+//! A VM that failed is either loaded again, which the proxy counts, or with `FAIL_OPEN` is gone for good: its worker's requests pass unseen, and its
+//! heartbeat stops while the proxy goes on.
+
+use super::{Gate, Trial, count};
+use crate::judge::evidence::share::weigh;
+use crate::judge::series::History;
+use crate::judge::signals::{HEARTBEAT, REQUESTS, VM_FAILURES};
+use crate::judge::{GateVerdict, Verdict};
+
+/// A worker is silent after so many intervals without a beat, …
+const INTERVALS: usize = 3;
+/// … and after so many seconds: ticks come once a second, a busy machine may be late with some.
+const SECONDS: f64 = 10.0;
+
+pub(super) fn traps(trial: &Trial<'_>, harm: f64) -> GateVerdict {
+    let ring_name = trial.ring_name();
+    let gate = Gate::new("traps");
+    let silent = silent(&trial.ring);
+    let elsewhere = trial.control.as_ref().map(self::silent).unwrap_or_default();
+    let failures: f64 = trial.ring.intervals.iter().map(|interval| interval.sum(VM_FAILURES)).sum();
+    let control_failures: f64 =
+        trial.control.iter().flat_map(|control| &control.intervals).map(|interval| interval.sum(VM_FAILURES)).sum();
+    let requests: f64 = trial.ring.intervals.iter().map(|interval| interval.sum(REQUESTS)).sum();
+    let gate = gate
+        .number("requests", requests)
+        .number("silent_workers", silent.len() as f64)
+        .number("silent_workers_control", elsewhere.len() as f64)
+        .number("vm_failures", failures)
+        .number("vm_failures_control", control_failures)
+        .number("smallest_harm", harm);
+    if let Some(first) = silent.first().filter(|_| elsewhere.is_empty()) {
+        let reason = format!(
+            "the VM of {} of {ring_name} is gone: {first} does not tick any more, while its proxy answers; {} requests so far",
+            workers(silent.len()),
+            count(requests)
+        );
+        return gate.says(Verdict::Fail, reason);
+    }
+    if failures > 0.0 && control_failures == 0.0 {
+        return gate.says(
+            Verdict::Fail,
+            format!("VMs failed {failures:.0} times in {ring_name}, and never in {}", trial.control_name()),
+        );
+    }
+    if let Some(why) = trial.any_missing(&[REQUESTS, HEARTBEAT]) {
+        return gate.undecided(why);
+    }
+    if !silent.is_empty() {
+        return gate.undecided(format!("workers are silent in {ring_name} and in {} too", trial.control_name()));
+    }
+    if trial.control.is_none() {
+        // Against a base rate of none.
+        let needed = -trial.beta.ln() / harm;
+        let reason = format!("no VM failed in {} requests; {} are needed", count(requests), count(needed));
+        let gate = gate.progress(requests / needed);
+        return if requests >= needed { gate.says(Verdict::Pass, reason) } else { gate.undecided(reason) };
+    }
+    let evidence = weigh(&super::shares::counts(trial, VM_FAILURES, REQUESTS), harm);
+    let reason = format!(
+        "VMs failed {failures:.0} times in {} requests of {ring_name}, {control_failures:.0} times in {}; {}",
+        count(requests),
+        trial.control_name(),
+        trial.odds(&evidence)
+    );
+    gate.evidence(trial, &evidence).says(trial.decide(&evidence), reason)
+}
+
+fn workers(number: usize) -> String {
+    if number == 1 { "1 worker".to_owned() } else { format!("{number} workers") }
+}
+
+/// Workers that beat once, and do not any more although their proxies answer and were not restarted since.
+fn silent(history: &History) -> Vec<String> {
+    let Some(latest) = history.snapshots.last() else { return Vec::new() };
+    let mut silent = Vec::new();
+    for (proxy, beats) in latest.signal(HEARTBEAT).into_iter().flatten() {
+        for worker in beats.keys() {
+            if is_silent(history, proxy, worker) {
+                silent.push(format!("worker {worker} of {proxy}"));
+            }
+        }
+    }
+    silent
+}
+
+fn is_silent(history: &History, proxy: &str, worker: &str) -> bool {
+    let mut still = 0;
+    let mut seconds = 0.0;
+    for (index, interval) in history.intervals.iter().enumerate().rev() {
+        let moved =
+            interval.by_proxy(HEARTBEAT).find(|(name, _)| *name == proxy).and_then(|(_, beats)| beats.get(worker));
+        match moved {
+            // It beat before: only then has it stopped.
+            Some(by) if *by > 0.0 => return still >= INTERVALS && seconds >= SECONDS,
+            Some(_) => {
+                still += 1;
+                seconds += history.seconds(index);
+            }
+            None => return false,
+        }
+    }
+    false
+}
