@@ -73,7 +73,8 @@ pub fn watch(mut input: impl Read) -> Word {
     loop {
         match input.read(&mut buffer) {
             Ok(0) => break,
-            Ok(count) => said.extend(buffer.iter().take(count.min(DONE.len()))),
+            Ok(count) if said.len() <= DONE.len() => said.extend(buffer.iter().take(count)),
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => break,
         }

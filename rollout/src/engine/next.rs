@@ -115,7 +115,7 @@ fn harm(course: &Course, state: &State, leg: &Leg) -> Option<String> {
         let pending: Vec<_> = places()
             .filter_map(|(target, place)| match &place.written {
                 Some(Taken::Pending(why)) => Some(format!(
-                    "{target} did not take the build within {}: {why}",
+                    "{target} did not take the build within {} s: {why}",
                     course.plan.policy.converge.as_secs_f64().round()
                 )),
                 _ => None,
