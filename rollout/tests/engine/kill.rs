@@ -18,6 +18,9 @@ use super::fake::{Fake, Fleet, Kill, NAME};
 /// The environment variable that makes this test binary a process that is at a rollout.
 const JOB: &str = "ROLLOUT_TEST_JOB";
 
+/// How many series of points are gone through at a time.
+const SERIES: usize = 3;
+
 /// What such a process does.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Job {
@@ -186,19 +189,22 @@ fn killed_at_any_point_it_ends_well() {
     let folder = tempfile::tempdir().unwrap();
     let kills = AtomicU32::new(0);
     let points = AtomicU32::new(0);
-    let series = |bad: bool| {
-        for point in 1.. {
+    // Disks are waited for more than processors are.
+    let series = &|bad: bool, first: u32| {
+        for point in (first..).step_by(SERIES) {
             let (reached, killed) = at_point(folder.path(), bad, point);
-            kills.fetch_add(killed, Ordering::SeqCst);
             if !reached {
-                points.fetch_add(point - 1, Ordering::SeqCst);
                 break;
             }
+            kills.fetch_add(killed, Ordering::SeqCst);
+            points.fetch_add(1, Ordering::SeqCst);
         }
     };
     std::thread::scope(|scope| {
-        scope.spawn(|| series(true));
-        series(false);
+        for first in 1..=SERIES as u32 {
+            scope.spawn(move || series(true, first));
+            scope.spawn(move || series(false, first));
+        }
     });
     let (kills, points) = (kills.into_inner(), points.into_inner());
     println!("{kills} processes killed at {points} points, in {:.1} s", began.elapsed().as_secs_f64());
