@@ -2,6 +2,8 @@
 
 pub mod preflight;
 pub mod progress;
+pub mod proposal;
+pub mod status;
 pub mod world;
 
 use std::path::{Path, PathBuf};

@@ -1,26 +1,32 @@
 //! `edge-observer rollout`.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use console::Term;
 use edge_observer::Usage;
 use edge_observer::rollout::preflight::{self, Inputs, Patience, Preflight};
 use edge_observer::rollout::progress::Lines;
+use edge_observer::rollout::proposal::Proposal;
+use edge_observer::rollout::status;
 use edge_observer::rollout::world::{self, Real};
 use edge_observer::rollout::{self as parts, Loaded};
 use host_harness::serve::Signals;
+use jiff::Timestamp;
 use rollout::build;
 use rollout::engine::clock::SystemClock;
 use rollout::engine::guard::{self, Guard};
 use rollout::engine::mailbox::{Ask, Request};
-use rollout::engine::{self, Ended, Observer, Quiet, RealJudge, Reply, Setup, Stop, Tools};
+use rollout::engine::{self, Ended, Observer, RealJudge, Reply, Setup, Stop, Tools};
 use rollout::journal::disk::RealDisk;
-use rollout::journal::entry::Entry;
+use rollout::journal::entry::{Entry, Outcome};
 use rollout::journal::{self, Folder};
 use rollout::metrics::prometheus::Prometheus;
+use rollout::overview::{Overview, history};
 use rollout::plan::Killed;
 use serde_json::json;
 
@@ -227,7 +233,7 @@ fn finish(ended: &Ended, quiet: bool) -> anyhow::Result<u8> {
 
 fn ask_for(which: &arguments::Which, ask: Ask, comment: &str, quiet: bool) -> anyhow::Result<u8> {
     let loaded = parts::load(&which.file)?;
-    let request = Request { ask, who: engine::who(), comment: comment.to_owned(), at: jiff::Timestamp::now() };
+    let request = Request { ask, who: engine::who(), comment: comment.to_owned(), at: Timestamp::now() };
     let state = std::path::absolute(&which.state)?;
     let tools = tools(&state, Box::new(Lines::new(quiet)), on_signal()?);
     match engine::request(tools, &loaded.plan.name, &request, PATIENCE)? {
@@ -293,16 +299,65 @@ fn prove(arguments: &arguments::Verify) -> anyhow::Result<u8> {
     }
 }
 
-fn show(_: &arguments::Plan) -> anyhow::Result<u8> {
-    let _: Box<dyn Observer> = Box::new(Quiet);
-    todo!()
+fn show(arguments: &arguments::Plan) -> anyhow::Result<u8> {
+    let loaded = parts::load(&arguments.file)?;
+    let artifact = parts::artifact(&loaded.plan)?;
+    let builds = build::builds(&loaded.plan, &artifact.module, &artifact.configuration)?;
+    let proposal = Proposal::new(&loaded.plan, &builds, &*world::hands(&loaded.plan));
+    if arguments.json {
+        print_json(&serde_json::to_value(&proposal)?)?;
+    } else {
+        print_text(proposal.to_text().trim_end())?;
+    }
+    Ok(0)
 }
 
-fn tell(_: &arguments::Status) -> anyhow::Result<u8> {
-    todo!()
+fn tell(arguments: &arguments::Status) -> anyhow::Result<u8> {
+    let overview = || {
+        let (_, read) = read(&arguments.which)?;
+        Overview::of(read.latest(), Timestamp::now()).context("the journal has no rollout yet")
+    };
+    let mut now = overview()?;
+    if arguments.json {
+        print_json(&serde_json::to_value(&now)?)?;
+    } else if arguments.watch && std::io::stdout().is_terminal() {
+        loop {
+            // Home, and what is below is cleared: a screen that is drawn over does not flicker.
+            print_text(&format!("\x1b[H{}\x1b[J", status::render(&now, width()).replace('\n', "\x1b[K\n")))?;
+            if now.outcome.is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_secs(1));
+            now = overview()?;
+        }
+    } else {
+        print_text(status::render(&now, width()).trim_end())?;
+    }
+    Ok(u8::from(now.outcome.is_some_and(|outcome| outcome != Outcome::Done)))
 }
 
-fn list(_: &arguments::History) -> anyhow::Result<u8> {
+/// Columns of the terminal; enough for all where there is none.
+fn width() -> usize {
+    let own = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    own.unwrap_or_else(|| usize::from(Term::stdout().size_checked().map_or(160, |(_, columns)| columns)))
+}
+
+fn list(arguments: &arguments::History) -> anyhow::Result<u8> {
+    let (_, read) = read(&arguments.which)?;
+    if let Some(folder) = &arguments.report {
+        return write_report(&read, folder, arguments.rollout.as_deref());
+    }
+    let rollouts = history(&read.entries, Timestamp::now());
+    if arguments.json {
+        print_json(&serde_json::to_value(&rollouts)?)?;
+    } else {
+        print_text(status::render_history(&rollouts, width()).trim_end())?;
+    }
+    Ok(0)
+}
+
+fn write_report(read: &journal::Read, folder: &Path, wanted: Option<&str>) -> anyhow::Result<u8> {
+    let _ = (read, folder, wanted);
     todo!()
 }
 

@@ -6,7 +6,6 @@ use std::path::Path;
 use rollout::build;
 use rollout::engine::World;
 use rollout::hands::file_ecds::FileEcds;
-use rollout::hands::istio::IstioHands;
 use rollout::hands::{Build, Hands};
 use rollout::metrics::Metrics;
 use rollout::metrics::prometheus::Prometheus;
@@ -43,6 +42,6 @@ impl World for Real {
 pub fn hands(plan: &Plan) -> Box<dyn Hands> {
     match &plan.hands {
         HandsPlan::FileEcds { filter } => Box::new(FileEcds::new(filter, &plan.rings)),
-        HandsPlan::Istio(istio) => Box::new(IstioHands::new(istio, &plan.rings)),
+        HandsPlan::Istio(_) => todo!(),
     }
 }
