@@ -72,6 +72,9 @@ pub enum Error {
     /// Something that the rollout needs cannot be had.
     #[error("{0}")]
     World(String),
+    /// What was asked comes to nothing.
+    #[error("{0}; see `rollout status`")]
+    Dropped(String),
     /// A running process did not take a request.
     #[error("{}it did not take the request within {} s; it finds it when it next looks", holder.as_ref().map_or(String::new(), |holder| format!("process {} of {} is at this rollout: ", holder.pid, holder.who)), patience.as_secs())]
     NotTaken {
@@ -254,8 +257,10 @@ fn here(tools: Tools, name: &str, request: &Request) -> Result<Reply, Error> {
             let opened = under_way(name, &state)?;
             let mut engine = take_up(tools, lock, journal, latest(&entries), opened, false)?;
             engine.requests()?;
-            engine.take(request)?;
-            Ok(Reply::Written)
+            match engine.take(request)? {
+                Some(dropped) => Err(Error::Dropped(dropped)),
+                None => Ok(Reply::Written),
+            }
         }
     }
 }

@@ -130,7 +130,8 @@ fn harm(course: &Course, state: &State, leg: &Leg) -> Option<String> {
             (Some(_), None) => |_| true,
             (Some(_), Some(_)) => |gate| WATCHED.contains(&gate),
         };
-        failed(ring.judgement.as_ref()?, counts).map(|gates| format!("ring {} failed: {gates}", ring.name))
+        let judgement = if ring.promoted.is_some() { &ring.watched } else { &ring.judgement };
+        failed(judgement.as_ref()?, counts).map(|gates| format!("ring {} failed: {gates}", ring.name))
     };
     refused.or_else(late).or_else(judged)
 }

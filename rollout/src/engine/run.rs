@@ -9,18 +9,21 @@ use super::mailbox::{Ask, Mailbox, Request};
 use super::next::{Looking, NAP, Now, Step, next};
 use super::retry::Retries;
 use super::state::{Mark, State};
-use super::{Ended, Error, Tools};
+use super::{Ended, Error, Judging, Tools};
 use crate::hands::{Build, Hands, Target};
 use crate::journal::blobs::Blobs;
 use crate::journal::entry::{Entry, Event, Outcome};
 use crate::journal::lock::Lock;
 use crate::journal::{self, Journal};
-use crate::judge::{Case, Judgement, Look};
+use crate::judge::{Case, Judgement, Look, Verdict};
 use crate::metrics::{Metrics, MetricsError};
 use crate::plan::{Killed, Ring};
 
 /// How many of the latest looks show whether a ring runs the build: a heartbeat must be seen to move, and scrapes come at their own times.
 const CONVERGING: usize = 3;
+
+/// How many points of a gate's history an entry holds at most.
+const HISTORY: usize = 60;
 
 /// A rollout that this process is at.
 #[derive(Debug)]
@@ -178,7 +181,7 @@ impl Engine {
     pub(super) fn requests(&mut self) -> Result<(), Error> {
         for (path, request) in self.mailbox.waiting() {
             match request {
-                Ok(request) => self.take(&request)?,
+                Ok(request) => _ = self.take(&request)?,
                 Err(what) => {
                     self.append(Event::Trouble { what: format!("a request was dropped: {}: {what}", path.display()) })?
                 }
@@ -188,8 +191,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes a request. What comes to nothing is reported.
-    pub(super) fn take(&mut self, request: &Request) -> Result<(), Error> {
+    /// Takes a request. What comes to nothing is reported, and returned.
+    pub(super) fn take(&mut self, request: &Request) -> Result<Option<String>, Error> {
         let comment = request.comment.clone();
         let event = match &request.ask {
             Ask::Approve { ring } => match &self.state.waiting {
@@ -205,16 +208,18 @@ impl Engine {
             },
             Ask::Pause if self.state.paused.is_none() && self.state.rolling_back.is_none() => Event::Paused { comment },
             Ask::Resume if self.state.paused.is_some() => Event::Resumed { comment },
-            Ask::Pause | Ask::Resume => return Ok(()),
+            Ask::Pause | Ask::Resume => return Ok(None),
             Ask::Rollback { force } => {
                 self.force |= force;
                 if self.state.rolling_back.is_some() {
-                    return Ok(());
+                    return Ok(None);
                 }
                 Event::RollingBack { reason: asked_back(request) }
             }
         };
-        Ok(self.append_for(&request.who, event)?)
+        let dropped = if let Event::Trouble { what } = &event { Some(what.clone()) } else { None };
+        self.append_for(&request.who, event)?;
+        Ok(dropped)
     }
 
     pub(super) fn leg(&self, ring: &str) -> Result<Leg, Error> {
@@ -223,50 +228,55 @@ impl Engine {
 
     fn look(&mut self, name: &str, looking: Looking) -> Result<(), Error> {
         let ring = self.leg(name)?.ring;
-        let before = self.state.ring(name);
-        let was_answered = before.and_then(|ring| ring.looks.last().or(ring.converging.last())).is_none_or(answered);
-        let mut looks = match (before, looking) {
-            (Some(before), Looking::Converge) => before.converging.clone(),
-            (Some(before), _) => before.looks.clone(),
-            (None, _) => Vec::new(),
-        };
-        let look = self.tools.judge.look(&self.case(&ring, looking), &*self.metrics, self.tools.clock.now());
-        looks.push(look.clone());
-        let judgement = match looking {
-            Looking::Converge => self.converging(&ring, &looks),
-            // Its evidence goes on where it ended when the ring was promoted, so that no more false alarms are risked than were agreed to.
-            Looking::Judge | Looking::Watch => self.tools.judge.judge(&self.case(&ring, Looking::Judge), &looks),
-        };
+        let digest = self.state.opened.as_ref().and_then(|opened| opened.digests.get(name)).cloned();
+        let before = self.state.ring(name).and_then(|ring| ring.looks.last().or(ring.converging.last()));
+        let was_answered = before.is_none_or(answered);
+
+        let asked = case(&self.course, &ring, digest.as_deref(), looking);
+        let look = self.tools.judge.look(&asked, &*self.metrics, self.tools.clock.now());
+        let judge = &*self.tools.judge;
+        let (look, judgement) = self.state.lend_looks(name, |mut looks| {
+            looks.push(look);
+            let judgement = match looking {
+                Looking::Converge => converging(judge, &asked, &looks),
+                // Its evidence goes on where it ended when the ring was promoted, so that no more false alarms are risked than were agreed to.
+                Looking::Judge | Looking::Watch => {
+                    judge.judge(&case(&self.course, &ring, digest.as_deref(), Looking::Judge), &looks)
+                }
+            };
+            let look = looks.pop();
+            (looks, (look, judgement))
+        });
+        let Some(look) = look else { return Ok(()) };
         if let Some(away) = away(&look).filter(|_| was_answered) {
             self.append(Event::Trouble { what: format!("ring {name}: {away}; nothing is promoted until it does") })?;
         }
         Ok(self.append(Event::Looked { ring: name.to_owned(), look, judgement: writable(judgement) })?)
     }
+}
 
-    /// Whether a ring runs the build, by the latest looks: the ones before them saw the old one, which is no fault yet.
-    fn converging(&self, ring: &Ring, looks: &[Look]) -> Judgement {
-        let case = self.case(ring, Looking::Converge);
-        let live = |judgement: &Judgement| {
-            judgement.gates.iter().any(|gate| gate.gate == "liveness" && gate.verdict == crate::judge::Verdict::Pass)
-        };
-        let newest = |count: usize| looks.get(looks.len().saturating_sub(count)..).unwrap_or(looks);
-        (1..CONVERGING)
-            .map(|count| self.tools.judge.judge(&case, newest(count)))
-            .find(live)
-            .unwrap_or_else(|| self.tools.judge.judge(&case, newest(CONVERGING)))
-    }
+/// What the judge is told of a ring.
+fn case<'a>(course: &'a Course, ring: &'a Ring, digest: Option<&'a str>, looking: Looking) -> Case<'a> {
+    let (plan, control) = match looking {
+        Looking::Judge => {
+            let plan = &course.plan;
+            (plan, ring.control.as_ref().and_then(|name| plan.rings.iter().find(|other| other.name == *name)))
+        }
+        Looking::Converge | Looking::Watch => (&course.watch, None),
+    };
+    Case { plan, ring, control, digest }
+}
 
-    fn case<'a>(&'a self, ring: &'a Ring, looking: Looking) -> Case<'a> {
-        let digest = self.state.opened.as_ref().and_then(|opened| opened.digests.get(&ring.name)).map(String::as_str);
-        let (plan, control) = match looking {
-            Looking::Judge => {
-                let plan = &self.course.plan;
-                (plan, ring.control.as_ref().and_then(|name| plan.rings.iter().find(|other| other.name == *name)))
-            }
-            Looking::Converge | Looking::Watch => (&self.course.watch, None),
-        };
-        Case { plan, ring, control, digest }
-    }
+/// Whether a ring runs the build, by the latest looks: the ones before them saw the old one, which is no fault yet.
+fn converging(judge: &dyn Judging, case: &Case<'_>, looks: &[Look]) -> Judgement {
+    let live = |judgement: &Judgement| {
+        judgement.gates.iter().any(|gate| gate.gate == "liveness" && gate.verdict == Verdict::Pass)
+    };
+    let newest = |count: usize| looks.get(looks.len().saturating_sub(count)..).unwrap_or(looks);
+    (1..CONVERGING)
+        .map(|count| judge.judge(case, newest(count)))
+        .find(live)
+        .unwrap_or_else(|| judge.judge(case, newest(CONVERGING)))
 }
 
 /// The reason of a rollback that somebody asked for.
@@ -283,17 +293,49 @@ fn away(look: &Look) -> Option<&MetricsError> {
     look.asked.iter().find_map(|asked| asked.answer.as_ref().err())
 }
 
-/// JSON has no form for numbers that are none.
+/// What can be kept: JSON has no form for numbers that are none, and a history that grows with every look would make the journal grow with its square.
 fn writable(mut judgement: Judgement) -> Judgement {
     let finite = |number: f64| if number.is_finite() { number } else { 0.0 };
     judgement.requests = finite(judgement.requests);
     for gate in &mut judgement.gates {
         gate.numbers.retain(|_, number| number.is_finite());
         gate.progress = finite(gate.progress);
+        let every = gate.history.len().div_ceil(HISTORY).max(1);
+        let mut at = gate.history.len();
+        // The latest one is kept.
+        gate.history.retain(|_| {
+            at -= 1;
+            at.is_multiple_of(every)
+        });
         for (ring, control) in &mut gate.history {
             *ring = ring.filter(|number| number.is_finite());
             *control = control.filter(|number| number.is_finite());
         }
     }
     judgement
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::GateVerdict;
+
+    #[test]
+    fn what_is_kept_of_a_judgement_can_be_read_back_and_is_short() {
+        #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+        let history = (0..1000).map(|look| (Some(look as f64), Some(f64::NAN))).collect();
+        let gate = GateVerdict {
+            gate: "errors".to_owned(),
+            verdict: Verdict::Pass,
+            reason: String::new(),
+            numbers: [("share".to_owned(), f64::INFINITY), ("requests".to_owned(), 3.0)].into(),
+            history,
+            progress: f64::NAN,
+        };
+        let kept = writable(Judgement { verdict: Verdict::Pass, gates: vec![gate], requests: f64::NAN });
+        let text = serde_json::to_string(&kept).unwrap();
+        assert_eq!(serde_json::from_str::<Judgement>(&text).unwrap(), kept);
+        let gate = &kept.gates[0];
+        assert_eq!((gate.numbers.len(), gate.history.len(), gate.history.last()), (1, 59, Some(&(Some(999.0), None))));
+    }
 }

@@ -90,8 +90,10 @@ pub struct RingState {
     pub looks: Vec<Look>,
     /// The latest look.
     pub looked: Option<Mark>,
-    /// The verdict on all looks so far; while converging, on the latest.
+    /// The verdict on all looks so far, until it was promoted; while converging, on the latest.
     pub judgement: Option<Judgement>,
+    /// The verdict since it was promoted. Only gates that are still looked at mean anything: [`super::course::WATCHED`].
+    pub watched: Option<Judgement>,
     /// Approved before it got the build.
     pub start_approved: Option<Said>,
     /// Approved although the verdict was inconclusive.
@@ -170,6 +172,15 @@ impl State {
         self.opened.is_some() && self.finished.is_none()
     }
 
+    /// Lends the looks of a ring, to be judged together with the one that comes next; what is given back takes their place.
+    pub(super) fn lend_looks<T>(&mut self, name: &str, lend: impl FnOnce(Vec<Look>) -> (Vec<Look>, T)) -> T {
+        let Some(ring) = self.rings.iter_mut().find(|ring| ring.name == name) else { return lend(Vec::new()).1 };
+        let place = if ring.converged.is_some() { &mut ring.looks } else { &mut ring.converging };
+        let (looks, result) = lend(std::mem::take(place));
+        *place = looks;
+        result
+    }
+
     fn with_ring(&mut self, name: &str, change: impl FnOnce(&mut RingState)) {
         if let Some(ring) = self.rings.iter_mut().find(|ring| ring.name == name) {
             change(ring);
@@ -229,7 +240,8 @@ impl State {
                     let looks = if ring.converged.is_some() { &mut ring.looks } else { &mut ring.converging };
                     looks.push(look.clone());
                     ring.looked = Some(mark);
-                    ring.judgement = Some(judgement.clone());
+                    let place = if ring.promoted.is_some() { &mut ring.watched } else { &mut ring.judgement };
+                    *place = Some(judgement.clone());
                 });
             }
             Event::Promoted { ring, why } => self.with_ring(ring, |ring| ring.promoted = Some(said(why))),

@@ -44,7 +44,7 @@ fn held(holder: Option<&Holder>) -> String {
 /// The lock; it is given back when this is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -71,6 +71,13 @@ impl Lock {
         // On a full disk the lock still holds; only its holder's name is not to be had.
         let _ = serde_json::to_vec(&holder)
             .map(|text| file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(&text)));
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that is being started at this moment has a copy of it until its program is loaded.
+        let _ = self.file.unlock();
     }
 }

@@ -255,7 +255,7 @@ pub(crate) enum Fleet {
 }
 
 fn place(target: &Target) -> (usize, usize) {
-    (target.ring.parse().unwrap(), target.name[1..].parse().unwrap())
+    (target.ring.parse().unwrap(), target.name.strip_prefix('p').unwrap().parse().unwrap())
 }
 
 pub(crate) fn target(ring: usize, proxy: usize) -> Target {
@@ -303,7 +303,7 @@ pub(crate) fn plan() -> Plan {
             .map(|ring| Ring {
                 name: ring.to_string(),
                 select: format!("ring=\"{ring}\""),
-                expected: PROXIES as u32,
+                expected: u32::try_from(PROXIES).unwrap(),
                 instances: Vec::new(),
                 match_labels: BTreeMap::new(),
                 control: (ring + 1 < RINGS).then(|| (RINGS - 1).to_string()),

@@ -19,7 +19,7 @@ use super::fake::{Fake, Fleet, Kill, NAME};
 const JOB: &str = "ROLLOUT_TEST_JOB";
 
 /// How many series of points are gone through at a time.
-const SERIES: usize = 3;
+const SERIES: u32 = 3;
 
 /// What such a process does.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -191,7 +191,7 @@ fn killed_at_any_point_it_ends_well() {
     let points = AtomicU32::new(0);
     // Disks are waited for more than processors are.
     let series = &|bad: bool, first: u32| {
-        for point in (first..).step_by(SERIES) {
+        for point in (first..).step_by(SERIES as usize) {
             let (reached, killed) = at_point(folder.path(), bad, point);
             if !reached {
                 break;
@@ -201,7 +201,7 @@ fn killed_at_any_point_it_ends_well() {
         }
     };
     std::thread::scope(|scope| {
-        for first in 1..=SERIES as u32 {
+        for first in 1..=SERIES {
             scope.spawn(move || series(true, first));
             scope.spawn(move || series(false, first));
         }

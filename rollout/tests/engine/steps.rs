@@ -1,9 +1,10 @@
 //! A rollout from its start to its end, and what people ask of it on the way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rollout::engine::clock::SystemClock;
 use rollout::engine::mailbox::{Ask, Request};
-use rollout::engine::{Ended, Error, Reply, request, resume, rollback, start};
+use rollout::engine::{Ended, Error, Reply, Tools, request, resume, rollback, start};
 use rollout::hands::Taken;
 use rollout::journal::entry::{Entry, Event, Outcome};
 use rollout::journal::lock::{Lock, LockError};
@@ -359,6 +360,12 @@ fn what_is_asked_when_nobody_is_at_it_holds_when_it_goes_on() {
     assert!(matches!(start(fake.tools(), &fake.setup()).unwrap(), Ended::Held(_)));
     fake.lock().stop = Default::default();
     let patience = Duration::from_secs(5);
+    let Err(Error::Dropped(why)) =
+        request(fake.tools(), NAME, &asks(Ask::Approve { ring: Some("2".to_owned()) }, &fake), patience)
+    else {
+        panic!("approved what does not wait")
+    };
+    assert_eq!(why, "an approval was dropped: what waits is ring 1: approval before it gets the build");
     assert_eq!(
         request(fake.tools(), NAME, &asks(Ask::Approve { ring: None }, &fake), patience).unwrap(),
         Reply::Written
@@ -398,4 +405,44 @@ fn an_unfinished_rollout_has_to_be_ended_before_the_next() {
     fake.at(30, Happening::Stop);
     assert!(matches!(start(fake.tools(), &fake.setup()).unwrap(), Ended::Held(_)));
     assert!(matches!(start(fake.tools(), &fake.setup()), Err(Error::UnderWay(_))));
+}
+
+#[test]
+fn a_running_process_takes_a_request_within_a_second() {
+    let (_folder, fake) = fake();
+    fake.lock().plan.rings[0].approval = true;
+    let real = || Tools { clock: Box::new(SystemClock::default()), ..fake.tools() };
+    let patience = Duration::from_secs(30);
+    let asks = |ask: Ask| Request {
+        ask,
+        who: "bob@test".to_owned(),
+        comment: "as agreed".to_owned(),
+        at: jiff::Timestamp::now(),
+    };
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| start(real(), &fake.setup()).unwrap());
+        let deadline = Instant::now() + patience;
+        let until = |is: &dyn Fn(&Event) -> bool| {
+            while !fake.entries().iter().any(|entry| is(&entry.what)) {
+                assert!(Instant::now() < deadline, "{:?}", kinds(&fake.entries()));
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
+        until(&|event| matches!(event, Event::Waiting { .. }));
+        for ask in [Ask::Pause, Ask::Resume, Ask::Approve { ring: None }] {
+            let began = Instant::now();
+            let Reply::Taken(Some(holder)) = request(real(), NAME, &asks(ask), patience).unwrap() else {
+                panic!("not taken")
+            };
+            assert_eq!(holder.pid, std::process::id());
+            assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        }
+        until(&|event| matches!(event, Event::Converged { .. }));
+        assert!(matches!(
+            request(real(), NAME, &asks(Ask::Rollback { force: false }), patience).unwrap(),
+            Reply::Taken(_)
+        ));
+        assert_eq!(running.join().unwrap(), Ended::RolledBack("asked for by bob@test: as agreed".to_owned()));
+    });
+    assert_eq!(fake.fleet(), Fleet::Old);
 }
