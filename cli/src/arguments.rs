@@ -86,12 +86,18 @@ pub(crate) struct Up {
     /// Send N requests, then account for every one of them: exit 0 only when client, filter and proxy agree.
     #[arg(long, value_name = "N", conflicts_with = "upstream", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) requests: Option<u64>,
-    /// Requests a second [default: 200; with --requests as fast as they are answered].
+    /// Requests a second [default: 200; with --requests as fast as they are answered; with --rings 40, on each proxy].
     #[arg(long, value_name = "N", conflicts_with = "upstream", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rate: Option<u32>,
     /// Also start Prometheus with the shipped rules, and Alertmanager whose receivers are on loopback; the proxy is Envoy.
     #[arg(long)]
     pub(crate) stack: bool,
+    /// A fleet instead: five rings of two Envoys, Prometheus, and a rollout file, to try `edge-observer rollout` on.
+    #[arg(long, conflicts_with_all = ["proxy", "upstream", "listen", "admin", "requests", "stack", "workers", "latency", "json"])]
+    pub(crate) rings: bool,
+    /// With --rings: where the rollout file and all else is [default: a folder that goes away at the end].
+    #[arg(long, value_name = "DIR", requires = "rings")]
+    pub(crate) folder: Option<PathBuf>,
     /// Seed of the mix of requests and of the sample API's latencies and errors.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,

@@ -6,12 +6,13 @@ mod routes;
 use std::io::Write as _;
 
 use anyhow::Context as _;
-use edge_observer::proxy::ProxyKind;
+use edge_observer::fleet::{self, FleetOptions};
+use edge_observer::proxy::{self, ProxyKind};
 use edge_observer::replay::{self, ReplayOptions};
 use edge_observer::scanner::{self, ScannerOptions};
 use edge_observer::tools::{Fetch, Tools};
 use edge_observer::up::{self, UpOptions};
-use edge_observer::{Usage, check, table};
+use edge_observer::{Usage, check, config_file, table};
 use host_harness::serve::Signals;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
@@ -50,7 +51,27 @@ fn run_check(arguments: &arguments::Check) -> anyhow::Result<u8> {
     Ok(check::exit_code(&reports))
 }
 
+fn run_rings(arguments: arguments::Up) -> anyhow::Result<u8> {
+    let runtime = runtime()?;
+    let stop = on_signal(&runtime)?;
+    let stage = arguments.stage;
+    let mut options = FleetOptions::new(proxy::module_path(stage.module.as_deref())?);
+    if let Some(file) = &stage.config {
+        options.configuration = serde_json::from_str(&config_file::require(file)?.json)?;
+    }
+    options.rate = arguments.rate.map_or(options.rate, f64::from);
+    options.folder = arguments.folder;
+    options.seed = arguments.seed;
+    options.usual_ports = true;
+    let Some(totals) = finish(runtime, fleet::run(options, stop))? else { return Ok(0) };
+    print_text(totals.to_text().trim_end())?;
+    Ok(u8::from(totals.failed() > 0))
+}
+
 fn run_up(arguments: arguments::Up) -> anyhow::Result<u8> {
+    if arguments.rings {
+        return run_rings(arguments);
+    }
     if arguments.stage.json && arguments.requests.is_none() {
         return Err(Usage::error("--json prints the result of a finite run; add --requests N"));
     }

@@ -6,6 +6,8 @@ pub mod check;
 pub mod client;
 pub mod config_file;
 pub mod envoy;
+#[cfg(feature = "proxies")]
+pub mod fleet;
 pub mod goal;
 pub mod load;
 pub mod process;

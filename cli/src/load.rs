@@ -73,6 +73,8 @@ pub struct LoadOptions {
     pub correlation: Option<CorrelationCheck>,
     /// Ends the load early; what is in flight is abandoned.
     pub stop: CancellationToken,
+    /// Ends it too, and what is in flight is waited for.
+    pub enough: CancellationToken,
     /// Counts requests as they end, for a progress bar.
     pub progress: Arc<AtomicU64>,
     /// How late requests were sent; of use only with a `rate`.
@@ -96,6 +98,7 @@ impl LoadOptions {
             mix: MixOptions::default(),
             correlation: None,
             stop: CancellationToken::new(),
+            enough: CancellationToken::new(),
             progress: Arc::default(),
             pace: Arc::default(),
         }
@@ -144,7 +147,10 @@ impl Plan {
     async fn take(&self, protocol: Protocol) -> Option<u64> {
         let number = self.number(protocol);
         let options = &self.options;
-        if options.stop.is_cancelled() || options.requests.is_some_and(|all| number >= all) {
+        if options.stop.is_cancelled()
+            || options.enough.is_cancelled()
+            || options.requests.is_some_and(|all| number >= all)
+        {
             return None;
         }
         if let Some(rate) = options.rate {
@@ -156,6 +162,7 @@ impl Plan {
             tokio::select! {
                 () = tokio::time::sleep_until(due) => {}
                 () = options.stop.cancelled() => return None,
+                () = options.enough.cancelled() => return None,
             }
             options.pace.sent_after(due.elapsed());
         }

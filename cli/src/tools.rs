@@ -54,7 +54,7 @@ impl fmt::Display for Origin {
 /// A program that runs and has said its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tool {
-    /// `envoy`, `prometheus`, `promtool`, `alertmanager` or `amtool`.
+    /// `envoy`, `prometheus`, `promtool`, `alertmanager`, `amtool` or `process-exporter`.
     pub name: &'static str,
     /// The executable.
     pub path: PathBuf,
@@ -164,9 +164,23 @@ impl Tools {
         distribution("amtool", "AMTOOL_BIN")
     }
 
+    /// The exporter of processes' processor time and memory: `PROCESS_EXPORTER_BIN`, else the path, where Debian has it under a name of its own.
+    pub fn process_exporter(&self) -> Result<Tool, ToolError> {
+        distribution("process-exporter", "PROCESS_EXPORTER_BIN")
+            .or_else(|missing| distribution("prometheus-process-exporter", "PROCESS_EXPORTER_BIN").map_err(|_| missing))
+            .map(|tool| Tool { name: "process-exporter", ..tool })
+    }
+
     /// Every program, in the order in which `edge-observer tools` lists them.
     pub fn all(&self) -> Vec<Result<Tool, ToolError>> {
-        vec![self.envoy(), self.prometheus(), self.promtool(), self.alertmanager(), self.amtool()]
+        vec![
+            self.envoy(),
+            self.prometheus(),
+            self.promtool(),
+            self.alertmanager(),
+            self.amtool(),
+            self.process_exporter(),
+        ]
     }
 }
 
@@ -222,6 +236,7 @@ pub fn skip_test(reason: &dyn std::fmt::Display) {
 fn distribution(name: &'static str, variable: &str) -> Result<Tool, ToolError> {
     let package = match name {
         "prometheus" | "promtool" => "prometheus",
+        "process-exporter" | "prometheus-process-exporter" => "prometheus-process-exporter",
         _ => "prometheus-alertmanager",
     };
     let Some((path, origin)) = find(name, variable, None) else {

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use accounting::{Accounting, Class, EndpointRow, Row, Stored, endpoint_rows, endpoint_table};
 pub(crate) use accounting::{metric_name, proxy_total};
+pub(crate) use live::written;
 
 use crate::Usage;
 use crate::config_file::{self, Loaded};

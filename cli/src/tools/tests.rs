@@ -15,6 +15,7 @@ fn versions_are_read_as_the_programs_print_them() {
         Some("2.42.0"),
     );
     check("promtool, version 3.1.0 (branch: HEAD)", Some("3.1.0"));
+    check("process-exporter, version  (branch: debian/sid, revision: 0.7.10-3+b5)\n", Some("0.7.10"));
     check("hello", None);
 }
 

@@ -61,7 +61,7 @@ pub(super) fn addresses(stand: &Stand, options: &UpOptions) -> String {
 }
 
 /// Writes to standard output at once. Whether somebody still reads it: a reader that has left (`… | head`) has seen enough, and ends the run.
-pub(super) fn written(text: &str) -> anyhow::Result<bool> {
+pub(crate) fn written(text: &str) -> anyhow::Result<bool> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
