@@ -1,6 +1,7 @@
-//! What is shipped for the Prometheus operator: made from the same files, valid, and with the same labels on every series.
+//! What is shipped for Kubernetes: for the Prometheus operator made from the same files, valid, and with the same labels on every series; and the rings.
 
 mod labels;
+mod rings;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -125,7 +126,7 @@ fn kustomize_is_told_of_every_file() {
     }
 }
 
-/// Every object, with the operator's own types: those that its API is made from.
+/// Every object, with the types that the operator's API and Kubernetes' own are made from.
 #[test]
 fn objects_are_what_the_operator_takes() {
     let package = target_dir().join("edge-observer/tools/kubernetes-models/node_modules");
@@ -133,7 +134,11 @@ fn objects_are_what_the_operator_takes() {
         skip_test(&"the operator's types are not here; `cargo xtask test` installs them");
         return;
     }
-    let models = "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1";
+    let models = |object: &Value| match object["apiVersion"].as_str().unwrap() {
+        "monitoring.coreos.com/v1" => "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1",
+        "networking.k8s.io/v1" => "kubernetes-models/networking.k8s.io/v1",
+        other => panic!("{other}"),
+    };
     let mut all = Vec::new();
     for file in [
         "servicemonitor-edge.yaml",
@@ -141,10 +146,11 @@ fn objects_are_what_the_operator_takes() {
         "servicemonitor-exporters.yaml",
         "rules.yaml",
         "alertmanager.yaml",
+        "../../envoy/istio/network-policy.yaml",
     ] {
         all.extend(documents(file));
     }
-    assert!(all.len() > 9, "{}", all.len());
+    assert!(all.len() > 11, "{}", all.len());
     // In a folder beside the packages, where both programs find them.
     let place = tempfile::tempdir_in(package.parent().unwrap()).unwrap();
     let check = |name: &str, objects: &[Value]| {
@@ -153,6 +159,7 @@ fn objects_are_what_the_operator_takes() {
         let mut schema = String::new();
         for (number, object) in objects.iter().enumerate() {
             let kind = object["kind"].as_str().unwrap();
+            let models = models(object);
             let object = serde_json::to_string(object).unwrap();
             types += &format!(
                 "import {{ I{kind} as T{number} }} from '{models}/{kind}';\nexport const o{number}: T{number} = {object};\n"
@@ -198,4 +205,8 @@ fn objects_are_what_the_operator_takes() {
     wrong["spec"]["endpoints"][0]["interval"] = "often".into();
     let (_, valid, why) = check("wrong", &[wrong]);
     assert!(!valid && why.contains("interval"), "{why}");
+    let mut policy = all.iter().find(|object| object["kind"] == "NetworkPolicy").unwrap().clone();
+    policy["spec"]["ingress"][0].as_mapping_mut().unwrap().insert("form".into(), Value::Sequence(Vec::new()));
+    let (typed, _, why) = check("policy", &[policy]);
+    assert!(!typed && why.contains("form"), "{why}");
 }

@@ -19,6 +19,9 @@ const NAMESPACE: &str = "eucora";
 /// The shipped profile, and the resource that carries it.
 const PROFILE: &str = "envoy/plugin-config/eucora.yaml";
 
+/// What a sidecar calls the API that it stands before.
+const SIDECARS_API: &str = "inbound|8000||";
+
 /// The longest line of the embedded configuration, but for values that cannot be broken.
 const LINE: usize = 140;
 
@@ -54,11 +57,20 @@ const DERIVED: &[Derived] = &[
         part: Some(("plugin-config", Comments::Hash)),
         make: plugin_config,
     },
-    Derived { path: "envoy/istio/wasmplugin.yaml", part: Some(("plugin-config", Comments::Hash)), make: istio_profile },
     Derived {
-        path: "envoy/istio/trafficextension.yaml",
+        path: "envoy/istio/base/wasmplugin.yaml",
         part: Some(("plugin-config", Comments::Hash)),
         make: istio_profile,
+    },
+    Derived {
+        path: "envoy/istio/base/trafficextension.yaml",
+        part: Some(("plugin-config", Comments::Hash)),
+        make: istio_profile,
+    },
+    Derived {
+        path: "envoy/istio/envoyfilter.yaml",
+        part: Some(("plugin-config", Comments::Hash)),
+        make: istio_plugin_config,
     },
     Derived { path: "envoy/plugin-config/schema.json", part: None, make: schema },
     Derived { path: "README.md", part: Some(("metrics", Comments::Html)), make: metrics_reference },
@@ -232,7 +244,19 @@ fn istio_profile() -> Result<String> {
     let text = std::fs::read_to_string(root().join(PROFILE)).with_context(|| format!("cannot read {PROFILE}"))?;
     let lines = text.lines().skip_while(|line| line.is_empty() || line.starts_with('#'));
     let text: String = lines.map(|line| format!("{line}\n")).collect();
-    let (own, theirs) = ("  cluster: api\n", "  cluster: inbound|8000||   # SET the port where the API listens.\n");
+    in_place_of_the_cluster(
+        &text,
+        "  cluster: api\n",
+        &format!("  cluster: {SIDECARS_API}   # SET the port where the API listens.\n"),
+    )
+}
+
+/// The profile for a sidecar as JSON, in a YAML block.
+fn istio_plugin_config() -> Result<String> {
+    in_place_of_the_cluster(&plugin_config()?, "\"cluster\": \"api\"", &format!("\"cluster\": \"{SIDECARS_API}\""))
+}
+
+fn in_place_of_the_cluster(text: &str, own: &str, theirs: &str) -> Result<String> {
     ensure!(text.matches(own).count() == 1, "{PROFILE} no longer polls the cluster `api` once");
     Ok(text.replace(own, theirs))
 }

@@ -239,8 +239,11 @@ fn the_istio_files_say_the_same_as_the_bootstrap() {
 
     let mut profile: Value = serde_yaml_ng::from_str(PROFILE).unwrap();
     profile["polls"][0]["cluster"] = "inbound|8000||".into();
-    assert_eq!(read("wasmplugin.yaml")["spec"]["pluginConfig"], profile, "run `cargo xtask gen`");
-    assert_eq!(read("trafficextension.yaml")["spec"]["wasm"]["pluginConfig"], profile, "run `cargo xtask gen`");
+    assert_eq!(read("base/wasmplugin.yaml")["spec"]["pluginConfig"], profile, "run `cargo xtask gen`");
+    assert_eq!(read("base/trafficextension.yaml")["spec"]["wasm"]["pluginConfig"], profile, "run `cargo xtask gen`");
+    let filter = &read("envoyfilter.yaml")["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]["config"];
+    let configuration: Value = serde_yaml_ng::from_str(filter["configuration"]["value"].as_str().unwrap()).unwrap();
+    assert_eq!(configuration, profile, "run `cargo xtask gen`");
 }
 
 #[test]
