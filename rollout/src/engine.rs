@@ -215,32 +215,28 @@ pub enum Reply {
 pub fn request(tools: Tools, name: &str, request: &Request, patience: Duration) -> Result<Reply, Error> {
     let folder = tools.folder(name);
     let mailbox = Mailbox::new(folder.requests());
-    let mut left: Option<PathBuf> = None;
     let began = tools.clock.steady();
+    let mut left: Option<(PathBuf, Option<Holder>)> = None;
     loop {
         match Lock::take(&folder, &tools.who, tools.clock.now()) {
             Ok(lock) => {
-                // Whoever was at it has ended: what was left for them is done here.
-                if let Some(path) = left.take() {
-                    mailbox.remove(&path);
+                match left {
+                    // Whoever was at it took it, and has ended.
+                    Some((path, holder)) if !path.exists() => return Ok(Reply::Taken(holder)),
+                    Some((path, _)) => mailbox.remove(&path),
+                    None => {}
                 }
                 drop(lock);
                 return here(tools, name, request);
             }
-            Err(LockError::Held(holder)) => {
-                let path = match left.take() {
-                    Some(path) => path,
-                    None => mailbox.leave(&*tools.disk, request)?,
-                };
-                if !path.exists() {
-                    return Ok(Reply::Taken(holder));
-                }
-                if tools.clock.steady().saturating_sub(began) >= patience {
+            Err(LockError::Held(holder)) => match &left {
+                None => left = Some((mailbox.leave(&*tools.disk, request)?, holder)),
+                Some((path, _)) if !path.exists() => return Ok(Reply::Taken(holder)),
+                Some(_) if tools.clock.steady().saturating_sub(began) >= patience => {
                     return Err(Error::NotTaken { holder, patience });
                 }
-                left = Some(path);
-                tools.clock.sleep(Duration::from_millis(100));
-            }
+                Some(_) => tools.clock.sleep(Duration::from_millis(100)),
+            },
             Err(error) => return Err(error.into()),
         }
     }
