@@ -108,7 +108,7 @@ fn patience(no_wait: bool) -> Patience {
 
 fn look(arguments: &arguments::Preflight) -> anyhow::Result<u8> {
     let loaded = parts::load(&arguments.file)?;
-    let (_, preflight) = preflight(&loaded, patience(arguments.no_wait), true)?;
+    let (_, preflight) = preflight(&loaded, patience(arguments.no_wait), arguments.json)?;
     if arguments.json {
         print_json(&serde_json::to_value(&preflight)?)?;
     } else {
