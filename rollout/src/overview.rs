@@ -27,6 +27,7 @@ use crate::hands::Taken;
 use crate::journal::entry::{Entry, Event, Outcome};
 use crate::judge::Judgement;
 
+pub(crate) use fold::is_a_persons;
 pub use history::{Past, history};
 pub use words::{outcome, words};
 

@@ -190,17 +190,17 @@ fn apply(view: &mut Overview, entry: &Entry) {
             (view.waiting, view.paused) = (None, None);
         }
     }
-    if is_a_persons(view, entry) {
+    if is_a_persons(&view.started.who, entry) {
         view.person = said(entry, &words(&entry.what));
     }
 }
 
 /// Whether a person said it. A rollback is the engine's own decision, or a person's: then the reason says so, or it was written down for somebody else
 /// than whoever began.
-fn is_a_persons(view: &Overview, entry: &Entry) -> bool {
+pub(crate) fn is_a_persons(began: &str, entry: &Entry) -> bool {
     match &entry.what {
         Event::Approved { .. } | Event::Paused { .. } | Event::Resumed { .. } => true,
-        Event::RollingBack { reason } => reason.starts_with("asked for by ") || entry.who != view.started.who,
+        Event::RollingBack { reason } => reason.starts_with("asked for by ") || entry.who != began,
         _ => false,
     }
 }
