@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Error;
 use super::forward::digest;
 use super::run::Engine;
+use super::state::Place;
 use crate::hands::{Taken, Target};
 use crate::journal::entry::{Event, Outcome};
 
@@ -50,10 +51,15 @@ impl Engine {
             Err(error) => return self.again(about, &error.to_string(), Duration::ZERO),
         };
         if found != before {
-            if !self.is_ours(target, found.as_ref()) && !self.force {
+            let ours = self.is_ours(target, found.as_ref());
+            if !ours && !self.force {
                 return self.left_alone(target, about);
             }
-            self.append(Event::Writing { target: target.clone(), sha256: before })?;
+            // What was announced and could not be done yet need not be announced at each try.
+            let announced = |place: &Place| ours && place.restored.is_none() && place.writing == before;
+            if !self.state.places.get(target).is_some_and(announced) {
+                self.append(Event::Writing { target: target.clone(), sha256: before })?;
+            }
             if let Err(error) = self.hands.write(target, bytes.as_deref()) {
                 return self.again(about, &error.to_string(), Duration::ZERO);
             }
