@@ -22,12 +22,16 @@ use rollout::engine::clock::SystemClock;
 use rollout::engine::guard::{self, Guard};
 use rollout::engine::mailbox::{Ask, Request};
 use rollout::engine::{self, Ended, Observer, RealJudge, Reply, Setup, Stop, Tools};
+use rollout::istio::object_name;
+use rollout::istio::render::manifest;
 use rollout::journal::disk::RealDisk;
 use rollout::journal::entry::{Entry, Outcome};
 use rollout::journal::{self, Folder};
 use rollout::metrics::prometheus::Prometheus;
+use rollout::oci;
 use rollout::overview::{Overview, history};
-use rollout::plan::Killed;
+use rollout::plan::{HandsPlan, Killed};
+use rollout::report::report;
 use serde_json::json;
 
 use crate::arguments::rollout as arguments;
@@ -357,14 +361,58 @@ fn list(arguments: &arguments::History) -> anyhow::Result<u8> {
 }
 
 fn write_report(read: &journal::Read, folder: &Path, wanted: Option<&str>) -> anyhow::Result<u8> {
-    let _ = (read, folder, wanted);
-    todo!()
+    let report = report(&read.entries, &read.head, wanted)?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for (ending, text) in [("md", &report.markdown), ("json", &report.json)] {
+        let file = folder.join(format!("{}.{ending}", report.rollout));
+        std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        print_text(&file.display().to_string())?;
+    }
+    Ok(0)
 }
 
-fn layout(_: &arguments::Oci) -> anyhow::Result<u8> {
-    todo!()
+fn layout(arguments: &arguments::Oci) -> anyhow::Result<u8> {
+    let kind = match arguments.kind {
+        arguments::OciKind::Image => oci::Kind::Image,
+        arguments::OciKind::Artifact => oci::Kind::Artifact,
+    };
+    let written = oci::write(&arguments.module, &arguments.output, kind)?;
+    if arguments.json {
+        print_json(&json!({ "manifest": written.manifest_digest, "module_sha256": written.module_sha256 }))?;
+    } else {
+        let folder = written.folder.display();
+        print_text(&format!(
+            "manifest  {}\nmodule    {}\npush it   skopeo copy oci:{folder} docker://REGISTRY/REPOSITORY:TAG\nname it   oci://REGISTRY/REPOSITORY@{}",
+            written.manifest_digest, written.module_sha256, written.manifest_digest
+        ))?;
+    }
+    Ok(0)
 }
 
-fn render(_: &arguments::Manifests) -> anyhow::Result<u8> {
-    todo!()
+fn render(arguments: &arguments::Manifests) -> anyhow::Result<u8> {
+    let loaded = parts::load(&arguments.file)?;
+    let HandsPlan::Istio(istio) = &loaded.plan.hands else {
+        return Err(Usage::error(
+            "the rings of this file are reached by watched files; only those in Istio have manifests",
+        ));
+    };
+    let artifact = parts::artifact(&loaded.plan)?;
+    let builds = build::builds(&loaded.plan, &artifact.module, &artifact.configuration)?;
+    let mut all = Vec::new();
+    for ring in &loaded.plan.rings {
+        let build = builds.get(&ring.name).context("a ring has no build")?;
+        let text = manifest(istio, ring, build)?;
+        match &arguments.output {
+            None => all.push(text),
+            Some(folder) => {
+                std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+                let file = folder.join(format!("{}.yaml", object_name(istio, ring)));
+                std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+                all.push(format!("{}\n", file.display()));
+            }
+        }
+    }
+    let between = if arguments.output.is_some() { "" } else { "---\n" };
+    print_text(all.join(between).trim_end())?;
+    Ok(0)
 }

@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use rollout::hands::{Build, Hands};
+use rollout::istio::{disjoint, render, schema};
 use rollout::judge::{self, Arm, Case, Look};
 use rollout::metrics::{Metrics, MetricsError};
-use rollout::plan::{Plan, Ring};
+use rollout::plan::{HandsPlan, IstioPlan, Plan, Ring};
 use serde::Serialize;
 
+use super::world;
 use crate::table::{Column, Table};
 
 pub use same::{Patience, Progress};
@@ -89,6 +91,10 @@ pub fn run(inputs: &Inputs<'_>, progress: &mut dyn Progress) -> Preflight {
     for ring in &inputs.plan.rings {
         progress.begins(&format!("ring {}", ring.name));
         add(fleet(inputs, ring), progress);
+    }
+    if let HandsPlan::Istio(istio) = &inputs.plan.hands {
+        progress.begins("manifests");
+        add(manifests(inputs, istio), progress);
     }
     progress.begins("Prometheus");
     let answers = add(prometheus(inputs.metrics), progress);
@@ -166,6 +172,35 @@ fn fleet(inputs: &Inputs<'_>, ring: &Ring) -> Check {
         problems.join("\n")
     };
     Check { check: format!("fleet, ring {}", ring.name), holds: problems.is_empty(), found }
+}
+
+/// Whether the rings' objects are as Istio's schemas want them, and no two of them, or of what a Git folder has, reach one pod.
+fn manifests(inputs: &Inputs<'_>, istio: &IstioPlan) -> Check {
+    let mut problems = Vec::new();
+    let mut objects = Vec::new();
+    for ring in &inputs.plan.rings {
+        let Some(build) = inputs.builds.get(&ring.name) else { continue };
+        match render::render(istio, ring, build) {
+            Ok(object) => {
+                problems.extend(schema::check(&object).iter().map(ToString::to_string));
+                objects.push(object);
+            }
+            Err(error) => problems.push(format!("ring {}: {error}", ring.name)),
+        }
+    }
+    match world::others(istio) {
+        Ok(others) => {
+            let overlaps = disjoint::overlaps(&objects, &others, disjoint::ROOT_NAMESPACE);
+            problems.extend(overlaps.iter().map(ToString::to_string));
+        }
+        Err(error) => problems.push(format!("{error:#}")),
+    }
+    let found = if problems.is_empty() {
+        format!("{} objects keep Istio's schemas, and no two plugins reach one pod", objects.len())
+    } else {
+        problems.join("\n")
+    };
+    Check { check: "manifests".to_owned(), holds: problems.is_empty(), found }
 }
 
 fn prometheus(metrics: &dyn Metrics) -> Check {

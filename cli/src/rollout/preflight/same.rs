@@ -8,10 +8,10 @@ use rollout::plan::Ring;
 
 use super::{Check, Inputs};
 
-/// The most looks into the past.
-const MAX_LOOKS: u32 = 240;
+/// Looks into the past, at the most; where there are more, every second, or third, is left out.
+const MAX_LOOKS: u32 = 60;
 /// Looks between two judgements of the past: each judges all looks again.
-const JUDGED_EVERY: usize = 10;
+const JUDGED_EVERY: usize = 5;
 
 /// How long to wait for evidence that the past does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +39,9 @@ pub(super) fn check(inputs: &Inputs<'_>, ring: &Ring, progress: &mut dyn Progres
         None => format!("same, ring {} by itself", ring.name),
     };
     progress.begins(&what);
-    let interval = inputs.plan.policy.interval;
+    let interval = inputs.plan.policy.interval.max(ring.bake.max / MAX_LOOKS);
     let most = ring.bake.max.as_nanos().div_ceil(interval.as_nanos().max(1));
-    let most = u32::try_from(most).unwrap_or(u32::MAX).clamp(2, MAX_LOOKS);
+    let most = u32::try_from(most).unwrap_or(u32::MAX).max(2);
     let now = Timestamp::now();
     let mut looks: Vec<Look> = Vec::new();
     let mut judgement = judge::judge(&case, &looks);
