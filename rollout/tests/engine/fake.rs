@@ -91,6 +91,12 @@ pub(crate) fn unwind() {
 #[derive(Debug, Clone)]
 pub(crate) struct Fake(pub Arc<Mutex<Shared>>);
 
+/// A temporary folder, in memory where that can be had: what a killed process wrote is there for the next one without a disk, and everything is synced so
+/// often that a disk would be all that these tests wait for.
+pub(crate) fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 pub(crate) fn start_of_time() -> Timestamp {
     "2026-03-01T08:00:00Z".parse().unwrap()
 }

@@ -8,7 +8,7 @@ use rollout::journal::entry::{Event, Outcome};
 use rollout::journal::lock::Lock;
 use rollout::journal::verify::verify;
 
-use super::fake::{Fake, Fleet, start_of_time};
+use super::fake::{Fake, Fleet, folder, start_of_time};
 use super::kill::Job;
 
 fn job(root: &Path, at: Option<u32>) -> Job {
@@ -34,7 +34,7 @@ fn a_pipe_that_closes_without_the_word_is_a_tool_that_is_gone() {
 fn the_guard_takes_back_what_a_killed_tool_left() {
     // Early, when nothing was changed; in the middle; and late.
     for at in [20, 90, 150] {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let fake = Fake::new(folder.path());
         let output = job(folder.path(), Some(at)).command().output().unwrap();
         assert!(!output.status.success(), "it was killed at point {at}");
@@ -53,7 +53,7 @@ fn the_guard_takes_back_what_a_killed_tool_left() {
 
 #[test]
 fn a_guard_is_in_a_process_group_of_its_own_and_leaves_with_the_tool() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let fake = Fake::new(folder.path());
     let guard =
         rollout::engine::guard::spawn(Job { what: "guard".to_owned(), ..job(folder.path(), None) }.command()).unwrap();
@@ -68,7 +68,7 @@ fn a_guard_is_in_a_process_group_of_its_own_and_leaves_with_the_tool() {
 
 #[test]
 fn a_lock_of_a_killed_process_is_free() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let fake = Fake::new(folder.path());
     let killed = Job { guarded: false, ..job(folder.path(), Some(100)) };
     assert!(!killed.command().output().unwrap().status.success());

@@ -13,7 +13,7 @@ use rollout::journal::verify::verify;
 use rollout::plan::Killed;
 use serde::{Deserialize, Serialize};
 
-use super::fake::{Fake, Fleet, Kill, NAME};
+use super::fake::{Fake, Fleet, Kill, NAME, folder};
 
 /// The environment variable that makes this test binary a process that is at a rollout.
 const JOB: &str = "ROLLOUT_TEST_JOB";
@@ -186,7 +186,7 @@ fn at_point(folder: &Path, bad: bool, point: u32) -> (bool, u32) {
 #[test]
 fn killed_at_any_point_it_ends_well() {
     let began = Instant::now();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let kills = AtomicU32::new(0);
     let points = AtomicU32::new(0);
     // Disks are waited for more than processors are.

@@ -14,7 +14,7 @@ use rollout::journal::verify::verify;
 use rollout::judge::Verdict;
 use rollout::plan::{Inconclusive, Killed};
 
-use super::fake::{Fake, Fleet, Happening, Kill, Killed9, NAME, PROXIES, RINGS, unwind};
+use super::fake::{Fake, Fleet, Happening, Kill, Killed9, NAME, PROXIES, RINGS, folder, unwind};
 
 /// One process: what it does, what happens meanwhile, where it is killed.
 #[derive(Debug, Clone)]
@@ -102,7 +102,7 @@ fn promotions_are_earned(entries: &[Entry]) {
 }
 
 fn check(rules: &Rules, processes: &[Process], back: bool) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let root = folder.path();
     let mut foreign = false;
     for (at, process) in processes.iter().cloned().enumerate() {

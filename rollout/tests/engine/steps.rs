@@ -12,10 +12,10 @@ use rollout::journal::lock::{Lock, LockError};
 use rollout::journal::verify::verify;
 use rollout::plan::{Freeze, Inconclusive, Killed};
 
-use super::fake::{Fake, Fleet, Happening, NAME, PROXIES, RINGS, start_of_time, target};
+use super::fake::{Fake, Fleet, Happening, NAME, PROXIES, RINGS, folder, start_of_time, target};
 
 pub(crate) fn fake() -> (tempfile::TempDir, Fake) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let fake = Fake::new(folder.path());
     (folder, fake)
 }
