@@ -12,6 +12,8 @@ pub mod disjoint;
 pub mod render;
 pub mod schema;
 #[cfg(test)]
+mod shipped;
+#[cfg(test)]
 pub(crate) mod tests;
 pub mod yaml;
 

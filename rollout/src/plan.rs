@@ -97,14 +97,14 @@ pub enum IstioKind {
     WasmPlugin,
     /// `extensions.istio.io/v1alpha1`, which takes its place.
     TrafficExtension,
-    /// `networking.istio.io/v1alpha3`, for an Istio whose agents cannot fetch modules.
+    /// `networking.istio.io/v1alpha3`: the same as Envoy's own resources, under the filter's own name in Envoy's statistics.
     EnvoyFilter,
 }
 
 /// How an object gets to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IstioApply {
-    /// This command, with `get`, `apply` and `delete` after it.
+    /// This command, with `get`, `create`, `replace` and `delete` after it.
     Kubectl(Vec<String>),
     /// A folder of a Git working tree from which something else applies them; each change is a commit, and pushed where that is asked for.
     GitOps {

@@ -17,6 +17,7 @@ use edge_observer::rollout::world::{self, Real};
 use edge_observer::rollout::{self as parts, Loaded};
 use host_harness::serve::Signals;
 use jiff::Timestamp;
+use rollout::announce::Announcer;
 use rollout::build;
 use rollout::engine::clock::SystemClock;
 use rollout::engine::guard::{self, Guard};
@@ -25,7 +26,7 @@ use rollout::engine::{self, Ended, Observer, RealJudge, Reply, Setup, Stop, Tool
 use rollout::istio::object_name;
 use rollout::istio::render::manifest;
 use rollout::journal::disk::RealDisk;
-use rollout::journal::entry::{Entry, Outcome};
+use rollout::journal::entry::{Entry, Event, Outcome};
 use rollout::journal::{self, Folder};
 use rollout::metrics::prometheus::Prometheus;
 use rollout::oci;
@@ -40,6 +41,8 @@ use crate::commands::{print_json, print_text};
 
 /// How long a running rollout may take to take a request.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the end of a rollout may be told of.
+const ANNOUNCED_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) fn run(command: Rollout) -> anyhow::Result<u8> {
     match command {
@@ -166,10 +169,14 @@ fn guarded(
         Killed::Rollback => Some(start_guard(&state, &loaded.plan.name)?),
         Killed::Hold => None,
     };
-    let announcer = announcer(loaded)?;
-    let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Lines::new(quiet))];
-    observers.extend(announcer);
-    let ended = go(tools(&state, Box::new(All(observers)), stop));
+    let so_far = journal::read(&Folder::new(&state, &loaded.plan.name).journal())?;
+    let going_on = so_far.latest().last().is_some_and(|last| !matches!(last.what, Event::Finished { .. }));
+    let announcer = Announcer::start(&loaded.plan, if going_on { so_far.latest() } else { &[] })?;
+    let observer = Told { lines: Lines::new(quiet), announcer: announcer.clone() };
+    let ended = go(tools(&state, Box::new(observer), stop));
+    for problem in announcer.finish(ANNOUNCED_WITHIN) {
+        eprintln!("edge-observer: {problem}");
+    }
     if let Some(guard) = guard {
         // What was held on purpose is not taken back by the guard.
         let _ = guard.done();
@@ -177,23 +184,21 @@ fn guarded(
     finish(&ended?, quiet)
 }
 
-/// Who else hears of it.
-fn announcer(loaded: &Loaded) -> anyhow::Result<Option<Box<dyn Observer>>> {
-    let _ = loaded;
-    Ok(None)
+/// The terminal, and whoever else hears of it.
+#[derive(Debug)]
+struct Told {
+    lines: Lines,
+    announcer: Announcer,
 }
 
-/// Tells each.
-#[derive(Debug)]
-struct All(Vec<Box<dyn Observer>>);
-
-impl Observer for All {
+impl Observer for Told {
     fn entry(&mut self, entry: &Entry) {
-        self.0.iter_mut().for_each(|observer| observer.entry(entry));
+        self.lines.entry(entry);
+        self.announcer.entry(entry);
     }
 
     fn waits(&mut self, what: &str) {
-        self.0.iter_mut().for_each(|observer| observer.waits(what));
+        self.lines.waits(what);
     }
 }
 

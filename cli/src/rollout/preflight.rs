@@ -8,14 +8,14 @@ mod same;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use rollout::hands::istio::IstioHands;
 use rollout::hands::{Build, Hands};
-use rollout::istio::{disjoint, render, schema};
+use rollout::istio::disjoint;
 use rollout::judge::{self, Arm, Case, Look};
 use rollout::metrics::{Metrics, MetricsError};
 use rollout::plan::{HandsPlan, IstioPlan, Plan, Ring};
 use serde::Serialize;
 
-use super::world;
 use crate::table::{Column, Table};
 
 pub use same::{Patience, Progress};
@@ -174,33 +174,17 @@ fn fleet(inputs: &Inputs<'_>, ring: &Ring) -> Check {
     Check { check: format!("fleet, ring {}", ring.name), holds: problems.is_empty(), found }
 }
 
-/// Whether the rings' objects are as Istio's schemas want them, and no two of them, or of what a Git folder has, reach one pod.
+/// Whether the rings' objects are as Istio's schemas want them, and each pod gets exactly one.
 fn manifests(inputs: &Inputs<'_>, istio: &IstioPlan) -> Check {
-    let mut problems = Vec::new();
-    let mut objects = Vec::new();
-    for ring in &inputs.plan.rings {
-        let Some(build) = inputs.builds.get(&ring.name) else { continue };
-        match render::render(istio, ring, build) {
-            Ok(object) => {
-                problems.extend(schema::check(&object).iter().map(ToString::to_string));
-                objects.push(object);
-            }
-            Err(error) => problems.push(format!("ring {}: {error}", ring.name)),
+    let hands = IstioHands::new(istio, &inputs.plan.rings);
+    let (holds, found) = match hands.inspect(inputs.builds, disjoint::ROOT_NAMESPACE) {
+        Ok(problems) if problems.is_empty() => {
+            (true, "as Istio's schemas want them, and no two plugins reach one pod".to_owned())
         }
-    }
-    match world::others(istio) {
-        Ok(others) => {
-            let overlaps = disjoint::overlaps(&objects, &others, disjoint::ROOT_NAMESPACE);
-            problems.extend(overlaps.iter().map(ToString::to_string));
-        }
-        Err(error) => problems.push(format!("{error:#}")),
-    }
-    let found = if problems.is_empty() {
-        format!("{} objects keep Istio's schemas, and no two plugins reach one pod", objects.len())
-    } else {
-        problems.join("\n")
+        Ok(problems) => (false, problems.join("\n")),
+        Err(error) => (false, error),
     };
-    Check { check: "manifests".to_owned(), holds: problems.is_empty(), found }
+    Check { check: "manifests".to_owned(), holds, found }
 }
 
 fn prometheus(metrics: &dyn Metrics) -> Check {

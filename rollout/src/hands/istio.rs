@@ -10,6 +10,7 @@
 //! The proof is the heartbeat of the new build, which the judge asks Prometheus for.
 
 mod git;
+mod inspect;
 mod kubectl;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 //!
 //! Selectors are equality-only labels. So two of them choose a common pod, now or one day, unless they name one key with two values; whether such a pod is
 //! there today is not asked. Beside the rings' own objects, all others that carry the filter count: plugins of the whole namespace or of Istio's root
-//! namespace, the single plugin of `envoy/istio/wasmplugin.yaml`, another kind of the same name. The label `istio.io/rev` is not taken for a difference: two
+//! namespace, the single plugin of `envoy/istio/base/wasmplugin.yaml`, another kind of the same name. The label `istio.io/rev` is not taken for a difference: two
 //! tags may name one revision.
 
 mod carriers;

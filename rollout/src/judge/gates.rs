@@ -223,7 +223,8 @@ pub(super) fn count(number: f64) -> String {
 
 /// A share as per cent.
 pub(super) fn percent(share: f64) -> String {
-    let percent = share * 100.0;
+    // No `-0.00`.
+    let percent = share * 100.0 + 0.0;
     if percent == 0.0 || percent.abs() >= 1.0 { format!("{percent:.2} %") } else { format!("{percent:.3} %") }
 }
 

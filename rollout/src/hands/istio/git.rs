@@ -24,6 +24,10 @@ impl Tree {
         Self { folder: folder.to_owned(), push }
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub(super) fn read(&self, file: &str) -> Result<Option<Vec<u8>>, String> {
         let path = self.folder.join(file);
         match std::fs::read(&path) {
@@ -106,8 +110,9 @@ impl Tree {
     }
 
     fn git(&self, arguments: &[&str]) -> Result<String, String> {
-        // A question on the terminal would never be answered.
+        // A question on the terminal would never be answered, and a remote that says nothing for 20 s is away.
         let output = Command::new("git")
+            .args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=20"])
             .arg("-C")
             .arg(&self.folder)
             .args(arguments)

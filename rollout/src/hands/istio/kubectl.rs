@@ -106,6 +106,26 @@ impl Kubectl {
             return Ok(stdout);
         }
         let said = String::from_utf8_lossy(&stderr);
-        Err(format!("`{program} {}` failed: {}", arguments.join(" "), said.trim()))
+        let said: Vec<&str> = said.lines().filter(|line| !is_log(line)).collect();
+        Err(format!("`{program} {}` failed: {}", arguments.join(" "), said.join(" ").trim()))
+    }
+}
+
+/// Whether a line is of kubectl's own log, `E1127 02:15:41.8…`, which repeats for each try what the last line says.
+fn is_log(line: &str) -> bool {
+    let mut letters = line.chars();
+    letters.next().is_some_and(|level| "IWEF".contains(level))
+        && letters.by_ref().take(4).filter(char::is_ascii_digit).count() == 4
+        && letters.next() == Some(' ')
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn kubectls_log_is_told_from_what_it_says() {
+        assert!(super::is_log("E1127 02:15:41.825514   13911 memcache.go:265] \"Unhandled Error\""));
+        for said in ["Error from server (NotFound): x", "E11 x", "", "error: y", "Error 1127 x"] {
+            assert!(!super::is_log(said), "{said}");
+        }
     }
 }

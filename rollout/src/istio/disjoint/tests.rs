@@ -62,7 +62,7 @@ fn rings_that_share_a_pod_are_named_with_the_cure() {
 
 #[test]
 fn the_single_plugin_of_this_repository_overlaps_every_ring() {
-    let text = include_str!("../../../../envoy/istio/wasmplugin.yaml");
+    let text = include_str!("../../../../envoy/istio/base/wasmplugin.yaml");
     let found = against(serde_yaml_ng::from_str(text).unwrap());
     assert_eq!(found.len(), 5);
     assert_eq!(found[0].other, "WasmPlugin eucora/edge-observer");

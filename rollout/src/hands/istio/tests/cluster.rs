@@ -12,7 +12,7 @@ use crate::plan::IstioApply;
 const KUBECTL: &str = r#"#!/bin/sh
 state=$1; shift
 echo "$*" >> "$state/calls"
-[ -e "$state/away" ] && { echo "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?" >&2; exit 1; }
+[ -e "$state/away" ] && { echo 'E1127 02:15:41.825514   13911 memcache.go:265] "Unhandled Error"' >&2; echo "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?" >&2; exit 1; }
 verb=$1; shift
 namespace=; missing_is_fine=; resource=; name=; strict=
 while [ $# -gt 0 ]; do
@@ -30,7 +30,12 @@ while [ $# -gt 0 ]; do
   shift
 done
 case $resource in
-  ''|wasmplugins.extensions.istio.io|envoyfilters.networking.istio.io) ;;
+  ''|wasmplugins.extensions.istio.io) ;;
+  envoyfilters.networking.istio.io|pods)
+    # Lists alone.
+    [ -e "$state/forbidden" ] && [ "$namespace" = '*' ] && { echo "Error from server (Forbidden): $resource is forbidden: User \"u\" cannot list resource at the cluster scope" >&2; exit 1; }
+    if [ -e "$state/$resource.$namespace" ]; then cat "$state/$resource.$namespace"; else echo '{"items":[]}'; fi
+    exit 0 ;;
   *) echo "error: the server doesn't have a resource type \"${resource%%.*}\"" >&2; exit 1 ;;
 esac
 not_found() { echo "Error from server (NotFound): $1wasmplugins.extensions.istio.io \"$name\" not found" >&2; exit 1; }
@@ -192,4 +197,58 @@ fn lists_are_of_all_namespaces_and_empty_for_a_kind_that_the_cluster_lacks() {
     assert_eq!(all.len(), 1);
     assert_eq!(yaml::text(own(all[0].clone())).into_bytes(), bytes);
     assert_eq!(kubectl.list(IstioKind::TrafficExtension.resource(), None).unwrap(), Vec::<Value>::new());
+}
+
+fn builds() -> std::collections::BTreeMap<String, Build> {
+    ["0", "1"].map(|ring| (ring.to_owned(), build(&json!({"ring": ring})))).into()
+}
+
+#[test]
+fn a_cluster_is_inspected_before_anything_is_changed() {
+    let cluster = Cluster::new();
+    let inspect = || cluster.hands.inspect(&builds(), crate::istio::disjoint::ROOT_NAMESPACE);
+    let pod = |name: &str, ring: &str| json!({"metadata": {"name": name, "labels": {"app": "eucora-api", crate::istio::RING: ring}}});
+    let pods = |pods: &[Value]| {
+        fs::write(cluster.folder.path().join("pods.eucora"), json!({"items": pods}).to_string()).unwrap()
+    };
+    pods(&[pod("a", "0"), pod("b", "0"), pod("c", "1"), pod("d", "1")]);
+    assert_eq!(inspect().unwrap(), Vec::<String>::new());
+
+    // The single plugin is still there, and an EnvoyFilter of the root namespace, which is found also by who may not look everywhere.
+    let other = |kind: &str, namespace: &str, spec: Value| json!({"apiVersion": "x/v1", "kind": kind, "metadata": {"name": "old", "namespace": namespace}, "spec": spec});
+    fs::create_dir_all(cluster.folder.path().join("objects/eucora")).unwrap();
+    let single = other(
+        "WasmPlugin",
+        "eucora",
+        json!({"selector": {"matchLabels": {"app": "eucora-api"}}, "url": "oci://registry.example/edge-observer:1"}),
+    );
+    fs::write(cluster.folder.path().join("objects/eucora/old"), single.to_string()).unwrap();
+    let root = other(
+        "EnvoyFilter",
+        "istio-system",
+        json!({"configPatches": [{"patch": {"value": {"root_id": "edge_observer"}}}]}),
+    );
+    fs::write(
+        cluster.folder.path().join("envoyfilters.networking.istio.io.istio-system"),
+        json!({"items": [root]}).to_string(),
+    )
+    .unwrap();
+    cluster.touch("forbidden");
+    pods(&[pod("a", "0"), pod("b", "0"), pod("c", "1"), pod("d", "7")]);
+    let found = inspect().unwrap();
+    let begins = [
+        "WasmPlugin eucora/edge-observer-ring-0 and WasmPlugin eucora/old both match",
+        "WasmPlugin eucora/edge-observer-ring-0 and EnvoyFilter istio-system/old both match",
+        "WasmPlugin eucora/edge-observer-ring-1 and WasmPlugin eucora/old both match",
+        "WasmPlugin eucora/edge-observer-ring-1 and EnvoyFilter istio-system/old both match",
+        "pod d is in no ring",
+        "ring 1 has 1 pods",
+    ];
+    assert_eq!(found.len(), begins.len(), "{found:#?}");
+    assert!(found.iter().zip(begins).all(|(found, begin)| found.starts_with(begin)), "{found:#?}");
+    assert!(!cluster.calls().contains("create") && !cluster.file().exists());
+
+    cluster.touch("away");
+    let error = inspect().unwrap_err();
+    assert!(error.contains("failed: The connection to the server"), "{error}");
 }

@@ -221,3 +221,22 @@ fn what_git_says_is_told() {
     let error = hands.read(&target).unwrap_err().to_string();
     assert!(error.contains("not a git repository"), "{error}");
 }
+
+#[test]
+fn a_tree_is_inspected_before_anything_is_changed() {
+    let repository = Repository::new(false);
+    let builds = ["0", "1"].map(|ring| (ring.to_owned(), build(&json!({"ring": ring})))).into();
+    let inspect = || repository.hands.inspect(&builds, crate::istio::disjoint::ROOT_NAMESPACE);
+    assert_eq!(inspect().unwrap(), Vec::<String>::new());
+    let folder = repository.tree().join("deploy/apps");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("chart.yaml"), "{{ if }}\n").unwrap();
+    let single = include_str!("../../../../../envoy/istio/base/wasmplugin.yaml");
+    fs::write(folder.join("all.yml"), format!("kind: Service\n---\n{single}")).unwrap();
+    let found = inspect().unwrap();
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].contains("WasmPlugin eucora/edge-observer both match"), "{found:#?}");
+    let missing = IstioApply::GitOps { folder: repository.folder.path().join("nowhere"), push: false };
+    let hands = IstioHands::new(&IstioPlan { apply: missing, ..plan(IstioKind::WasmPlugin) }, &[api_ring("0")]);
+    assert!(hands.inspect(&builds, "istio-system").unwrap_err().contains("nowhere"));
+}
