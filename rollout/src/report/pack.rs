@@ -78,7 +78,8 @@ pub(super) struct Looked<'a> {
     pub(super) line: u64,
     pub(super) line_sha256: &'a str,
     pub(super) look: &'a Look,
-    pub(super) judgement: &'a Judgement,
+    /// Without the gates' histories, which are those of the looks before; the latest is in the overview.
+    pub(super) judgement: Judgement,
 }
 
 #[derive(Debug, Serialize)]
@@ -162,6 +163,8 @@ fn looks<'a>(entries: &'a [Entry], head: &'a str) -> Vec<Looked<'a>> {
         .zip(hashes)
         .filter_map(|(entry, line_sha256)| match &entry.what {
             Event::Looked { ring, look, judgement } => {
+                let mut judgement = judgement.clone();
+                judgement.gates.iter_mut().for_each(|gate| gate.history.clear());
                 Some(Looked { ring, line: entry.sequence + 1, line_sha256, look, judgement })
             }
             _ => None,

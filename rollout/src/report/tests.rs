@@ -83,7 +83,11 @@ fn a_good_rollout_is_told_whole() {
     assert_eq!(json["decisions"][1]["comment"], "CHG-4711");
     let asked = &json["looks"][0]["look"]["asked"][0];
     assert_eq!(asked["answer"]["Ok"]["samples"][1]["value"], 24_000.0);
-    assert_eq!(json["looks"].as_array().unwrap().len(), 12);
+    let looks = json["looks"].as_array().unwrap();
+    assert_eq!(looks.len(), 12);
+    assert_eq!(looks[11]["judgement"]["gates"][1]["verdict"], "pass");
+    assert_eq!(looks[11]["judgement"]["gates"][1]["history"], Value::Array(Vec::new()), "once is enough");
+    assert_eq!(json["overview"]["rings"][2]["judgement"]["gates"][1]["history"].as_array().unwrap().len(), 8);
     assert_eq!(json["course"].as_array().unwrap().len(), story.entries.len() - 12);
 }
 
