@@ -1,6 +1,7 @@
 //! `cargo xtask bench …`: what it costs, each part beside what else would do the job, and what must hold under load.
 
 mod envoy;
+mod rollout_judge;
 mod routes;
 mod scanner;
 mod wasm;
@@ -21,6 +22,8 @@ const GITHUB: &str = "tests/data/github.yaml";
 pub(crate) enum Bench {
     /// Our filter beside its rivals in real Envoys: processor time, latency, memory.
     Envoy(envoy::Options),
+    /// The judge of rollouts on simulated fleets: how often it stops a good build, and how often it lets a bad one pass.
+    RolloutJudge(rollout_judge::Options),
     /// The router beside `matchit`, natively and in Wasm: time, fuel, memory, worst cases.
     Routes(routes::Options),
     /// A scanner's paths between a steady load on a large route table: what must hold, and whether it does.
@@ -33,6 +36,7 @@ pub(crate) enum Bench {
 pub(crate) fn bench(what: &Bench) -> Result<()> {
     match what {
         Bench::Envoy(options) => envoy::envoy(options),
+        Bench::RolloutJudge(options) => rollout_judge::rollout_judge(options),
         Bench::Routes(options) => routes::routes(options),
         Bench::Scanner(options) => scanner::scanner(options),
         Bench::Wasm(options) => wasm::wasm(options),
