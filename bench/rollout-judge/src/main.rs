@@ -115,7 +115,7 @@ fn simulate(cells: &[Cell], runs: u32, seed: u64) -> Result<Vec<BTreeMap<String,
                     let (Some(cell), Some(plan)) = (cells.get(*index), plans.get(*index)) else { return };
                     // The same for each size of harm, so that only that differs.
                     let seed =
-                        seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (cell.scenario as u64) << 32 ^ u64::from(*run);
+                        seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ ((cell.scenario as u64) << 32) ^ u64::from(*run);
                     let gates = run::run(plan, cell.scenario, cell.times, seed).unwrap_or_default();
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                     if let Some(cell) = results.get_mut(*index) {

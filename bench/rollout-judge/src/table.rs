@@ -78,7 +78,7 @@ fn wilson(of: u32, runs: u32) -> (f64, f64) {
 
 pub(crate) fn table(lines: &[Line]) -> String {
     let mut table = Table::new();
-    table.load_preset(NOTHING);
+    table.load_style(NOTHING);
     let head =
         ["scenario", "harm", "gate", "runs", "stopped", "passed", "wrong", "95 %", "allowed", "looks", "requests", ""];
     table.set_header(head);
