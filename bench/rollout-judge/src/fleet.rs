@@ -25,6 +25,9 @@ const ENDPOINTS: [(&str, f64, f64, bool); 3] =
     [("/users", 0.6, 12.0, false), ("/orders/{id}", 0.3, 25.0, true), ("/reports", 0.1, 60.0, false)];
 /// Threads that tick: two workers and the main one.
 const THREADS: usize = 3;
+/// Processor seconds: of a request, and of a second without any.
+const BY_REQUEST: f64 = 0.000_25;
+const IDLE: f64 = 0.004;
 const MIB: f64 = 1_048_576.0;
 
 /// What a proxy has counted so far.
@@ -273,7 +276,7 @@ fn advance(proxy: &mut Proxy, to: f64, scenario: Scenario, harm: Harm, fail_open
     for beats in proxy.now.beats.iter_mut().skip(proxy.dead) {
         *beats += ticks;
     }
-    proxy.now.cpu += 0.004 * seconds;
+    proxy.now.cpu += IDLE * seconds;
     for (endpoint, (_, share, mean, slowed)) in ENDPOINTS.iter().enumerate() {
         let requests = poisson(rng, rate * share * serving);
         if requests <= 0.0 {
@@ -298,7 +301,9 @@ fn advance(proxy: &mut Proxy, to: f64, scenario: Scenario, harm: Harm, fail_open
         }
         now.upstream_ms += upstream.max(0.0);
         now.proxy_ms += (upstream + own).max(0.0);
-        now.cpu += gamma_sum(rng, requests, 0.000_25, 0.7) * (1.0 + bad.cpu) * proxy.noise.1;
+        // A share more of all that a request costs, its part of what the proxy takes anyway included.
+        let more = requests * bad.cpu * (BY_REQUEST + IDLE / rate);
+        now.cpu += (gamma_sum(rng, requests, BY_REQUEST, 0.7) + more) * proxy.noise.1;
     }
 }
 

@@ -98,8 +98,7 @@ impl Harm {
             errors: of(gates.errors),
             overflow: of(gates.overflow),
             latency: of(gates.latency.map(|harm| harm.as_secs_f64() * 1e3)),
-            // The idle time of a proxy is shared by its requests and grows with none of them.
-            cpu: of(gates.cpu) * 1.5,
+            cpu: of(gates.cpu),
             memory: of(gates.memory),
             traps: of(gates.traps),
             uncounted: of(gates.completeness),
