@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::signals::{BUILD, COUNTED, CPU, HEARTBEAT, REQUESTS, UPTIME};
+use super::signals::{BUILD, COUNTED, CPU, DURATION_COUNT, HEARTBEAT, OVERFLOW, REQUESTS, UPTIME, may_be_absent};
 use super::{Arm, Case, Look};
 
 /// The labels that name a proxy, by preference: a pod where there are pods.
 const PROXY: [&str; 2] = ["pod", "instance"];
+
+/// Why a proxy is left out that runs something else.
+pub(super) const OTHER_BUILD: &str = "did not run the build";
 
 /// Values of a signal: by proxy, then by what the other labels say.
 pub(super) type Values = BTreeMap<String, BTreeMap<String, f64>>;
@@ -81,11 +84,6 @@ impl Interval {
         self.by_proxy(signal).map(|(_, values)| values.values().sum::<f64>()).sum()
     }
 
-    /// Whether any proxy has the signal.
-    pub(super) fn has(&self, signal: &str) -> bool {
-        self.by_proxy(signal).next().is_some()
-    }
-
     /// The growth of a signal over all proxies, by the other labels.
     pub(super) fn by_label(&self, signal: &str) -> BTreeMap<&str, f64> {
         let mut sums = BTreeMap::new();
@@ -148,7 +146,7 @@ fn between(before: &Snapshot, after: &Snapshot, digest: Option<&str>) -> Interva
         let why = if before.sum(REQUESTS, proxy).is_none() || after.sum(REQUESTS, proxy).is_none() {
             Some("was not scraped at both looks")
         } else if digest.is_some_and(|digest| before.builds(proxy) != [digest] || after.builds(proxy) != [digest]) {
-            Some("did not run the build")
+            Some(OTHER_BUILD)
         } else if [UPTIME, REQUESTS, COUNTED, CPU, HEARTBEAT]
             .iter()
             .any(|signal| went_back(before, after, signal, proxy))
@@ -171,13 +169,29 @@ fn went_back(before: &Snapshot, after: &Snapshot, signal: &str, proxy: &str) -> 
     old.iter().any(|(key, value)| new.get(key).is_some_and(|now| now < value))
 }
 
+/// Whether a counter that a proxy did not have at a look was 0 then: it need not exist, and the page that it is on was read. Each job has pages of its
+/// own, and one of them may be missing.
+fn began(before: &Snapshot, signal: &str, proxy: &str) -> bool {
+    if is_gauge(signal) || !may_be_absent(signal) || !before.0.contains_key(signal) {
+        return false;
+    }
+    let beside = match signal.strip_suffix(":bad") {
+        Some(own) => vec![format!("{own}:total")],
+        None if signal == OVERFLOW => vec![COUNTED.to_owned(), DURATION_COUNT.to_owned()],
+        // The proxy's own page, without which it is left out.
+        None => Vec::new(),
+    };
+    let mut asked = beside.iter().filter(|name| before.0.contains_key(*name)).peekable();
+    asked.peek().is_none() || asked.any(|name| before.of_proxy(name, proxy).is_some())
+}
+
 fn deltas(before: &Snapshot, after: &Snapshot, proxy: &str) -> BTreeMap<String, BTreeMap<String, f64>> {
     let mut all = BTreeMap::new();
     for (signal, values) in &after.0 {
         let Some(now) = values.get(proxy) else { continue };
         let old = before.of_proxy(signal, proxy);
-        // A gauge that has no value before has not grown; a counter began at 0, if the signal was answered at all.
-        if (is_gauge(signal) && old.is_none()) || !before.0.contains_key(signal) {
+        // What has no value before has not grown; but a counter that a proxy has only from its first count on began at 0.
+        if old.is_none() && !began(before, signal, proxy) {
             continue;
         }
         let grown = now.iter().map(|(key, value)| {
@@ -187,4 +201,56 @@ fn deltas(before: &Snapshot, after: &Snapshot, proxy: &str) -> BTreeMap<String, 
         all.insert(signal.clone(), grown.collect());
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::signals::FAILED;
+
+    fn snapshot(values: &[(&str, &str, f64)]) -> Snapshot {
+        let mut signals = BTreeMap::<String, Values>::new();
+        for (signal, proxy, value) in values {
+            let of_signal = signals.entry((*signal).to_owned()).or_default();
+            if !proxy.is_empty() {
+                of_signal.entry((*proxy).to_owned()).or_default().insert(String::new(), *value);
+            }
+        }
+        Snapshot(signals)
+    }
+
+    #[test]
+    fn a_page_that_was_missing_is_no_counter_that_began() {
+        let before = snapshot(&[
+            (REQUESTS, "a", 10.0),
+            (REQUESTS, "b", 10.0),
+            (CPU, "b", 5.0),
+            (COUNTED, "b", 9.0),
+            (OVERFLOW, "", 0.0),
+        ]);
+        let after = snapshot(&[
+            (REQUESTS, "a", 30.0),
+            (REQUESTS, "b", 30.0),
+            (CPU, "a", 5_000.0),
+            (CPU, "b", 6.0),
+            (COUNTED, "a", 900.0),
+            (COUNTED, "b", 29.0),
+            (OVERFLOW, "a", 70.0),
+            (OVERFLOW, "b", 2.0),
+        ]);
+        let interval = between(&before, &after, None);
+        assert_eq!((interval.sum(REQUESTS), interval.sum(CPU), interval.sum(COUNTED)), (40.0, 1.0, 20.0));
+        // The second's page was read before, and had none.
+        assert_eq!(interval.sum(OVERFLOW), 2.0);
+    }
+
+    #[test]
+    fn a_counter_of_what_is_bad_begins_with_the_first() {
+        let before = snapshot(&[(REQUESTS, "a", 10.0), (FAILED, "", 0.0)]);
+        let after = snapshot(&[(REQUESTS, "a", 30.0), (FAILED, "a", 3.0)]);
+        assert_eq!(between(&before, &after, None).sum(FAILED), 3.0);
+        // It was not answered at all: then nobody knows.
+        let before = snapshot(&[(REQUESTS, "a", 10.0)]);
+        assert_eq!(between(&before, &after, None).sum(FAILED), 0.0);
+    }
 }

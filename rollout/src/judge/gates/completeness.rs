@@ -5,8 +5,8 @@
 //! end. Only what is beyond that is held against the build, and only what is within the allowed share with it speaks for it.
 
 use super::{Gate, Trial, count, percent};
-use crate::judge::series::{History, Snapshot};
-use crate::judge::signals::{COUNTED, COUNTED_AT, REQUESTS, REQUESTS_AT};
+use crate::judge::series::{History, OTHER_BUILD, Snapshot};
+use crate::judge::signals::{COUNTED, COUNTED_AT, REQUESTS, REQUESTS_AT, UPTIME};
 use crate::judge::{Arm, GateVerdict, Verdict};
 
 /// How late counts may be handed over, in seconds; and as much again for a request that is counted by one and not yet by the other.
@@ -66,27 +66,47 @@ fn books(history: &History) -> Books {
     let proxies: std::collections::BTreeSet<&String> =
         history.intervals.iter().flat_map(|interval| interval.by_proxy(COUNTED).map(|(proxy, _)| proxy)).collect();
     for proxy in proxies {
-        // Each stretch without a restart or a gap has two blurred ends of its own.
-        let mut from = None;
-        for index in 0..=history.intervals.len() {
-            let sound = history
-                .intervals
-                .get(index)
-                .is_some_and(|interval| interval.by_proxy(COUNTED).any(|(name, _)| name == proxy));
-            match (sound, from) {
-                (true, None) => from = Some(index),
-                (false, Some(start)) => {
-                    let books = stretch(history, proxy, start, index);
-                    total.proxy += books.proxy;
-                    total.filter += books.filter;
-                    total.blur += books.blur;
-                    from = None;
-                }
-                _ => {}
+        let mut add = |from: Option<usize>, to: usize| {
+            let Some(from) = from.filter(|from| *from < to) else { return };
+            let books = stretch(history, proxy, from, to);
+            total.proxy += books.proxy;
+            total.filter += books.filter;
+            total.blur += books.blur;
+        };
+        // Each stretch without a restart or another build has two blurred ends of its own; a scrape that is missing ends none.
+        let (mut from, mut latest) = (None, 0);
+        for (index, snapshot) in history.snapshots.iter().enumerate() {
+            if ends(history, proxy, index) {
+                add(from.take(), latest);
+            }
+            if reading(snapshot, proxy).is_some() && !builds_differ(history, proxy, index) {
+                from = from.or(Some(index));
+                latest = index;
             }
         }
+        add(from, latest);
     }
     total
+}
+
+/// Whether a proxy's counts cannot be followed past a look: one of them is lower than when it was last seen, or it runs another build.
+fn ends(history: &History, proxy: &str, index: usize) -> bool {
+    let went_back = |signal: &str| {
+        let now = history.snapshots.get(index).and_then(|snapshot| snapshot.sum(signal, proxy));
+        let earlier = history.snapshots.iter().take(index).rev();
+        let before = earlier.filter_map(|snapshot| snapshot.sum(signal, proxy)).next();
+        now.zip(before).is_some_and(|(now, before)| now < before)
+    };
+    [REQUESTS, COUNTED, UPTIME].into_iter().any(went_back) || builds_differ(history, proxy, index)
+}
+
+/// Whether a proxy says that it runs another build than at the interval's other end.
+fn builds_differ(history: &History, proxy: &str, index: usize) -> bool {
+    let left_out = |interval: Option<&crate::judge::series::Interval>| {
+        interval.and_then(|interval| interval.left_out.get(proxy)).is_some_and(|why| *why == OTHER_BUILD)
+    };
+    left_out(history.intervals.get(index))
+        || index.checked_sub(1).is_some_and(|before| left_out(history.intervals.get(before)))
 }
 
 /// From one look to another.

@@ -206,8 +206,14 @@ pub(super) fn cpu(trial: &Trial<'_>, harm: f64) -> GateVerdict {
         return gate.not_compared();
     }
     let pairs = pairs(trial, |interval| {
-        let requests = interval.sum(REQUESTS);
-        (interval.has(CPU) && requests > 0.0).then(|| (interval.sum(CPU), requests))
+        // The requests of those proxies alone whose processor time is known: it is on another page, which may be missing.
+        let known: BTreeMap<&String, f64> =
+            interval.by_proxy(CPU).map(|(proxy, values)| (proxy, values.values().sum())).collect();
+        let both = interval.by_proxy(REQUESTS).filter_map(|(proxy, values)| Some((*known.get(proxy)?, values)));
+        let (seconds, requests) = both.fold((0.0, 0.0), |(seconds, requests), (cpu, values)| {
+            (seconds + cpu, requests + values.values().sum::<f64>())
+        });
+        (requests > 0.0).then_some((seconds, requests))
     });
     let evidence = mean::weigh(&differences(&pairs, block(trial, CPU_BLOCKS), |control| harm * control));
     compare(trial, gate, &pairs, &evidence, &[CPU, REQUESTS], |value| format!("{:.0} µs a request", value * 1e6))
