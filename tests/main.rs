@@ -29,6 +29,7 @@ mod plugin_options;
 mod polls;
 mod readme;
 mod rehearsal;
+mod rollout;
 mod routes;
 mod routes_import;
 mod scanner;
