@@ -2,3 +2,4 @@
 
 mod bad_builds;
 mod file_ecds;
+mod live;

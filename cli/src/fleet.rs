@@ -265,10 +265,10 @@ impl Fleet {
         if self.options.rate <= 0.0 {
             return;
         }
-        for (number, member) in (0_u64..).zip(&self.members) {
+        for member in &self.members {
             let mut load = LoadOptions::new(member.envoy.listen());
             load.mix.routes = self.config.routes().specs().to_vec();
-            load.mix.seed = self.options.seed.wrapping_add(number);
+            load.mix.seed = self.options.seed;
             // What waits on purpose would only blur the latencies.
             load.mix.shares = Shares { abort: 0.0, websocket: 0.0, ..Shares::default() };
             (load.http1_connections, load.http2_connections, load.http2_streams) = (4, 1, 4);

@@ -35,7 +35,7 @@ pub(crate) struct BadBuild {
 pub(crate) enum Harm {
     /// The VM dies of one request in so many.
     Trap(i64),
-    /// Requests under `/api/v1/assets/` are held for so many microseconds.
+    /// Requests under `/api/v1/audit/` are held for so many microseconds.
     Slow(i64),
     /// One request in so many is answered with 503.
     Errors(i64),
@@ -47,12 +47,12 @@ pub(crate) enum Harm {
     Forget(i32),
     /// Each request gets an endpoint of its own in one metric.
     Explode,
-    /// The module needs a hostcall that Envoy does not have.
+    /// The module imports what Envoy does not have and the embedded host does.
     Stranger,
 }
 
 /// The endpoint that [`Harm::Slow`] slows down.
-pub(crate) const SLOW: &str = "/api/v1/assets/";
+pub(crate) const SLOW: &str = "/api/v1/audit/";
 /// How many rounds of [`Harm::Spin`] take about as long as everything else that a proxy of a fleet does for a request.
 pub(crate) const ROUNDS: i32 = 400_000;
 

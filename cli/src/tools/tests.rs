@@ -68,8 +68,8 @@ fn the_report_names_every_program_and_its_cure() {
     let mut out = Vec::new();
     let envoy = report_on(&Tools::in_folder(empty.path(), Fetch::Never), &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
-    assert_eq!(out.lines().count(), 5, "{out}");
-    for name in ["envoy", "prometheus", "promtool", "alertmanager", "amtool"] {
+    assert_eq!(out.lines().count(), 6, "{out}");
+    for name in ["envoy", "prometheus", "promtool", "alertmanager", "amtool", "process-exporter"] {
         assert!(out.lines().any(|line| line.starts_with(name)), "{out}");
     }
     assert_eq!(envoy, !out.contains("envoy is not on this machine"), "{out}");
