@@ -171,11 +171,15 @@ fn stored(bytes: &[u8]) -> Vec<u8> {
 /// The manifest of an artifact; its blobs are put into the layout.
 fn artifact(layout: &mut layout::Layout, module: Vec<u8>, module_sha256: &str) -> Value {
     let runtime = json!({"type": "envoy_proxy", "config": {"rootIds": [PLUGIN]}});
-    let mut described = layout.json(WASM_CONFIG, &runtime);
-    let config = described.clone();
-    described["annotations"] = json!({"org.opencontainers.image.title": "runtime-config.json"});
-    let mut code = layout.blob(WASM_LAYER, module);
-    code["annotations"] = json!({"org.opencontainers.image.title": FILE});
+    let config = layout.json(WASM_CONFIG, &runtime);
+    let titled = |mut descriptor: Value, title: &str| {
+        if let Some(fields) = descriptor.as_object_mut() {
+            fields.insert("annotations".to_owned(), json!({"org.opencontainers.image.title": title}));
+        }
+        descriptor
+    };
+    let described = titled(config.clone(), "runtime-config.json");
+    let code = titled(layout.blob(WASM_LAYER, module), FILE);
     json!({
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,

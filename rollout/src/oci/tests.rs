@@ -171,7 +171,7 @@ fn what_istio_takes_and_what_it_does_not() {
         let read = read(layout(media_type, &layers).path()).unwrap();
         assert_eq!((read.form, read.module.as_slice()), (form, MAGIC));
     }
-    let refused: [(Option<&str>, Vec<(&str, Vec<u8>)>, &str); 8] = [
+    let refused = [
         (
             Some(DOCKER),
             vec![(OCI_LAYER, packed("plugin.wasm"))],

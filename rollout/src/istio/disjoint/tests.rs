@@ -41,15 +41,16 @@ fn rings_that_share_a_pod_are_named_with_the_cure() {
         ring("3", &[("app", "web")]),
     ];
     let found = overlaps(&objects(&rings), &[], ROOT_NAMESPACE);
-    let pairs: Vec<(&str, &str, &str)> =
-        found.iter().map(|o| (&o.one[o.one.len() - 1..], &o.other[o.other.len() - 1..], o.pods.as_str())).collect();
+    let ring_of = |object: &str| object.rsplit('-').next().unwrap().to_owned();
+    let pairs: Vec<[String; 3]> =
+        found.iter().map(|found| [ring_of(&found.one), ring_of(&found.other), found.pods.clone()]).collect();
     assert_eq!(
         pairs,
         [
-            ("0", "1", "pods with app=api,ring=1"),
-            ("0", "2", "pods with app=api,tier=x"),
-            ("1", "2", "pods with app=api,ring=1,tier=x"),
-            ("2", "3", "pods with app=web,tier=x"),
+            ["0", "1", "pods with app=api,ring=1"].map(str::to_owned),
+            ["0", "2", "pods with app=api,tier=x"].map(str::to_owned),
+            ["1", "2", "pods with app=api,ring=1,tier=x"].map(str::to_owned),
+            ["2", "3", "pods with app=web,tier=x"].map(str::to_owned),
         ]
     );
     assert_eq!(
