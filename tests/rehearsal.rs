@@ -40,7 +40,7 @@ fn the_shipped_build_loses_and_changes_nothing() {
     )
     .unwrap();
     for configuration in [profile, github, json!({})] {
-        let done = run(&module_path(), &configuration).unwrap();
+        let done = run(module_path(), &configuration).unwrap();
         assert!(done.requests > 2_000 && done.fuel > 0 && done.hostcalls > 3.0 && done.series > 20, "{done:?}");
     }
 }
@@ -58,7 +58,7 @@ fn a_secret_that_the_proxies_have_is_given_and_one_that_nobody_has_is_missed() {
     let configuration = json!({ "events": { "sinks": [{
         "name": "siem", "cluster": "siem", "authority": "siem.example", "json": { "path": "/events", "authorization": "bearer" }, "secret_env": "SIEM_TOKEN",
     }] } });
-    let build = build(&module_path(), &configuration);
+    let build = build(module_path(), &configuration);
     let refused = rehearse(&build, &[]).unwrap_err().join("\n");
     assert!(refused.contains("SIEM_TOKEN"), "{refused}");
     let taken = rehearse(&build, &["SIEM_TOKEN".to_owned()]);

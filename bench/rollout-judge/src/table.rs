@@ -37,7 +37,9 @@ impl Line {
         outcomes: &[Outcome],
         allowed: Option<f64>,
     ) -> Self {
-        let count = |is: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| is(outcome)).count() as u32;
+        let count = |is: fn(&Outcome) -> bool| {
+            u32::try_from(outcomes.iter().filter(|outcome| is(outcome)).count()).unwrap_or(u32::MAX)
+        };
         let runs = u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
         let (stopped, passed) = (count(|outcome| outcome.failed), count(|outcome| outcome.passed));
         let wrong = if harmful { passed } else { stopped };

@@ -107,7 +107,7 @@ impl Proposal {
             Table::new([("to decide", Column::Text), ("needs about", Column::Text), ("because", Column::Text)]);
         for gate in &self.needed {
             let amount = match (gate.requests, gate.intervals) {
-                (Some(requests), _) => format!("{} requests", count(requests.ceil() as u64)),
+                (Some(requests), _) => format!("{} requests", count(requests)),
                 (_, Some(intervals)) => format!("{intervals:.0} intervals"),
                 _ => String::new(),
             };

@@ -9,7 +9,7 @@ pub struct Needed {
     /// The gate.
     pub gate: String,
     /// Requests in the ring, as many in its control; none where intervals count.
-    pub requests: Option<f64>,
+    pub requests: Option<u64>,
     /// Intervals.
     pub intervals: Option<f64>,
     /// From what.
@@ -25,7 +25,7 @@ pub fn needed(plan: &Plan, base_rate: f64) -> Vec<Needed> {
     let mut share = |gate: &str, harm: f64, base: f64| {
         list.push(Needed {
             gate: gate.to_owned(),
-            requests: Some(pass / growth(base, harm)),
+            requests: Some(whole(pass / growth(base, harm))),
             intervals: None,
             why: format!("base rate {:.3} %, smallest harm {:.3} %", base * 100.0, harm * 100.0),
         });
@@ -58,6 +58,12 @@ pub fn needed(plan: &Plan, base_rate: f64) -> Vec<Needed> {
         }
     }
     list
+}
+
+fn whole(number: f64) -> u64 {
+    #[allow(clippy::cast_possible_truncation, reason = "as many as there can be is as good as more")]
+    let number = number.ceil().max(0.0) as u64;
+    number
 }
 
 /// How fast evidence for a build that changes nothing grows, a request, with as many in the control: the best stake's `p ln(1 - s^2) + s d`.

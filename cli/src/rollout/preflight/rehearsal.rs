@@ -15,6 +15,8 @@ use crate::load::{Mix, MixOptions};
 const REQUESTS: u64 = 2_000;
 /// Workers, so that what they share is shared.
 const WORKERS: usize = 2;
+/// What the upstream answers, in turn.
+const STATUSES: [u16; 9] = [200, 200, 200, 204, 304, 404, 422, 500, 503];
 /// The seed of the mix.
 const SEED: u64 = 1;
 /// What the variables that proxies give the VM hold here.
@@ -104,7 +106,7 @@ pub fn rehearse(build: &Build, environment: &[String]) -> Result<Rehearsed, Vec<
         let per_request = |total: u64| total as f64 / sent.max(1) as f64;
         Ok(Rehearsed {
             requests: sent,
-            fuel: per_request(fuel) as u64,
+            fuel: fuel / sent.max(1),
             hostcalls: per_request(hostcalls),
             memory,
             series: stats.len(),
@@ -169,7 +171,12 @@ fn requests(config: &Config) -> anyhow::Result<Vec<Request>> {
             if !planned.body.is_empty() {
                 request = request.chunk(planned.body.to_vec());
             }
-            let status = [200, 200, 200, 204, 304, 404, 422, 500, 503][usize::try_from(number % 9).unwrap_or_default()];
+            let status = STATUSES
+                .iter()
+                .cycle()
+                .nth(usize::try_from(number).unwrap_or_default() % STATUSES.len())
+                .copied()
+                .unwrap_or(200);
             request.takes(Duration::from_micros(500 * (number % 40))).reply(Reply::status(status))
         })
         .collect();

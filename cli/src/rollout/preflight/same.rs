@@ -56,7 +56,7 @@ pub(super) fn check(inputs: &Inputs<'_>, ring: &Ring, progress: &mut dyn Progres
             continue;
         }
         looks.push(look);
-        if looks.len() % JUDGED_EVERY == 0 || back == 0 {
+        if looks.len().is_multiple_of(JUDGED_EVERY) || back == 0 {
             judgement = judge::judge(&case, &looks);
             if judgement.verdict != Verdict::Inconclusive {
                 break;

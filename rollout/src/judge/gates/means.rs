@@ -64,8 +64,8 @@ fn figures(pairs: &Pairs) -> Vec<(Option<f64>, Option<f64>)> {
 
 /// Looks in a ring's least time, divided into so many blocks.
 fn block(trial: &Trial<'_>, blocks: usize) -> usize {
-    let interval = trial.case.plan.policy.interval.as_secs_f64();
-    let looks = (trial.case.ring.bake.min.as_secs_f64() / interval.max(0.001)) as usize;
+    let interval = trial.case.plan.policy.interval.as_millis().max(1);
+    let looks = usize::try_from(trial.case.ring.bake.min.as_millis() / interval).unwrap_or(usize::MAX);
     (looks / blocks).max(1)
 }
 
