@@ -1,8 +1,8 @@
 //! Each build on one real Envoy: it does what its name says, and nothing that the rehearsal before a rollout would see.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use edge_observer::client;
 use edge_observer::envoy::{AccessLog, EnvoyError, EnvoyOptions, EnvoyProxy};
 use edge_observer::load::{self, Ledger, LoadOptions, Shares};
 use edge_observer::process;
@@ -68,6 +68,17 @@ impl Stand {
         }
     }
 
+    /// The quickest of many requests for a path.
+    async fn quickest(&self, path: &str) -> Duration {
+        let mut quickest = Duration::MAX;
+        for _ in 0..100 {
+            let began = Instant::now();
+            assert_eq!(client::get(self.envoy.listen(), path).await.unwrap().status, 200);
+            quickest = quickest.min(began.elapsed());
+        }
+        quickest
+    }
+
     /// Processor time of `requests` requests.
     async fn cpu(&self, requests: u64) -> Duration {
         let pid = self.envoy.pid().unwrap();
@@ -79,21 +90,6 @@ impl Stand {
 
 fn proxy(page: &Scrape) -> u64 {
     page.count("envoy_http_downstream_rq_total", &[("envoy_http_conn_manager_prefix", "ingress")])
-}
-
-/// The mean duration of the requests that are to be slow, and of the others, microseconds.
-async fn means(stand: &Stand) -> (f64, f64) {
-    let sent = stand.send(3_000).await.total();
-    let page = stand.page(sent).await;
-    let (requests, time) = (page.counts_by(REQUESTS, ["endpoint"]), page.counts_by(MICROSECONDS, ["endpoint"]));
-    let mean = |slow: bool| {
-        let of = |counts: &BTreeMap<[String; 1], u64>| {
-            counts.iter().filter(|(endpoint, _)| endpoint[0].starts_with(SLOW) == slow).map(|(_, n)| n).sum::<u64>()
-        };
-        assert!(of(&requests) > 100, "too few requests of one kind");
-        of(&time) as f64 / of(&requests) as f64
-    };
-    (mean(true), mean(false))
 }
 
 fn answered(ledger: &Ledger, status: u16) -> u64 {
@@ -112,13 +108,12 @@ async fn a_module_traps_by_chance() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_module_slows_one_endpoint() {
-    let (Some(plain), Some(slow)) = (Stand::start(None).await, Stand::start(Some(Harm::Slow(2_000))).await) else {
-        return;
-    };
-    let (plain, slow) = (means(&plain).await, means(&slow).await);
-    // Half a millisecond for a machine that is busy with other tests.
-    assert!(slow.0 > plain.0 + 1_500.0 && slow.0 > 2_000.0, "{slow:?} us beside {plain:?} us");
-    assert!(slow.1 < plain.1 + 1_500.0, "others too: {slow:?} us beside {plain:?} us");
+    let Some(stand) = Stand::start(Some(Harm::Slow(2_000))).await else { return };
+    // The quickest of many: a busy machine can make any one slow, and none quick.
+    let (slow, id, other) =
+        (stand.quickest(SLOW).await, stand.quickest("/api/v1/audit/7/").await, stand.quickest("/api/v1/cab/").await);
+    let least = other + Duration::from_micros(1_500);
+    assert!(slow.min(id) >= Duration::from_millis(2) && slow.min(id) > least, "{slow:?}, {id:?} beside {other:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
