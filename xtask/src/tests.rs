@@ -71,10 +71,11 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     if !options.arguments.is_empty() {
         return cargo_test(&["--workspace"], &options.arguments);
     }
-    cargo_test(&["--workspace"], &["--skip", LIVE])?;
+    cargo_test(&["--workspace"], &LIVE.map(|tests| ["--skip", tests]).concat())?;
     // They watch a clock: beside other tests they would find alerts that a busy machine causes.
     step("running the tests of the whole stack, one after the other");
-    cargo_test(&["--workspace", "--test", "integration"], &[LIVE, "--test-threads=1", "--nocapture"])?;
+    let alone = ["--test-threads=1", "--nocapture"];
+    cargo_test(&["--workspace", "--test", "integration"], &[LIVE.as_slice(), &alone].concat())?;
     panels::check_types()
 }
 
@@ -85,7 +86,7 @@ pub(crate) fn install() {
 }
 
 /// The tests that start everything there is.
-const LIVE: &str = "stack::live";
+const LIVE: [&str; 2] = ["stack::live", "rollout::live"];
 
 fn cargo_test(what: &[&str], arguments: &[impl AsRef<OsStr>]) -> Result<()> {
     let mut tests = cargo();

@@ -16,6 +16,9 @@ const PROXY: [&str; 2] = ["pod", "instance"];
 /// Why a proxy is left out that runs something else.
 pub(super) const OTHER_BUILD: &str = "did not run the build";
 
+/// Why a proxy is left out that is another process than before.
+pub(super) const RESTARTED: &str = "was restarted, or its counters were reset";
+
 /// Values of a signal: by proxy, then by what the other labels say.
 pub(super) type Values = BTreeMap<String, BTreeMap<String, f64>>;
 
@@ -151,7 +154,7 @@ fn between(before: &Snapshot, after: &Snapshot, digest: Option<&str>) -> Interva
             .iter()
             .any(|signal| went_back(before, after, signal, proxy))
         {
-            Some("was restarted, or its counters were reset")
+            Some(RESTARTED)
         } else {
             None
         };

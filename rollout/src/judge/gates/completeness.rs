@@ -17,8 +17,17 @@ const TICK: f64 = 1.5;
 struct Books {
     proxy: f64,
     filter: f64,
-    /// By how much the difference may be off.
-    blur: f64,
+    /// By how much the difference may be off: requests of a tick, …
+    late: f64,
+    /// … and the variance of how many there are in it.
+    chance: f64,
+}
+
+impl Books {
+    /// Three standard deviations: what chance adds is added up as such.
+    fn blur(&self) -> f64 {
+        self.late + 3.0 * self.chance.sqrt()
+    }
 }
 
 pub(super) fn completeness(trial: &Trial<'_>, allowed: f64) -> GateVerdict {
@@ -26,11 +35,13 @@ pub(super) fn completeness(trial: &Trial<'_>, allowed: f64) -> GateVerdict {
     let books = books(&trial.ring);
     let missing = books.proxy - books.filter;
     let share = |number: f64| if books.proxy > 0.0 { number / books.proxy } else { 0.0 };
-    let (least, most) = (share((missing.abs() - books.blur).max(0.0)), share(missing.abs() + books.blur));
+    // How many of so many are lost, if the share that is allowed is, is a matter of chance too.
+    let blur = books.blur() + 2.0 * (allowed * books.proxy).sqrt();
+    let (least, most) = (share((missing.abs() - blur).max(0.0)), share(missing.abs() + blur));
     let gate = gate
         .number("requests", books.proxy)
         .number("counted", books.filter)
-        .number("blur", books.blur)
+        .number("blur", blur)
         .history(trial.ring.intervals.iter().map(|interval| {
             let all = interval.sum(REQUESTS);
             ((all > 0.0).then(|| interval.sum(COUNTED) / all), None)
@@ -42,7 +53,7 @@ pub(super) fn completeness(trial: &Trial<'_>, allowed: f64) -> GateVerdict {
         count(books.proxy),
         trial.ring_name(),
         count(missing.abs()),
-        count(books.blur),
+        count(blur),
         percent(least),
         percent(most),
         percent(allowed)
@@ -71,7 +82,8 @@ fn books(history: &History) -> Books {
             let books = stretch(history, proxy, from, to);
             total.proxy += books.proxy;
             total.filter += books.filter;
-            total.blur += books.blur;
+            total.late += books.late;
+            total.chance += books.chance;
         };
         // Each stretch without a restart or another build has two blurred ends of its own; a scrape that is missing ends none.
         let (mut from, mut latest) = (None, 0);
@@ -133,9 +145,8 @@ fn stretch(history: &History, proxy: &str, from: usize, to: usize) -> Books {
     let before = to.checked_sub(1).and_then(at).and_then(|snapshot| reading(snapshot, proxy));
     let at_begin = moved(&begin, after);
     let at_end = moved(&end, before);
-    // The share of a tick that counts are late by, and what chance adds to requests within it.
     let late = rate * TICK;
-    Books { proxy: at_end - at_begin, filter: end.filter - begin.filter, blur: late + 3.0 * late.sqrt() }
+    Books { proxy: at_end - at_begin, filter: end.filter - begin.filter, late, chance: late }
 }
 
 struct Reading {

@@ -5,7 +5,7 @@
 
 use super::{Gate, Trial, count};
 use crate::judge::evidence::share::weigh;
-use crate::judge::series::History;
+use crate::judge::series::{History, RESTARTED};
 use crate::judge::signals::{HEARTBEAT, REQUESTS, VM_FAILURES};
 use crate::judge::{GateVerdict, Verdict};
 
@@ -22,7 +22,9 @@ pub(super) fn traps(trial: &Trial<'_>, harm: f64) -> GateVerdict {
     let failures: f64 = trial.ring.intervals.iter().map(|interval| interval.sum(VM_FAILURES)).sum();
     let control_failures: f64 =
         trial.control.iter().flat_map(|control| &control.intervals).map(|interval| interval.sum(VM_FAILURES)).sum();
-    let requests: f64 = trial.ring.intervals.iter().map(|interval| interval.sum(REQUESTS)).sum();
+    // Requests speak for the build when the silence of a worker that one of them killed would have been noticed.
+    let settled = settled(&trial.ring);
+    let requests: f64 = trial.ring.intervals.iter().take(settled).map(|interval| interval.sum(REQUESTS)).sum();
     let gate = gate
         .number("requests", requests)
         .number("silent_workers", silent.len() as f64)
@@ -57,7 +59,9 @@ pub(super) fn traps(trial: &Trial<'_>, harm: f64) -> GateVerdict {
         let gate = gate.progress(requests / needed);
         return if requests >= needed { gate.says(Verdict::Pass, reason) } else { gate.undecided(reason) };
     }
-    let evidence = weigh(&super::shares::counts(trial, VM_FAILURES, REQUESTS), harm);
+    let mut counts = super::shares::counts(trial, VM_FAILURES, REQUESTS);
+    counts.truncate(settled);
+    let evidence = weigh(&counts, harm);
     let reason = format!(
         "VMs failed {failures:.0} times in {} requests of {ring_name}, {control_failures:.0} times in {}; {}",
         count(requests),
@@ -65,6 +69,20 @@ pub(super) fn traps(trial: &Trial<'_>, harm: f64) -> GateVerdict {
         trial.odds(&evidence)
     );
     gate.evidence(trial, &evidence).says(trial.decide(&evidence), reason)
+}
+
+/// The intervals that lie so far back that a worker which fell silent in them is known to be silent.
+fn settled(history: &History) -> usize {
+    let mut seconds = 0.0;
+    let mut late = 0;
+    for index in (0..history.intervals.len()).rev() {
+        if late >= INTERVALS && seconds >= SECONDS {
+            break;
+        }
+        seconds += history.seconds(index);
+        late += 1;
+    }
+    history.intervals.len() - late
 }
 
 fn workers(number: usize) -> String {
@@ -98,7 +116,9 @@ fn is_silent(history: &History, proxy: &str, worker: &str) -> bool {
                 still += 1;
                 seconds += history.seconds(index);
             }
-            None => return false,
+            // Another process has other workers; a scrape that is missing says nothing of them.
+            None if interval.left_out.get(proxy).is_some_and(|why| *why == RESTARTED) => return false,
+            None => {}
         }
     }
     false

@@ -83,7 +83,7 @@ fn the_schema_documents_every_property_and_its_default() {
     }
     let mut seen = 0;
     walk(&schema(), "", &mut seen);
-    assert_eq!(seen, 144);
+    assert_eq!(seen, 145);
     assert_eq!(schema()["properties"]["metrics"]["properties"]["flush_interval_ms"]["maximum"], 60_000);
 }
 
