@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -29,9 +31,15 @@ pub(crate) fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
-/// Says what is being done.
+/// Says what is being done, and after how many seconds.
 pub(crate) fn step(what: &str) {
-    eprintln!("==> {what}");
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let seconds = BEGAN.get_or_init(Instant::now).elapsed().as_secs();
+    if seconds == 0 {
+        eprintln!("==> {what}");
+    } else {
+        eprintln!("==> {what} ({seconds} s)");
+    }
 }
 
 /// Cargo, at the root of the workspace.
