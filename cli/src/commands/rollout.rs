@@ -126,6 +126,8 @@ fn look(arguments: &arguments::Preflight) -> anyhow::Result<u8> {
 
 fn begin(arguments: &arguments::Start) -> anyhow::Result<u8> {
     let loaded = parts::load(&arguments.which.file)?;
+    // A token that is missing is told before the preflight, which takes its time.
+    let announcer = Announcer::start(&loaded.plan, &[])?;
     let (artifact, preflight) = preflight(&loaded, patience(arguments.no_wait), arguments.json)?;
     let setup = Setup {
         plan_text: loaded.text.clone(),
@@ -134,7 +136,7 @@ fn begin(arguments: &arguments::Start) -> anyhow::Result<u8> {
         configuration: artifact.configuration.to_string(),
         preflight: preflight.checks.into_iter().map(|check| (check.check, check.holds, check.found)).collect(),
     };
-    guarded(&loaded, &arguments.which, arguments.json, |tools| engine::start(tools, &setup))
+    guarded(&loaded, announcer, &arguments.which, arguments.json, |tools| engine::start(tools, &setup))
 }
 
 fn go_on(arguments: &arguments::Go) -> anyhow::Result<u8> {
@@ -145,7 +147,8 @@ fn go_on(arguments: &arguments::Go) -> anyhow::Result<u8> {
         return ask_for(&arguments.which, Ask::Resume, &arguments.comment, arguments.json);
     }
     let name = loaded.plan.name.clone();
-    guarded(&loaded, &arguments.which, arguments.json, |tools| {
+    let announcer = Announcer::start(&loaded.plan, journal::read(&folder.journal())?.latest())?;
+    guarded(&loaded, announcer, &arguments.which, arguments.json, |tools| {
         engine::resume(tools, &name, &arguments.comment, arguments.force)
     })
 }
@@ -159,29 +162,32 @@ fn is_held(folder: &Folder) -> bool {
 /// Goes forward with a guard beside it.
 fn guarded(
     loaded: &Loaded,
+    announcer: Announcer,
     which: &arguments::Which,
     quiet: bool,
     go: impl FnOnce(Tools) -> Result<Ended, engine::Error>,
 ) -> anyhow::Result<u8> {
     let state = std::path::absolute(&which.state)?;
-    let stop = on_signal()?;
+    let tools = tools(&state, Box::new(Told::new(quiet, &announcer)), on_signal()?);
+    // Last: from here on nothing returns without a word to the guard, which would take back what it has no word of.
     let guard = match loaded.plan.policy.killed {
         Killed::Rollback => Some(start_guard(&state, &loaded.plan.name)?),
         Killed::Hold => None,
     };
-    let so_far = journal::read(&Folder::new(&state, &loaded.plan.name).journal())?;
-    let going_on = so_far.latest().last().is_some_and(|last| !matches!(last.what, Event::Finished { .. }));
-    let announcer = Announcer::start(&loaded.plan, if going_on { so_far.latest() } else { &[] })?;
-    let observer = Told { lines: Lines::new(quiet), announcer: announcer.clone() };
-    let ended = go(tools(&state, Box::new(observer), stop));
-    for problem in announcer.finish(ANNOUNCED_WITHIN) {
-        eprintln!("edge-observer: {problem}");
-    }
+    let ended = go(tools);
     if let Some(guard) = guard {
         // What was held on purpose is not taken back by the guard.
         let _ = guard.done();
     }
+    finish_telling(&announcer);
     finish(&ended?, quiet)
+}
+
+/// What could not be announced in time is told here.
+fn finish_telling(announcer: &Announcer) {
+    for problem in announcer.finish(ANNOUNCED_WITHIN) {
+        eprintln!("edge-observer: {problem}");
+    }
 }
 
 /// The terminal, and whoever else hears of it.
@@ -189,6 +195,12 @@ fn guarded(
 struct Told {
     lines: Lines,
     announcer: Announcer,
+}
+
+impl Told {
+    fn new(quiet: bool, announcer: &Announcer) -> Self {
+        Self { lines: Lines::new(quiet), announcer: announcer.clone() }
+    }
 }
 
 impl Observer for Told {
@@ -219,10 +231,24 @@ fn watch(arguments: &arguments::Guard) -> anyhow::Result<u8> {
         return Ok(0);
     }
     eprintln!("the tool that was at rollouts of {} is gone", arguments.name);
-    let ended =
-        guard::take_over(|| tools(&arguments.state, Box::new(Lines::new(false)), Stop::default()), &arguments.name)?;
+    let folder = Folder::new(&arguments.state, &arguments.name);
+    let announcer = announcer_of(&folder);
+    let tools = || match &announcer {
+        Some(announcer) => tools(&arguments.state, Box::new(Told::new(false, announcer)), Stop::default()),
+        None => tools(&arguments.state, Box::new(Lines::new(false)), Stop::default()),
+    };
+    let ended = guard::take_over(tools, &arguments.name)?;
+    announcer.iter().for_each(finish_telling);
     eprintln!("{ended:?}");
     Ok(0)
+}
+
+/// Of the rollout that a journal has. Going back does not wait for somebody to be told.
+fn announcer_of(folder: &Folder) -> Option<Announcer> {
+    let read = journal::read(&folder.journal()).ok()?;
+    let Event::Opened { plan, base, .. } = &read.latest().first()?.what else { return None };
+    let plan = rollout::plan::parse(plan, Path::new(base)).ok()?;
+    Announcer::start(&plan, read.latest()).inspect_err(|error| eprintln!("edge-observer: {error}")).ok()
 }
 
 fn finish(ended: &Ended, quiet: bool) -> anyhow::Result<u8> {
@@ -244,8 +270,15 @@ fn ask_for(which: &arguments::Which, ask: Ask, comment: &str, quiet: bool) -> an
     let loaded = parts::load(&which.file)?;
     let request = Request { ask, who: engine::who(), comment: comment.to_owned(), at: Timestamp::now() };
     let state = std::path::absolute(&which.state)?;
-    let tools = tools(&state, Box::new(Lines::new(quiet)), on_signal()?);
-    match engine::request(tools, &loaded.plan.name, &request, PATIENCE)? {
+    let folder = Folder::new(&state, &loaded.plan.name);
+    let announcer = announcer_of(&folder);
+    let observer: Box<dyn Observer> = match &announcer {
+        Some(announcer) => Box::new(Told::new(quiet, announcer)),
+        None => Box::new(Lines::new(quiet)),
+    };
+    let reply = engine::request(tools(&state, observer, on_signal()?), &loaded.plan.name, &request, PATIENCE);
+    announcer.iter().for_each(finish_telling);
+    match reply? {
         Reply::Taken(holder) => {
             let by = holder.map_or_else(String::new, |holder| format!(" by process {} of {}", holder.pid, holder.who));
             print_text(&format!("taken{by}; see `edge-observer rollout status`"))?;

@@ -171,12 +171,8 @@ fn requests(config: &Config) -> anyhow::Result<Vec<Request>> {
             if !planned.body.is_empty() {
                 request = request.chunk(planned.body.to_vec());
             }
-            let status = STATUSES
-                .iter()
-                .cycle()
-                .nth(usize::try_from(number).unwrap_or_default() % STATUSES.len())
-                .copied()
-                .unwrap_or(200);
+            let turn = usize::try_from(number).unwrap_or_default() % STATUSES.len();
+            let status = STATUSES.get(turn).copied().unwrap_or(200);
             request.takes(Duration::from_micros(500 * (number % 40))).reply(Reply::status(status))
         })
         .collect();
