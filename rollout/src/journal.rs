@@ -21,25 +21,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use self::blobs::Blobs;
 use self::disk::Disk;
 use self::entry::{Entry, Event};
 use self::lock::Lock;
+use crate::build::sha256;
 
 /// What stands in for the hash of the line before the first.
 pub const FIRST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-
-/// SHA-256, in hexadecimal.
-#[must_use]
-pub fn sha256(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,14 +1,15 @@
 //! A rollout as people want to see it now: a fold over its entries, and the time left.
 //!
-//! [`Overview::of`] takes the entries of one rollout, as [`latest`] or [`rollouts`] find them in a journal, and nothing else: no file, no clock, no
+//! [`Overview::of`] takes the entries of one rollout, as [`Read::rollouts`](crate::journal::Read::rollouts) finds them in a journal, and nothing else: no file, no clock, no
 //! Prometheus. What `rollout status --json` prints is an [`Overview`] as it is here; its shape is versioned by [`SHAPE`], times are RFC 3339 in UTC,
 //! lengths of time are seconds, and a field that is `null` is not known or has not happened yet.
 //!
 //! ```
-//! use rollout::overview::{Overview, latest};
+//! use rollout::journal::Read;
+//! use rollout::overview::Overview;
 //!
 //! let now = jiff::Timestamp::UNIX_EPOCH;
-//! assert!(Overview::of(latest(&[]), now).is_none(), "no rollout was ever started");
+//! assert!(Overview::of(Read::default().latest(), now).is_none(), "no rollout was ever started");
 //! ```
 
 #[cfg(test)]
@@ -302,16 +303,4 @@ impl RingView {
     pub fn touched(&self) -> bool {
         self.places.iter().any(|place| place.touched)
     }
-}
-
-/// The entries of each rollout of a journal, oldest first: from its `opened` to the next one's. What comes before the first is of none.
-pub fn rollouts(entries: &[Entry]) -> impl DoubleEndedIterator<Item = &[Entry]> {
-    let opens = |entry: &Entry| matches!(entry.what, Event::Opened { .. });
-    entries.chunk_by(move |_, next| !opens(next)).filter(move |chunk| chunk.first().is_some_and(opens))
-}
-
-/// The entries of the latest rollout of a journal; empty where there was none.
-#[must_use]
-pub fn latest(entries: &[Entry]) -> &[Entry] {
-    rollouts(entries).next_back().unwrap_or_default()
 }

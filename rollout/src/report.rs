@@ -11,7 +11,7 @@ mod tests;
 pub mod text;
 
 use crate::journal::entry::{Entry, Event};
-use crate::overview::rollouts;
+use crate::journal::rollouts;
 use pack::Pack;
 
 pub use pack::SHAPE;

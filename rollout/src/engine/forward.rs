@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::Error;
 use super::next::ASK;
 use super::run::Engine;
+use crate::build::sha256;
 use crate::hands::{Taken, Target};
 use crate::journal::entry::{Event, Outcome};
-use crate::journal::sha256;
 use crate::metrics::MetricsError;
 use crate::plan::Ring;
 

@@ -4,8 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Error;
 use super::disk::Disk;
-use super::{Error, sha256};
+use crate::build::sha256;
 
 /// A folder of them.
 #[derive(Debug, Clone)]
@@ -48,7 +49,7 @@ impl Blobs {
     pub fn get(&self, sha256: &str) -> Result<Vec<u8>, Error> {
         let path = self.path(sha256);
         let bytes = read(&path)?;
-        let found = super::sha256(&bytes);
+        let found = crate::build::sha256(&bytes);
         if found == sha256 {
             Ok(bytes)
         } else {

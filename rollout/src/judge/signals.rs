@@ -50,6 +50,32 @@ pub const BUDGET: &str = "series_budget";
 /// Requests that were counted under `_overflow`, by `instance`.
 pub const OVERFLOW: &str = "overflow";
 
+/// Every signal that `gates.signals` may replace.
+pub const ALL: [&str; 22] = [
+    BUILD,
+    HEARTBEAT,
+    THREADS,
+    COUNTED,
+    COUNTED_AT,
+    REQUESTS,
+    REQUESTS_AT,
+    FAILED,
+    VM_FAILURES,
+    REFUSALS,
+    UPTIME,
+    DURATION_SUM,
+    DURATION_COUNT,
+    PROXY_SUM,
+    PROXY_COUNT,
+    UPSTREAM_SUM,
+    UPSTREAM_COUNT,
+    CPU,
+    MEMORY,
+    SERIES,
+    BUDGET,
+    OVERFLOW,
+];
+
 /// A query for one arm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signal {

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Overview, Phase, RingView, Stage, rollouts};
+use super::{Overview, Phase, RingView, Stage};
 use crate::journal::entry::{Entry, Outcome};
+use crate::journal::rollouts;
 
 /// A rollout, as a line among others.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -171,12 +171,7 @@ impl<'a> Fields<'a> {
             if asked.iter().any(|known| known == name) {
                 continue;
             }
-            let near = asked
-                .iter()
-                .copied()
-                .filter(|known| distance(known, name) <= 2)
-                .min_by_key(|known| distance(known, name));
-            let message = match near {
+            let message = match nearest(&asked, name) {
                 Some(near) => format!("unknown field; did you mean `{near}`?"),
                 None => {
                     let known: Vec<String> = asked.iter().map(|known| format!("`{known}`")).collect();
@@ -205,6 +200,11 @@ pub(super) fn excerpt(value: &Value) -> String {
     };
     let short: String = text.chars().take(60).flat_map(harmless).collect();
     if text.chars().count() > 60 { format!("`{short}…`") } else { format!("`{short}`") }
+}
+
+/// The name that was meant, as it seems.
+pub(super) fn nearest<'a>(known: &[&'a str], name: &str) -> Option<&'a str> {
+    known.iter().copied().filter(|known| distance(known, name) <= 2).min_by_key(|known| distance(known, name))
 }
 
 /// How many letters have to be put in, taken out or changed.

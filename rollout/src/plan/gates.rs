@@ -1,12 +1,19 @@
 //! `gates`: how much harm matters.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::fields::{Fields, excerpt};
+use super::fields::{Fields, excerpt, nearest};
 use super::units::{self, GROWTH};
 use super::{Gates, OwnGate, OwnKind, Preset};
+use crate::judge::signals::ALL;
+
+/// What stands for a ring's label matchers.
+const SELECT: &str = "{{select}}";
+const SAME_FOR_ALL: &str =
+    "does not name `{{select}}`, so it would be the same for every ring; put it between the braces of each selector";
 
 pub(super) fn gates(fields: Fields<'_>) -> Gates {
     let namespace = fields.read("namespace", "the namespace of the filter's metrics", |value| {
@@ -18,7 +25,7 @@ pub(super) fn gates(fields: Fields<'_>) -> Gates {
     let gates = Gates {
         namespace: namespace.unwrap_or_else(|| "eucora".to_owned()),
         preset: fields.choice("preset", &[("envoy", Preset::Envoy), ("istio", Preset::Istio)]).unwrap_or(Preset::Envoy),
-        signals: fields.map("signals"),
+        signals: signals(&fields),
         completeness: share(&fields, "completeness", 0.005),
         traps: share(&fields, "traps", 0.0001),
         errors: share(&fields, "errors", 0.005),
@@ -38,6 +45,23 @@ pub(super) fn gates(fields: Fields<'_>) -> Gates {
     }
     fields.finish();
     gates
+}
+
+/// Queries in place of the preset's.
+fn signals(fields: &Fields<'_>) -> BTreeMap<String, String> {
+    let own = fields.map("signals");
+    for (name, query) in &own {
+        if !ALL.contains(&name.as_str()) {
+            let meant = match nearest(&ALL, name) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the signals are {}", ALL.map(|name| format!("`{name}`")).join(", ")),
+            };
+            fields.wrong(&format!("signals.{name}"), format!("is no signal; {meant}"));
+        } else if !query.contains(SELECT) {
+            fields.wrong(&format!("signals.{name}"), SAME_FOR_ALL);
+        }
+    }
+    own
 }
 
 /// A gate's number; `off` turns it off.
@@ -131,8 +155,8 @@ fn missing(fields: &Fields<'_>, name: &'static str) -> f64 {
 
 fn query(fields: &Fields<'_>, name: &'static str) -> String {
     let query = fields.needed(name, "give a PromQL expression");
-    if !query.is_empty() && !query.contains("{{select}}") {
-        fields.wrong(name, "does not name `{{select}}`, so it would be the same for every ring; put it between the braces of each selector");
+    if !query.is_empty() && !query.contains(SELECT) {
+        fields.wrong(name, SAME_FOR_ALL);
     }
     query
 }

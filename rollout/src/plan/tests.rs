@@ -130,6 +130,16 @@ fn every_mistake_is_told_with_its_place_and_the_cure() {
         ("rings:", "policy: {max_ring: \"7\"}\nrings:", "policy.max_ring: found `7`; use the name of a ring"),
         (
             "rings:",
+            "gates: {signals: {failled: \"up{{{select}}}\"}}\nrings:",
+            "gates.signals.failled: is no signal; did you mean `failed`?",
+        ),
+        (
+            "rings:",
+            "gates: {signals: {failed: up}}\nrings:",
+            "gates.signals.failed: does not name `{{select}}`, so it would be the same for every ring; put it between the braces of each selector",
+        ),
+        (
+            "rings:",
             "gates: {own: [{name: x, within: {query: up, max: 1}}]}\nrings:",
             "gates.own[0].within.query: does not name `{{select}}`, so it would be the same for every ring; put it between the braces of each selector",
         ),

@@ -357,7 +357,7 @@ impl World for Fake {
         assert_eq!((module, configuration), (&b"\0asm module"[..], "{}"));
         let build = |ring: &Ring| Build {
             module: module.to_vec(),
-            module_sha256: journal::sha256(module),
+            module_sha256: rollout::build::sha256(module),
             configuration: configuration.to_owned(),
             digest: digest(ring.name.parse().unwrap()),
             image: None,
@@ -403,7 +403,7 @@ impl Hands for Fake {
             Event::Writing { target: announced, sha256 } if announced == target => Some(sha256.clone()),
             _ => None,
         });
-        assert_eq!(announced, Some(bytes.map(journal::sha256)), "what is written was announced in the journal");
+        assert_eq!(announced, Some(bytes.map(rollout::build::sha256)), "what is written was announced in the journal");
         let path = self.lock().root.join("fleet").join(format!("{}-{}", target.ring, target.name));
         self.point();
         match bytes {
