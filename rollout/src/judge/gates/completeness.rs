@@ -19,14 +19,14 @@ struct Books {
     filter: f64,
     /// By how much the difference may be off: requests of a tick, …
     late: f64,
-    /// … and the variance of how many there are in it.
+    /// … and the variance of how many that may be.
     chance: f64,
 }
 
 impl Books {
-    /// Three standard deviations: what chance adds is added up as such.
+    /// Four standard deviations: what chance adds is added up as such, and it is looked at again and again.
     fn blur(&self) -> f64 {
-        self.late + 3.0 * self.chance.sqrt()
+        self.late + 4.0 * self.chance.sqrt()
     }
 }
 
@@ -146,7 +146,10 @@ fn stretch(history: &History, proxy: &str, from: usize, to: usize) -> Books {
     let at_begin = moved(&begin, after);
     let at_end = moved(&end, before);
     let late = rate * TICK;
-    Books { proxy: at_end - at_begin, filter: end.filter - begin.filter, late, chance: late }
+    // At both ends: how many came within the tick, and between the two scrapes, which the rate tells only on average.
+    let apart = |reading: &Reading| (reading.filter_at - reading.proxy_at).abs();
+    let chance = 2.0 * late + rate * (apart(&begin) + apart(&end));
+    Books { proxy: at_end - at_begin, filter: end.filter - begin.filter, late, chance }
 }
 
 struct Reading {
