@@ -35,7 +35,7 @@ impl Vm {
             {
                 let left = outbox::take(config.namespace(), dead, &mut data);
                 delivery.take_over(left, now_ns, tools, faults);
-                state.registry_mut().bury(dead, &mut HostMetrics::all(faults));
+                state.registry_mut().bury(dead, &mut HostMetrics::all(shared, faults));
             }
             delivery.report(now_ns, state.registry_mut());
         }
@@ -50,13 +50,13 @@ impl Vm {
         let Some(Some(instance)) = instances.get_mut(number) else {
             return;
         };
-        let Instance { filter, state, faults, delivery, polls, .. } = instance;
+        let Instance { filter, state, faults, delivery, polls, shared: keys, .. } = instance;
         let Some(now_ns) = faults.catch(host::wall_clock_ns()) else { return };
         if delivery.answer(token, body, now_ns, tools, faults) {
             delivery.report(now_ns, state.registry_mut());
             // What was said of events should not go with a VM that dies before the next tick: nobody makes up for these counts.
             let config = filter.config();
-            state.registry_mut().drain_rules(config.rules(), config.polls(), &mut HostMetrics::all(faults));
+            state.registry_mut().drain_rules(config.rules(), config.polls(), &mut HostMetrics::all(keys, faults));
         } else {
             polls.answer(token, body, now_ns, &mut tools.value, faults);
             polls.report(state.registry_mut());

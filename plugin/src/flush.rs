@@ -10,8 +10,9 @@ use telemetry::metrics::{MetricKind, MetricSink};
 
 use crate::faults::Faults;
 use crate::host::{self, HostBuffer};
-use crate::root::{Instance, fresh_random};
+use crate::root::{Instance, SharedKeys, fresh_random};
 use crate::shared::{self, Read, Replaced, SharedData, Write, Written};
+use crate::succession;
 use crate::vm::{NamespaceLease, Tools, Vm};
 use crate::worker::Lease;
 
@@ -27,6 +28,8 @@ const NEW_STATS_A_SLICE: u32 = 1_000;
 /// The proxy's stats, as the registry sees them.
 pub(crate) struct HostMetrics<'a> {
     faults: &'a mut Faults,
+    /// The key of the list of all stats.
+    list: &'a str,
     /// `None` for what cannot wait.
     slice: Option<Slice>,
 }
@@ -41,20 +44,28 @@ struct Slice {
 
 impl<'a> HostMetrics<'a> {
     /// For what cannot wait.
-    pub(crate) fn all(faults: &'a mut Faults) -> Self {
-        Self { faults, slice: None }
+    pub(crate) fn all(keys: &'a SharedKeys, faults: &'a mut Faults) -> Self {
+        Self { faults, list: &keys.stats, slice: None }
     }
 
     /// For a slice that begins now.
-    fn slice(faults: &'a mut Faults, length_ns: u64) -> Self {
+    fn slice(keys: &'a SharedKeys, faults: &'a mut Faults, length_ns: u64) -> Self {
         let now_ns = faults.catch(host::monotonic_ns()).unwrap_or(0);
-        Self { faults, slice: Some(Slice { end_ns: now_ns.saturating_add(length_ns), room: NEW_STATS_A_SLICE }) }
+        Self {
+            faults,
+            list: &keys.stats,
+            slice: Some(Slice { end_ns: now_ns.saturating_add(length_ns), room: NEW_STATS_A_SLICE }),
+        }
     }
 }
 
 impl MetricSink for HostMetrics<'_> {
     fn define(&mut self, kind: MetricKind, stat_name: &str) -> Option<u32> {
         let id = self.faults.catch(host::define_metric(kind, stat_name));
+        if id.is_some() {
+            let mut shared = HostShared { buffer: &mut HostBuffer::new(), faults: self.faults };
+            succession::list(self.list, kind, stat_name, &mut shared);
+        }
         if let Some(slice) = &mut self.slice {
             let is_over = self.faults.catch(host::monotonic_ns()).is_some_and(|now_ns| now_ns >= slice.end_ns);
             slice.room = if is_over { 0 } else { slice.room.saturating_sub(1) };
@@ -103,16 +114,16 @@ impl Instance {
     /// Hands over everything counted since the last time.
     pub(crate) fn drain(&mut self, tools: &mut Tools) {
         self.report_faults(tools);
-        let Self { filter, state, faults, .. } = self;
-        state.drain(filter, &mut HostMetrics::all(faults));
+        let Self { filter, state, faults, shared: keys, .. } = self;
+        state.drain(filter, &mut HostMetrics::all(keys, faults));
         self.resume_ns = None;
     }
 
     /// The same as far as a slice of this length goes.
     fn drain_slice(&mut self, length_ns: u64, tools: &mut Tools) {
         self.report_faults(tools);
-        let Self { filter, state, faults, .. } = self;
-        let mut sink = HostMetrics::slice(faults, length_ns);
+        let Self { filter, state, faults, shared: keys, .. } = self;
+        let mut sink = HostMetrics::slice(keys, faults, length_ns);
         state.drain(filter, &mut sink);
         let is_left_over = sink.is_sated();
         self.resume_ns = None;
@@ -162,6 +173,16 @@ impl Instance {
         }
     }
 
+    /// Makes known what another module has counted, before that goes with its last VM.
+    pub(crate) fn take_over(&mut self, buffer: &mut HostBuffer) {
+        let Self { state, faults, shared: keys, .. } = self;
+        let mut refused = Faults::default();
+        let mut shared = HostShared { buffer, faults: &mut refused };
+        let define = |kind, stat_name: &str| _ = faults.catch(host::define_metric(kind, stat_name));
+        let build = state.registry_mut().build_info();
+        succession::take_over(&keys.stats, &build, &mut shared, || host::wall_clock_ns().ok(), define);
+    }
+
     /// Says which build runs, and that the one before it no longer does.
     fn report_build(&mut self, buffer: &mut HostBuffer) {
         let Self { state, faults, shared: keys, replaced, .. } = self;
@@ -172,7 +193,7 @@ impl Instance {
             Replaced::Nothing => {}
             Replaced::Failed => return,
         }
-        self.reported = registry.report_build(replaced.as_deref(), &mut HostMetrics::all(faults));
+        self.reported = registry.report_build(replaced.as_deref(), &mut HostMetrics::all(keys, faults));
         if self.reported {
             self.replaced = None;
         }

@@ -31,6 +31,7 @@ mod root;
 mod rules;
 mod shared;
 mod stream;
+mod succession;
 mod vm;
 mod worker;
 

@@ -53,6 +53,8 @@ pub(crate) struct Instance {
 pub(crate) struct SharedKeys {
     /// The stat name of the build info of the build that runs.
     pub(crate) build: String,
+    /// The list of all stats that were made.
+    pub(crate) stats: String,
     /// Learned endpoint labels.
     pub(crate) endpoints: String,
     /// Status codes outside the configured set.
@@ -79,6 +81,7 @@ impl Instance {
         let filter_state = FilterStateKeys::new(&config);
         let shared = SharedKeys {
             build: format!("{namespace}.edge.build"),
+            stats: format!("{namespace}.edge.stats"),
             endpoints: format!("{namespace}.edge.endpoints"),
             statuses: format!("{namespace}.edge.statuses"),
             recent: format!("{namespace}.edge.recent."),
@@ -113,7 +116,7 @@ impl Vm {
     /// Takes the configuration of a root context; false refuses it, with every reason in the proxy's log.
     ///
     /// A proxy calls this on each of its threads, once more for a trial, and when it only validates. So nothing is
-    /// counted, shared or reported here: that begins with the first tick.
+    /// counted or reported here: that begins with the first tick.
     pub(crate) fn on_configure(&mut self, context: u32, size: usize) -> bool {
         let Some(mut instance) = configure(&mut self.tools, size) else {
             return false;
@@ -126,6 +129,7 @@ impl Vm {
         for (key, _) in filter_state.numbers(filter.config().rules()) {
             faults.catch(host::declare_text(key, &mut self.tools.value));
         }
+        instance.take_over(&mut self.tools.value);
         let number = self.add_instance(instance);
         let previous = match self.roots.iter_mut().find(|root| root.context == context) {
             Some(root) => root.instance.replace(number),

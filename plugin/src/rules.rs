@@ -116,7 +116,7 @@ pub(crate) fn fire(
     // with a VM that dies.
     if delivery.report(now_ns, state.registry_mut()) || state.registry().has_fresh_gauge() {
         let config = filter.config();
-        state.registry_mut().drain_rules(config.rules(), config.polls(), &mut HostMetrics::all(faults));
+        state.registry_mut().drain_rules(config.rules(), config.polls(), &mut HostMetrics::all(shared, faults));
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) trait SharedData {
 }
 
 /// How often a value is read again because another VM was faster. Each time one of the others has made progress.
-const ATTEMPTS: usize = 16;
+pub(crate) const ATTEMPTS: usize = 16;
 
 /// Asks the pool under `key` to take `item`, within its limits.
 pub(crate) fn admit(key: &str, item: &[u8], limits: Limits, shared: &mut dyn SharedData) -> Admitted {

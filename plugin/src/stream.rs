@@ -189,7 +189,7 @@ impl Stream {
         {
             show(key, state.endpoint_label(filter, logged.endpoint).as_bytes(), faults);
         }
-        if let Some(id) = state.histogram_id(filter, &logged, &mut HostMetrics::all(&mut *faults)) {
+        if let Some(id) = state.histogram_id(filter, &logged, &mut HostMetrics::all(keys, &mut *faults)) {
             faults.catch(host::record_metric(id, logged.duration_ns / 1_000_000));
         }
         let candidates = filter.rules_of(info, &logged);

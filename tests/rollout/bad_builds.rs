@@ -70,7 +70,7 @@ pub(crate) fn all(folder: &Path) -> Vec<BadBuild> {
         gates,
     };
     vec![
-        good(),
+        good(folder),
         with("traps on one request in 10,000", Harm::Trap(10_000), &["traps", "liveness", "completeness"]),
         with("adds 2 ms to one endpoint", Harm::Slow(2_000), &["latency"]),
         with("answers 0.5 % with 503", Harm::Errors(200), &["errors"]),
@@ -83,17 +83,22 @@ pub(crate) fn all(folder: &Path) -> Vec<BadBuild> {
     ]
 }
 
-/// The built module with another configuration.
-pub(crate) fn good() -> BadBuild {
+/// Another module, which does what the built one does, and another configuration.
+pub(crate) fn good(folder: &Path) -> BadBuild {
     let mut configuration: Value = serde_json::from_str(&profile_json()).unwrap();
     configuration["metrics"]["series_budget"] = 59_000.into();
     BadBuild {
-        name: "good: another configuration",
-        module: module_path().to_owned(),
+        name: "good: another module and configuration",
+        module: another_module(folder),
         configuration,
         environment: &[],
         gates: &[],
     }
+}
+
+/// Other bytes than the built module's, and the same behaviour.
+pub(crate) fn another_module(folder: &Path) -> PathBuf {
+    Surgery::new().save(folder, "another")
 }
 
 /// A configuration with a secret that the rollout file says the proxies have, and they do not.

@@ -2,7 +2,8 @@
 //! stopped where it was first seen, and taken back.
 //!
 //! A short form runs with all other tests. `EDGE_OBSERVER_ROLLOUT=all` runs each build on a fleet of its own, with the gates as they are when nothing is
-//! said, and prints what became of it; `EDGE_OBSERVER_ROLLOUT=traps` those whose name has that word.
+//! said, and prints what became of it; `EDGE_OBSERVER_ROLLOUT=traps` those whose name has that word. `EDGE_OBSERVER_ROLLOUT_KEEP=FOLDER` keeps the
+//! fleets there with all that was written, the journals among it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -215,7 +216,7 @@ async fn a_good_build_reaches_every_ring_and_bad_ones_do_not() {
         name: "forgets every other request",
         module: module_with(Harm::Forget(2), folder.path()),
         gates: &["completeness"],
-        ..good()
+        ..good(folder.path())
     };
     let stopped = [refused_configuration(), forgets];
     for build in &stopped {
@@ -223,7 +224,7 @@ async fn a_good_build_reaches_every_ring_and_bad_ones_do_not() {
         assert_stopped(build, &outcome);
     }
     let lost = fleet.members().len();
-    let outcome = roll(&fleet, &good(), &quick).await;
+    let outcome = roll(&fleet, &good(folder.path()), &quick).await;
     assert_done(&outcome);
     let totals = fleet.stop().await.unwrap();
     eprintln!("{}", cost(&totals));
@@ -244,6 +245,7 @@ async fn each_build_gets_what_it_deserves() {
     }
     let folder = tempfile::tempdir().unwrap();
     let rate: f64 = std::env::var("EDGE_OBSERVER_ROLLOUT_RATE").map_or(60.0, |rate| rate.parse().unwrap());
+    let keep = std::env::var_os("EDGE_OBSERVER_ROLLOUT_KEEP").map(PathBuf::from);
     let overrides = json!({
         "policy": { "inconclusive": "rollback", "bake": { "min": "20s", "max": "10m" } },
     });
@@ -253,6 +255,7 @@ async fn each_build_gets_what_it_deserves() {
         eprintln!("---- {}", build.name);
         let mut options = FleetOptions::new(module_path().to_owned());
         options.rate = rate;
+        options.folder = keep.as_ref().map(|keep| keep.join(build.name.replace(|c: char| !c.is_alphanumeric(), "-")));
         let fleet = Fleet::start(options).await.unwrap();
         let outcome = roll(&fleet, build, &overrides).await;
         let totals = fleet.stop().await.unwrap();

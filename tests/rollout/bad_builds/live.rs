@@ -12,11 +12,12 @@ use edge_observer::scrape::{self, Scrape};
 use rollout::build::builds;
 use telemetry::config::Config;
 
-use super::{BadBuild, Harm, ROUNDS, SLOW, good, module_with, refused_configuration};
+use super::{BadBuild, Harm, ROUNDS, SLOW, another_module, good, module_with, refused_configuration};
 use crate::rollout::file_ecds::plan_of;
 use crate::support::proxy::{envoy_binary, module_path};
 
 const REQUESTS: &str = "eucora_http_requests_total";
+const DURATIONS: &str = "eucora_http_request_duration_seconds_count";
 const MICROSECONDS: &str = "eucora_http_request_duration_microseconds_total";
 
 /// An Envoy with one worker in front of an API that answers at once and never fails.
@@ -177,10 +178,10 @@ async fn envoy_refuses_what_the_rehearsal_takes() {
         matches!(&refused, EnvoyError::Refused { messages } if messages.join("\n").contains("SIEM_TOKEN")),
         "{refused}"
     );
-    let stranger = BadBuild { module: module_with(Harm::Stranger, folder.path()), ..good() };
+    let stranger = BadBuild { module: module_with(Harm::Stranger, folder.path()), ..good(folder.path()) };
     let refused = stand.envoy.update_module(&stranger.module).await.unwrap_err();
     assert!(matches!(refused, EnvoyError::Refused { .. }), "{refused}");
-    for build in [secret, stranger, good()] {
+    for build in [secret, stranger, good(folder.path())] {
         let module = std::fs::read(&build.module).unwrap();
         let of_ring = builds(&plan_of(folder.path(), "http://127.0.0.1:1"), &module, &build.configuration).unwrap();
         let environment: Vec<String> = build.environment.iter().map(|name| (*name).to_owned()).collect();
@@ -188,7 +189,24 @@ async fn envoy_refuses_what_the_rehearsal_takes() {
         assert!(rehearsed.is_ok(), "{}: {rehearsed:?}", build.name);
     }
     // The old build serves on, and takes the good one.
-    stand.envoy.update_config(&good().configuration.to_string()).await.unwrap();
+    stand.envoy.update_config(&good(folder.path()).configuration.to_string()).await.unwrap();
     let sent = stand.send(500).await.total();
     assert_eq!(stand.page(sent).await.count(REQUESTS, &[]), sent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_module_goes_on_with_what_was_counted() {
+    let Some(mut stand) = Stand::start(None).await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    // A series has to be known before a module goes.
+    let mut sent = stand.send(400).await.total();
+    assert_eq!(stand.page(sent).await.count(REQUESTS, &[]), sent);
+    for module in [another_module(folder.path()), module_path().to_owned(), another_module(folder.path())] {
+        sent += stand.send(400).await.total();
+        // What was counted since the last tick is handed over by a VM that goes.
+        stand.envoy.update_module(&module).await.unwrap();
+        sent += stand.send(400).await.total();
+        let page = stand.page(sent).await;
+        assert_eq!((page.count(REQUESTS, &[]), page.count(DURATIONS, &[])), (sent, sent));
+    }
 }

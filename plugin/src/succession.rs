@@ -1,0 +1,187 @@
+//! Stats go on where a new module takes over.
+//!
+//! Envoy keeps a stat while a scope knows it, and every module has a scope of its own: when a module is replaced, what its predecessor counted goes with
+//! that one's last VM, and with it all that was counted since the last scrape. Where two scopes know a stat of one name, it is the same stat. So each name
+//! is listed in the proxy's shared data, which outlives modules, and the next module makes all of them known while its predecessor still runs.
+//!
+//! The list has no other bound than what the registry admits. A new configuration for the same module keeps the scope; there it changes nothing.
+
+use telemetry::metrics::MetricKind;
+
+use crate::shared::{ATTEMPTS, Read, SharedData, Write, Written};
+
+/// A thread does not wait for longer than this for what its predecessor counted; what comes later begins at 0.
+const LIMIT_NS: u64 = 1_000_000_000;
+/// Threads that are configured within this time of one another share a scope, and the first of them has done it for all.
+const SAME_TAKEOVER_NS: u64 = 2_000_000_000;
+/// How many are made known between two looks at the clock.
+const BETWEEN_LOOKS: u32 = 16;
+
+/// What is under the list's own key: how many names there are, when they were last made known, and by which build.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Header {
+    names: u32,
+    taken_ns: u64,
+    build: Vec<u8>,
+}
+
+impl Header {
+    fn read(value: &[u8]) -> Option<Self> {
+        let (names, rest) = value.split_first_chunk()?;
+        let (taken_ns, build) = rest.split_first_chunk()?;
+        Some(Self { names: u32::from_le_bytes(*names), taken_ns: u64::from_le_bytes(*taken_ns), build: build.to_vec() })
+    }
+
+    fn value(&self) -> Vec<u8> {
+        [&self.names.to_le_bytes()[..], &self.taken_ns.to_le_bytes(), &self.build].concat()
+    }
+}
+
+/// Changes the header; gives what it was before, `None` where `change` wants none, the host refuses or others are always faster.
+fn update(key: &str, shared: &mut dyn SharedData, mut change: impl FnMut(&Header) -> Option<Header>) -> Option<Header> {
+    for _ in 0..ATTEMPTS {
+        let (before, write) = match shared.read(key) {
+            Read::Value(value, cas) => (Header::read(value)?, Write::Update(cas)),
+            Read::Absent => (Header::default(), Write::Create),
+            Read::Failed => return None,
+        };
+        let after = change(&before)?;
+        match shared.write(key, &after.value(), write) {
+            Written::Yes => return Some(before),
+            Written::Raced => {}
+            Written::Failed => return None,
+        }
+    }
+    None
+}
+
+fn place(key: &str, number: u32) -> String {
+    format!("{key}.{number}")
+}
+
+const fn letter(kind: MetricKind) -> char {
+    match kind {
+        MetricKind::Counter => 'c',
+        MetricKind::Gauge => 'g',
+        MetricKind::Histogram => 'h',
+    }
+}
+
+/// Lists a stat that this VM has made, unless another VM has.
+pub(crate) fn list(key: &str, kind: MetricKind, stat_name: &str, shared: &mut dyn SharedData) {
+    if shared.write(&format!("{key}={stat_name}"), &[], Write::Create) != Written::Yes {
+        return;
+    }
+    let before = update(key, shared, |before| Some(Header { names: before.names.checked_add(1)?, ..before.clone() }));
+    if let Some(before) = before {
+        let entry = format!("{}{stat_name}", letter(kind));
+        shared.write(&place(key, before.names), entry.as_bytes(), Write::Create);
+    }
+}
+
+/// Makes known what other modules have counted; `build` is this one, which is configured on one thread after the other.
+pub(crate) fn take_over(
+    key: &str,
+    build: &str,
+    shared: &mut dyn SharedData,
+    mut now_ns: impl FnMut() -> Option<u64>,
+    mut define: impl FnMut(MetricKind, &str),
+) {
+    let Some(begun_ns) = now_ns() else { return };
+    let before = update(key, shared, |before| {
+        let age_ns = begun_ns.checked_sub(before.taken_ns);
+        let done = before.build == build.as_bytes() && age_ns.is_some_and(|age_ns| age_ns < SAME_TAKEOVER_NS);
+        (before.names > 0 && !done).then(|| Header {
+            names: before.names,
+            taken_ns: begun_ns,
+            build: build.as_bytes().to_vec(),
+        })
+    });
+    let Some(before) = before else { return };
+    for number in 0..before.names {
+        if number % BETWEEN_LOOKS == BETWEEN_LOOKS - 1
+            && now_ns().is_none_or(|now_ns| now_ns.saturating_sub(begun_ns) >= LIMIT_NS)
+        {
+            return;
+        }
+        let Read::Value(entry, _) = shared.read(&place(key, number)) else { continue };
+        let Ok(entry) = core::str::from_utf8(entry) else { continue };
+        let kinds = [MetricKind::Counter, MetricKind::Gauge, MetricKind::Histogram];
+        if let Some(kind) = kinds.into_iter().find(|kind| entry.starts_with(letter(*kind))) {
+            define(kind, entry.get(1..).unwrap_or_default());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::tests::Fake;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn taken(build: &str, now_ns: u64, shared: &mut Fake) -> Vec<String> {
+        let mut taken = Vec::new();
+        take_over("k", build, shared, || Some(now_ns), |kind, name| taken.push(format!("{kind:?} {name}")));
+        taken
+    }
+
+    #[test]
+    fn a_build_makes_known_what_was_listed_before_it_once() {
+        let mut shared = Fake::default();
+        assert_eq!(taken("one", SECOND, &mut shared), [""; 0]);
+        for (kind, name) in [(MetricKind::Counter, "a"), (MetricKind::Gauge, "b"), (MetricKind::Counter, "a")] {
+            list("k", kind, name, &mut shared);
+        }
+        let all = ["Counter a", "Gauge b"];
+        assert_eq!(taken("two", 2 * SECOND, &mut shared), all);
+        // Its other threads.
+        assert_eq!(taken("two", 3 * SECOND, &mut shared), [""; 0]);
+        // Taken back at once, and put in place again much later.
+        assert_eq!(taken("one", 4 * SECOND, &mut shared), all);
+        list("k", MetricKind::Histogram, "c", &mut shared);
+        assert_eq!(taken("one", 60 * SECOND, &mut shared), ["Counter a", "Gauge b", "Histogram c"]);
+        // A clock that went back.
+        assert_eq!(taken("one", SECOND, &mut shared).len(), 3);
+    }
+
+    #[test]
+    fn another_worker_that_lists_first_is_not_written_over() {
+        let other = Header { names: 5, taken_ns: 7, build: b"x".to_vec() };
+        let mut shared = Fake::default();
+        shared.values.insert("k".to_owned(), (other.value(), 100));
+        list("k", MetricKind::Counter, "a", &mut shared);
+        assert_eq!(shared.values["k"].0, Header { names: 6, ..other }.value());
+        assert_eq!(shared.values["k.5"].0, b"ca");
+    }
+
+    #[test]
+    fn what_is_no_list_and_a_host_that_refuses_are_put_up_with() {
+        let mut shared = Fake::default();
+        shared.values.insert("k".to_owned(), (b"short".to_vec(), 1));
+        list("k", MetricKind::Counter, "a", &mut shared);
+        assert_eq!(taken("one", SECOND, &mut shared), [""; 0]);
+        shared.values.insert("k".to_owned(), (Header { names: 3, ..Header::default() }.value(), 1));
+        shared.values.insert("k.1".to_owned(), (b"\xff".to_vec(), 1));
+        shared.values.insert("k.2".to_owned(), (b"?what".to_vec(), 1));
+        assert_eq!(taken("one", SECOND, &mut shared), [""; 0]);
+        shared.refuse = true;
+        list("k", MetricKind::Counter, "b", &mut shared);
+        assert_eq!(taken("two", SECOND, &mut shared), [""; 0]);
+    }
+
+    #[test]
+    fn a_thread_does_not_wait_for_ever() {
+        let mut shared = Fake::default();
+        for number in 0..100 {
+            list("k", MetricKind::Counter, &number.to_string(), &mut shared);
+        }
+        let (mut now_ns, mut taken) = (0, 0);
+        let clock = || {
+            now_ns += LIMIT_NS / 2;
+            Some(now_ns)
+        };
+        take_over("k", "one", &mut shared, clock, |_, _| taken += 1);
+        assert_eq!(taken, 31);
+    }
+}
