@@ -32,7 +32,12 @@ pub(crate) struct HostMetrics<'a> {
     list: &'a str,
     /// `None` for what cannot wait.
     slice: Option<Slice>,
+    /// Stats that are left to a successor: set where this VM goes and another takes over.
+    orphans: Option<&'a mut Vec<String>>,
 }
+
+/// Numbers from here on are of stats that are left to a successor. A proxy's own are small: each is a number of a stat, times 4, and a kind.
+const FIRST_ORPHAN: u32 = 0xff00_0000;
 
 /// What is left of a slice.
 struct Slice {
@@ -45,13 +50,25 @@ struct Slice {
 impl<'a> HostMetrics<'a> {
     /// For what cannot wait.
     pub(crate) fn all(keys: &'a SharedKeys, faults: &'a mut Faults) -> Self {
-        Self { faults, list: &keys.stats, slice: None }
+        Self { faults, list: &keys.stats, slice: None, orphans: None }
+    }
+
+    /// For the last counts of a VM whose successor may not know all of its stats.
+    fn bequeath(keys: &'a SharedKeys, orphans: &'a mut Vec<String>, faults: &'a mut Faults) -> Self {
+        Self { orphans: Some(orphans), ..Self::all(keys, faults) }
+    }
+
+    /// The stat that is left to a successor under this number.
+    fn orphan(&self, id: u32) -> Option<&String> {
+        let number = id.checked_sub(FIRST_ORPHAN)?;
+        self.orphans.as_ref()?.get(usize::try_from(number).ok()?)
     }
 
     /// For a slice that begins now.
     fn slice(keys: &'a SharedKeys, faults: &'a mut Faults, length_ns: u64) -> Self {
         let now_ns = faults.catch(host::monotonic_ns()).unwrap_or(0);
         Self {
+            orphans: None,
             faults,
             list: &keys.stats,
             slice: Some(Slice { end_ns: now_ns.saturating_add(length_ns), room: NEW_STATS_A_SLICE }),
@@ -61,11 +78,18 @@ impl<'a> HostMetrics<'a> {
 
 impl MetricSink for HostMetrics<'_> {
     fn define(&mut self, kind: MetricKind, stat_name: &str) -> Option<u32> {
-        let id = self.faults.catch(host::define_metric(kind, stat_name));
-        if id.is_some() {
-            let mut shared = HostShared { buffer: &mut HostBuffer::new(), faults: self.faults };
-            succession::list(self.list, kind, stat_name, &mut shared);
+        let mut buffer = HostBuffer::new();
+        let mut shared = HostShared { buffer: &mut buffer, faults: self.faults };
+        let is_new = succession::list(self.list, kind, stat_name, &mut shared);
+        if let Some(orphans) = &mut self.orphans
+            && is_new
+            && kind == MetricKind::Counter
+            && let Ok(number) = u32::try_from(orphans.len())
+        {
+            orphans.push(stat_name.to_owned());
+            return FIRST_ORPHAN.checked_add(number);
         }
+        let id = self.faults.catch(host::define_metric(kind, stat_name));
         if let Some(slice) = &mut self.slice {
             let is_over = self.faults.catch(host::monotonic_ns()).is_some_and(|now_ns| now_ns >= slice.end_ns);
             slice.room = if is_over { 0 } else { slice.room.saturating_sub(1) };
@@ -78,6 +102,10 @@ impl MetricSink for HostMetrics<'_> {
     }
 
     fn add(&mut self, id: u32, delta: u64) -> bool {
+        if let Some(stat_name) = self.orphan(id) {
+            let mut shared = HostShared { buffer: &mut HostBuffer::new(), faults: &mut Faults::default() };
+            return succession::leave(self.list, stat_name, delta, &mut shared);
+        }
         self.faults.catch(host::increment_metric(id, delta)).is_some()
     }
 
@@ -114,8 +142,14 @@ impl Instance {
     /// Hands over everything counted since the last time.
     pub(crate) fn drain(&mut self, tools: &mut Tools) {
         self.report_faults(tools);
-        let Self { filter, state, faults, shared: keys, .. } = self;
-        state.drain(filter, &mut HostMetrics::all(keys, faults));
+        let Self { filter, state, faults, shared: keys, orphans, taken_over_ns, .. } = self;
+        let mut shared = HostShared { buffer: &mut tools.value, faults };
+        let has_successor = succession::taken_over(&keys.stats, &mut shared) != *taken_over_ns;
+        let mut sink = match has_successor {
+            true => HostMetrics::bequeath(keys, orphans, faults),
+            false => HostMetrics::all(keys, faults),
+        };
+        state.drain(filter, &mut sink);
         self.resume_ns = None;
     }
 
@@ -175,12 +209,24 @@ impl Instance {
 
     /// Makes known what another module has counted, before that goes with its last VM.
     pub(crate) fn take_over(&mut self, buffer: &mut HostBuffer) {
-        let Self { state, faults, shared: keys, .. } = self;
+        let Self { state, faults, shared: keys, taken_over_ns, .. } = self;
         let mut refused = Faults::default();
         let mut shared = HostShared { buffer, faults: &mut refused };
         let define = |kind, stat_name: &str| _ = faults.catch(host::define_metric(kind, stat_name));
         let build = state.registry_mut().build_info();
-        succession::take_over(&keys.stats, &build, &mut shared, || host::wall_clock_ns().ok(), define);
+        *taken_over_ns = succession::take_over(&keys.stats, &build, &mut shared, || host::wall_clock_ns().ok(), define);
+    }
+
+    /// Counts what a predecessor had no time to.
+    fn inherit(&mut self, buffer: &mut HostBuffer) {
+        let Self { faults, shared: keys, .. } = self;
+        let mut refused = Faults::default();
+        let mut shared = HostShared { buffer, faults: &mut refused };
+        succession::take_left(&keys.stats, &mut shared, |stat_name, delta| {
+            if let Some(id) = faults.catch(host::define_metric(MetricKind::Counter, stat_name)) {
+                faults.catch(host::increment_metric(id, delta));
+            }
+        });
     }
 
     /// Says which build runs, and that the one before it no longer does.
@@ -219,6 +265,7 @@ impl Vm {
         if instance.serving && !instance.reported {
             instance.report_build(&mut self.tools.value);
         }
+        instance.inherit(&mut self.tools.value);
         instance.sync(&mut self.tools.value);
         self.work_on_calls(number, worker);
         let Some(Some(instance)) = self.instances.get_mut(number) else {

@@ -44,6 +44,10 @@ pub(crate) struct Instance {
     pub(crate) replaced: Option<String>,
     /// New stats were left over by the last slice, and the next one is from this moment on.
     pub(crate) resume_ns: Option<u64>,
+    /// When this build took over what others had counted: another time in the proxy's shared data is a successor's.
+    pub(crate) taken_over_ns: Option<u64>,
+    /// Stats that are left to a successor.
+    pub(crate) orphans: Vec<String>,
     /// Its root context is done or has moved on: what is counted is handed over at once.
     pub(crate) retired: bool,
 }
@@ -107,6 +111,8 @@ impl Instance {
             reported: false,
             replaced: None,
             resume_ns: None,
+            taken_over_ns: None,
+            orphans: Vec::new(),
             retired: false,
         }
     }

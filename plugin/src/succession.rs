@@ -4,7 +4,10 @@
 //! that one's last VM, and with it all that was counted since the last scrape. Where two scopes know a stat of one name, it is the same stat. So each name
 //! is listed in the proxy's shared data, which outlives modules, and the next module makes all of them known while its predecessor still runs.
 //!
-//! The list has no other bound than what the registry admits. A new configuration for the same module keeps the scope; there it changes nothing.
+//! What a predecessor counts last under a name that nobody had listed in time goes with its scope all the same: that it leaves in shared data, and the
+//! successor counts it.
+//!
+//! The list has no other bound than what the registry admits. A new configuration for the same module keeps the scope; there all this changes nothing.
 
 use telemetry::metrics::MetricKind;
 
@@ -14,6 +17,8 @@ use crate::shared::{ATTEMPTS, Read, SharedData, Write, Written};
 const LIMIT_NS: u64 = 1_000_000_000;
 /// Threads that are configured within this time of one another share a scope, and the first of them has done it for all.
 const SAME_TAKEOVER_NS: u64 = 2_000_000_000;
+/// The most bytes of what is left to a successor.
+const LEFT_LIMIT: usize = 64 * 1024;
 /// How many are made known between two looks at the clock.
 const BETWEEN_LOOKS: u32 = 16;
 
@@ -67,42 +72,42 @@ const fn letter(kind: MetricKind) -> char {
     }
 }
 
-/// Lists a stat that this VM has made, unless another VM has.
-pub(crate) fn list(key: &str, kind: MetricKind, stat_name: &str, shared: &mut dyn SharedData) {
+/// Lists a stat, unless it is; whether it was not.
+pub(crate) fn list(key: &str, kind: MetricKind, stat_name: &str, shared: &mut dyn SharedData) -> bool {
     if shared.write(&format!("{key}={stat_name}"), &[], Write::Create) != Written::Yes {
-        return;
+        return false;
     }
     let before = update(key, shared, |before| Some(Header { names: before.names.checked_add(1)?, ..before.clone() }));
     if let Some(before) = before {
         let entry = format!("{}{stat_name}", letter(kind));
         shared.write(&place(key, before.names), entry.as_bytes(), Write::Create);
     }
+    true
 }
 
-/// Makes known what other modules have counted; `build` is this one, which is configured on one thread after the other.
+/// Makes known what other modules have counted; `build` is this one, which is configured on one thread after the other. Gives when that was done, which
+/// changes when a successor does it.
 pub(crate) fn take_over(
     key: &str,
     build: &str,
     shared: &mut dyn SharedData,
     mut now_ns: impl FnMut() -> Option<u64>,
     mut define: impl FnMut(MetricKind, &str),
-) {
-    let Some(begun_ns) = now_ns() else { return };
+) -> Option<u64> {
+    let begun_ns = now_ns()?;
     let before = update(key, shared, |before| {
         let age_ns = begun_ns.checked_sub(before.taken_ns);
         let done = before.build == build.as_bytes() && age_ns.is_some_and(|age_ns| age_ns < SAME_TAKEOVER_NS);
-        (before.names > 0 && !done).then(|| Header {
-            names: before.names,
-            taken_ns: begun_ns,
-            build: build.as_bytes().to_vec(),
-        })
+        (!done).then(|| Header { names: before.names, taken_ns: begun_ns, build: build.as_bytes().to_vec() })
     });
-    let Some(before) = before else { return };
+    let Some(before) = before else {
+        return taken_over(key, shared);
+    };
     for number in 0..before.names {
         if number % BETWEEN_LOOKS == BETWEEN_LOOKS - 1
             && now_ns().is_none_or(|now_ns| now_ns.saturating_sub(begun_ns) >= LIMIT_NS)
         {
-            return;
+            break;
         }
         let Read::Value(entry, _) = shared.read(&place(key, number)) else { continue };
         let Ok(entry) = core::str::from_utf8(entry) else { continue };
@@ -110,6 +115,65 @@ pub(crate) fn take_over(
         if let Some(kind) = kinds.into_iter().find(|kind| entry.starts_with(letter(*kind))) {
             define(kind, entry.get(1..).unwrap_or_default());
         }
+    }
+    Some(begun_ns)
+}
+
+/// When a build last took over.
+pub(crate) fn taken_over(key: &str, shared: &mut dyn SharedData) -> Option<u64> {
+    match shared.read(key) {
+        Read::Value(value, _) => Header::read(value).map(|header| header.taken_ns),
+        Read::Absent | Read::Failed => None,
+    }
+}
+
+fn left(key: &str) -> String {
+    format!("{key}.left")
+}
+
+/// Leaves counts to the successor; false where there is no room, or the host refuses.
+pub(crate) fn leave(key: &str, stat_name: &str, delta: u64, shared: &mut dyn SharedData) -> bool {
+    let key = left(key);
+    let Ok(length) = u16::try_from(stat_name.len()) else { return false };
+    let entry = [&delta.to_le_bytes()[..], &length.to_le_bytes(), stat_name.as_bytes()].concat();
+    for _ in 0..ATTEMPTS {
+        let (mut value, write) = match shared.read(&key) {
+            Read::Value(value, cas) => (value.to_vec(), Write::Update(cas)),
+            Read::Absent => (Vec::new(), Write::Create),
+            Read::Failed => return false,
+        };
+        if value.len() + entry.len() > LEFT_LIMIT {
+            return false;
+        }
+        value.extend_from_slice(&entry);
+        match shared.write(&key, &value, write) {
+            Written::Yes => return true,
+            Written::Raced => {}
+            Written::Failed => return false,
+        }
+    }
+    false
+}
+
+/// Takes what predecessors left, which nobody else gets then.
+pub(crate) fn take_left(key: &str, shared: &mut dyn SharedData, mut count: impl FnMut(&str, u64)) {
+    let key = left(key);
+    let (value, cas) = match shared.read(&key) {
+        Read::Value(value, cas) if !value.is_empty() => (value.to_vec(), cas),
+        _ => return,
+    };
+    if shared.write(&key, &[], Write::Update(cas)) != Written::Yes {
+        return;
+    }
+    let mut rest = value.as_slice();
+    while let Some((delta, after)) = rest.split_first_chunk()
+        && let Some((length, after)) = after.split_first_chunk()
+        && let Some((stat_name, after)) = after.split_at_checked(usize::from(u16::from_le_bytes(*length)))
+    {
+        if let Ok(stat_name) = core::str::from_utf8(stat_name) {
+            count(stat_name, u64::from_le_bytes(*delta));
+        }
+        rest = after;
     }
 }
 
@@ -168,6 +232,30 @@ mod tests {
         shared.refuse = true;
         list("k", MetricKind::Counter, "b", &mut shared);
         assert_eq!(taken("two", SECOND, &mut shared), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_left_is_counted_once() {
+        let mut shared = Fake::default();
+        let mut counted = Vec::new();
+        take_left("k", &mut shared, |_, _| unreachable!());
+        assert!(leave("k", "a", 3, &mut shared) && leave("k", "bb", u64::MAX, &mut shared));
+        assert!(!leave("k", &"x".repeat(LEFT_LIMIT), 1, &mut shared));
+        take_left("k", &mut shared, |name, delta| counted.push((name.to_owned(), delta)));
+        take_left("k", &mut shared, |_, _| unreachable!());
+        assert_eq!(counted, [("a".to_owned(), 3), ("bb".to_owned(), u64::MAX)]);
+        assert!(leave("k", "c", 1, &mut shared));
+        shared.values.insert("k.left".to_owned(), (vec![0; 9], 77));
+        take_left("k", &mut shared, |_, _| unreachable!());
+    }
+
+    #[test]
+    fn a_successor_is_noticed() {
+        let mut shared = Fake::default();
+        let mut take = |build, now_ns| take_over("k", build, &mut shared, || Some(now_ns), |_, _| {});
+        assert_eq!((take("one", SECOND), take("one", SECOND + 5)), (Some(SECOND), Some(SECOND)));
+        assert_eq!(take("two", 2 * SECOND), Some(2 * SECOND));
+        assert_eq!(taken_over("k", &mut shared), Some(2 * SECOND));
     }
 
     #[test]

@@ -157,7 +157,7 @@ pub(crate) fn module_with(harm: Harm, folder: &Path) -> PathBuf {
 
 fn slow(surgery: &mut Surgery, us: i64) {
     let (path, wait) = (surgery.path_begins_with(SLOW), surgery.wait());
-    surgery.before("proxy_on_request_headers", &[ValType::I32; 3], &[ValType::I32], |body, _| {
+    surgery.after("proxy_on_request_headers", &[ValType::I32; 3], ValType::I32, |body, _| {
         body.call(path).if_else(None, |then| _ = then.i64_const(us).call(wait), |_| {});
     });
 }

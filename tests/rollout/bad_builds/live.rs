@@ -113,8 +113,12 @@ async fn a_module_slows_one_endpoint() {
     // The quickest of many: a busy machine can make any one slow, and none quick.
     let (slow, id, other) =
         (stand.quickest(SLOW).await, stand.quickest("/api/v1/audit/7/").await, stand.quickest("/api/v1/cab/").await);
-    let least = other + Duration::from_micros(1_500);
-    assert!(slow.min(id) >= Duration::from_millis(2) && slow.min(id) > least, "{slow:?}, {id:?} beside {other:?}");
+    assert!(slow.min(id) >= Duration::from_millis(2) && slow.min(id) > other, "{slow:?}, {id:?} beside {other:?}");
+    // And the filter measures what it takes.
+    let page = stand.page(300).await;
+    let (micros, requests) = (page.counts_by(MICROSECONDS, ["endpoint"]), page.counts_by(DURATIONS, ["endpoint"]));
+    let mean = micros[&[SLOW.to_owned()]] / requests[&[SLOW.to_owned()]];
+    assert!(mean >= 2_000, "{mean} µs");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,12 +202,12 @@ async fn envoy_refuses_what_the_rehearsal_takes() {
 async fn another_module_goes_on_with_what_was_counted() {
     let Some(mut stand) = Stand::start(None).await else { return };
     let folder = tempfile::tempdir().unwrap();
-    // A series has to be known before a module goes.
-    let mut sent = stand.send(400).await.total();
-    assert_eq!(stand.page(sent).await.count(REQUESTS, &[]), sent);
+    // Two builds that report the same are told apart by what lies between them.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let mut sent = 0;
     for module in [another_module(folder.path()), module_path().to_owned(), another_module(folder.path())] {
         sent += stand.send(400).await.total();
-        // What was counted since the last tick is handed over by a VM that goes.
+        // What was counted since the last tick is handed over by a VM that goes, also under names that are new.
         stand.envoy.update_module(&module).await.unwrap();
         sent += stand.send(400).await.total();
         let page = stand.page(sent).await;
