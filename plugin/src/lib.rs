@@ -12,6 +12,7 @@
 //! | `rules` | what a stream means beyond a request, where a rule says so |
 //! | `calls` | what a root context asks for and delivers by itself: `polls`, `delivery` with its `outbox` |
 //! | `flush` | once a tick: counts to the proxy's stats |
+//! | `succession` | how counts go on where another module takes over |
 //!
 //! **Invariant:** no callback pauses or answers a stream, and none panics, whatever the host returns.
 //!
