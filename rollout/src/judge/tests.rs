@@ -261,11 +261,13 @@ fn another_build_and_a_lost_quorum_fail_when_they_last() {
         (Verdict::Fail, "r2 reports bbbbbbbbbbbb, not build aaaaaaaaaaaa")
     );
     assert_eq!(gate(&verdict(&plan, &other[..6]), "liveness").verdict, Verdict::Inconclusive);
-    let gone = looks(&plan, 8, |proxy, at, page| {
+    let gone = looks(&plan, 10, |proxy, at, page| {
         if proxy == "r2" && at >= 4 {
             *page = None;
         }
     });
+    // Five scrapes that failed, and one more.
+    assert_eq!(gate(&verdict(&plan, &gone[..9]), "liveness").verdict, Verdict::Inconclusive);
     let liveness = gate(&verdict(&plan, &gone), "liveness");
     assert_eq!(liveness.verdict, Verdict::Fail);
     assert!(

@@ -7,8 +7,10 @@ use crate::judge::series::Snapshot;
 use crate::judge::signals::{BUILD, HEARTBEAT, REQUESTS, THREADS};
 use crate::judge::{Arm, GateVerdict, Verdict};
 
-/// So many looks in a row make a lost quorum, or another build; one may be a scrape that failed.
+/// So many looks in a row make another build, or none.
 const LASTING: usize = 4;
+/// So many make a lost quorum: those that say nothing may be scrapes that failed.
+const SILENT: usize = 6;
 
 /// Who runs what at one look.
 struct Census {
@@ -39,7 +41,7 @@ pub(super) fn liveness(trial: &Trial<'_>) -> GateVerdict {
     if let Some(why) = trial.missing(BUILD, Arm::Ring) {
         // Nobody reports a build: a filter that is not there reports nothing.
         let silent = |snapshot: &Snapshot| snapshot.signal(BUILD).is_some_and(|values| values.is_empty());
-        if lasting(trial, silent) {
+        if lasting(trial, LASTING, silent) {
             return gate.says(
                 Verdict::Fail,
                 format!("no proxy of {} reports a build, at {LASTING} looks in a row", trial.ring_name()),
@@ -61,11 +63,15 @@ pub(super) fn liveness(trial: &Trial<'_>) -> GateVerdict {
     if let Some((proxy, other)) = now.off.first() {
         let reason = format!("{proxy} reports {other}, not {build}");
         let other_build = |snapshot: &Snapshot| !census(snapshot, digest).off.is_empty();
-        return if lasting(trial, other_build) { gate.says(Verdict::Fail, reason) } else { gate.undecided(reason) };
+        return if lasting(trial, LASTING, other_build) {
+            gate.says(Verdict::Fail, reason)
+        } else {
+            gate.undecided(reason)
+        };
     }
-    if lasting(trial, lost) {
+    if lasting(trial, SILENT, lost) {
         let reason = format!(
-            "lost quorum: {} of {expected} proxies report {build}, at {LASTING} looks in a row; {} are needed",
+            "lost quorum: {} of {expected} proxies report {build}, at {SILENT} looks in a row; {} are needed",
             now.on.len(),
             quorum.ceil()
         );
@@ -83,9 +89,9 @@ pub(super) fn liveness(trial: &Trial<'_>) -> GateVerdict {
 }
 
 /// Whether something has been so at the latest looks, all of which were answered.
-fn lasting(trial: &Trial<'_>, so: impl Fn(&Snapshot) -> bool) -> bool {
+fn lasting(trial: &Trial<'_>, looks: usize, so: impl Fn(&Snapshot) -> bool) -> bool {
     let snapshots = &trial.ring.snapshots;
-    snapshots.len() >= LASTING && snapshots.iter().rev().take(LASTING).all(so)
+    snapshots.len() >= looks && snapshots.iter().rev().take(looks).all(so)
 }
 
 /// How many threads tick, or who does not.
