@@ -13,8 +13,9 @@ use telemetry::metrics::MetricKind;
 
 use crate::shared::{ATTEMPTS, Read, SharedData, Write, Written};
 
-/// A thread does not wait for longer than this for what its predecessor counted; what comes later begins at 0.
-const LIMIT_NS: u64 = 1_000_000_000;
+/// A thread does not work for longer than this on what its predecessor counted; what comes later begins at 0. It is the proxy's main thread, which has no
+/// traffic, and each stat costs it what is told at [`crate::flush`].
+const LIMIT_NS: u64 = 5_000_000_000;
 /// Threads that are configured within this time of one another share a scope, and the first of them has done it for all.
 const SAME_TAKEOVER_NS: u64 = 2_000_000_000;
 /// The most bytes of what is left to a successor.
@@ -116,7 +117,12 @@ pub(crate) fn take_over(
             define(kind, entry.get(1..).unwrap_or_default());
         }
     }
-    Some(begun_ns)
+    // The other threads come now.
+    let ended_ns = now_ns().unwrap_or(begun_ns);
+    update(key, shared, |header| {
+        (header.taken_ns == begun_ns).then(|| Header { taken_ns: ended_ns, ..header.clone() })
+    });
+    taken_over(key, shared)
 }
 
 /// When a build last took over.
@@ -271,5 +277,22 @@ mod tests {
         };
         take_over("k", "one", &mut shared, clock, |_, _| taken += 1);
         assert_eq!(taken, 31);
+    }
+
+    #[test]
+    fn threads_that_come_after_a_long_takeover_do_not_repeat_it() {
+        let mut shared = Fake::default();
+        for number in 0..15 {
+            list("k", MetricKind::Counter, &number.to_string(), &mut shared);
+        }
+        let (mut now_ns, mut count) = (0, 0);
+        let clock = || {
+            now_ns += 4 * SECOND;
+            Some(now_ns)
+        };
+        let taken = take_over("k", "one", &mut shared, clock, |_, _| count += 1);
+        assert_eq!((taken, count), (Some(8 * SECOND), 15));
+        let again = take_over("k", "one", &mut shared, || Some(9 * SECOND), |_, _| unreachable!());
+        assert_eq!(again, taken);
     }
 }

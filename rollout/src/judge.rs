@@ -136,9 +136,6 @@ pub fn judge(case: &Case<'_>, looks: &[Look]) -> Judgement {
         Some(Verdict::Pass) => Verdict::Pass,
         Some(Verdict::Inconclusive) | None => Verdict::Inconclusive,
     };
-    Judgement {
-        verdict,
-        gates,
-        requests: trial.ring.intervals.iter().map(|interval| interval.sum(signals::REQUESTS)).sum(),
-    }
+    let requests = trial.ring.intervals.iter().map(|interval| interval.sum(signals::REQUESTS)).sum();
+    Judgement { verdict, gates, requests: gates::unsigned_zero(requests) }
 }

@@ -81,6 +81,6 @@ fn ci() -> Result<()> {
     linted?;
     generate::generate(&generate::Options { check: true })?;
     tests::test(&tests::Options::default())?;
-    fuzz::fuzz(&fuzz::Options { seconds: 10, target: fuzz::quick(), keep: false })?;
+    fuzz::fuzz(&fuzz::Options { seconds: 5, target: fuzz::quick(), keep: false })?;
     build::build(&build::Options { check_reproducible: true })
 }

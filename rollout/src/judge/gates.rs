@@ -163,7 +163,7 @@ impl Gate {
 
     pub(super) fn number(mut self, name: &str, value: f64) -> Self {
         if value.is_finite() {
-            self.numbers.insert(name.to_owned(), value);
+            self.numbers.insert(name.to_owned(), unsigned_zero(value));
         }
         self
     }
@@ -188,7 +188,7 @@ impl Gate {
     }
 
     pub(super) fn progress(mut self, progress: f64) -> Self {
-        self.progress = if progress.is_finite() { progress.clamp(0.0, 1.0) } else { 0.0 };
+        self.progress = if progress.is_finite() { unsigned_zero(progress.clamp(0.0, 1.0)) } else { 0.0 };
         self
     }
 
@@ -206,6 +206,11 @@ impl Gate {
     pub(super) fn not_compared(self) -> GateVerdict {
         self.says(Verdict::Pass, "not compared: no ring runs the build before any more")
     }
+}
+
+/// The sum of nothing is -0, which nobody wants to read.
+pub(super) fn unsigned_zero(value: f64) -> f64 {
+    value + 0.0
 }
 
 /// A count with separators.

@@ -247,6 +247,19 @@ fn vms_that_fail_are_traps_unless_the_control_has_them_too() {
 }
 
 #[test]
+fn nothing_is_never_less_than_nothing() {
+    let plan = plan("");
+    for look in 0..4 {
+        let judgement = verdict(&plan, &looks(&plan, 4, |_, _, _| {})[..look]);
+        let numbers = judgement.gates.iter().flat_map(|gate| gate.numbers.values().copied().chain([gate.progress]));
+        assert!(
+            numbers.chain([judgement.requests]).all(|number| number != 0.0 || number.is_sign_positive()),
+            "{judgement:#?}"
+        );
+    }
+}
+
+#[test]
 fn another_build_and_a_lost_quorum_fail_when_they_last() {
     let plan = plan("");
     let other = looks(&plan, 8, |proxy, at, page| {
@@ -320,6 +333,13 @@ fn refusals_and_series_without_end_fail() {
         }
     });
     assert_eq!(gate(&verdict(&plan, &slowly), "series").verdict, Verdict::Inconclusive, "it is not through yet");
+    // A proxy that began anew comes to have what the others have.
+    let catching_up = looks(&plan, 20, |proxy, at, page| {
+        if proxy.starts_with('r') {
+            set(page, SERIES, "", 500.0 + 20.0 * at as f64);
+        }
+    });
+    assert_eq!(gate(&verdict(&plan, &catching_up), "series").verdict, Verdict::Pass);
     let over = looks(&plan, 5, |proxy, _, page| {
         if proxy == "r1" {
             set(page, SERIES, "", 60_001.0);

@@ -63,13 +63,13 @@ pub(super) fn series(trial: &Trial<'_>, harm: f64) -> GateVerdict {
         count(latest),
         percent(harm)
     );
-    // What goes on growing while the control does not is not through yet, however few it is.
+    // What goes on growing beyond the control's, which does not, is not through yet, however little more it is.
     let back = ring.len() - ring.len() / 3;
     let grown = |counts: &[Option<f64>]| {
         Some(counts.last().copied().flatten()? - counts.get(back.checked_sub(1)?).copied().flatten()?)
     };
     let growing = match (grown(&ring), grown(&control)) {
-        (Some(here), Some(there)) => here > 2.0 * there.max(0.0) + FLOOR / 5.0,
+        (Some(here), Some(there)) => now > latest && here > 2.0 * there.max(0.0) + FLOOR / 5.0,
         _ => false,
     };
     let over = ring.iter().zip(&control).rev().take_while(|pair| excess(*pair)).count();
