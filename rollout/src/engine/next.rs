@@ -87,10 +87,15 @@ pub fn next(course: &Course, state: &State, now: &Now<'_>) -> Step {
     if let Some(reason) = course.legs.iter().find_map(|leg| harm(course, state, leg)) {
         return Step::Decide(Event::RollingBack { reason });
     }
-    if let Some(ring) = due_watch(course, state, now) {
+    let leg = course.legs.iter().find(|leg| state.ring(&leg.ring.name).is_none_or(|ring| ring.promoted.is_none()));
+    // Where looks take so long that all are due, each ring has its turn.
+    let waited = leg.and_then(|leg| state.ring(&leg.ring.name)?.looked).map(now.since);
+    if let Some((ring, unwatched)) = due_watch(course, state, now)
+        && waited.is_none_or(|waited| waited < unwatched.max(course.plan.policy.interval))
+    {
         return Step::Look(ring, Looking::Watch);
     }
-    match course.legs.iter().find(|leg| state.ring(&leg.ring.name).is_none_or(|ring| ring.promoted.is_none())) {
+    match leg {
         None => Step::Decide(Event::Finished { outcome: Outcome::Done, reason: done(course) }),
         Some(leg) => forward(course, state, leg, now),
     }
@@ -152,20 +157,17 @@ fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
 }
 
-/// A ring that keeps the build and was not looked at for an interval.
-fn due_watch(course: &Course, state: &State, now: &Now<'_>) -> Option<String> {
-    course
-        .legs
-        .iter()
-        .filter_map(|leg| state.ring(&leg.ring.name))
-        .find(|ring| {
-            let promoted = ring.promoted.as_ref().map(|said| said.mark);
-            promoted.is_some_and(|promoted| {
-                let latest = ring.looked.filter(|looked| looked.sequence > promoted.sequence).unwrap_or(promoted);
-                (now.since)(latest) >= course.plan.policy.interval
-            })
-        })
-        .map(|ring| ring.name.clone())
+/// The ring that keeps the build and was not looked at for longest, if that is an interval or more, and how long.
+fn due_watch(course: &Course, state: &State, now: &Now<'_>) -> Option<(String, Duration)> {
+    let promoted = course.legs.iter().filter_map(|leg| {
+        let ring = state.ring(&leg.ring.name)?;
+        let promoted = ring.promoted.as_ref()?.mark;
+        let latest = ring.looked.filter(|looked| looked.sequence > promoted.sequence).unwrap_or(promoted);
+        Some((ring.name.clone(), (now.since)(latest)))
+    });
+    let due = promoted.filter(|(_, unwatched)| *unwatched >= course.plan.policy.interval);
+    // The first of those that are equal.
+    due.reduce(|one, other| if other.1 > one.1 { other } else { one })
 }
 
 /// The next step of the ring whose turn it is.

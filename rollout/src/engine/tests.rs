@@ -408,6 +408,21 @@ fn promoted() -> Story {
 }
 
 #[test]
+fn where_all_looks_are_due_each_ring_has_its_turn() {
+    let course = course(|_| {});
+    let both = |watched, judged| {
+        let (first, second) = if watched < judged { (watched, judged) } else { (judged, watched) };
+        let look = |story: Story, at| match at == watched {
+            true => story.looked("0", at, true, PASS),
+            false => story.looked("1", at, true, OPEN),
+        };
+        look(look(promoted().converged("1", 31), first), second)
+    };
+    assert_eq!(both(70, 60).next(&course, 90), Step::Look("1".to_owned(), Looking::Judge));
+    assert_eq!(both(60, 70).next(&course, 90), Step::Look("0".to_owned(), Looking::Watch));
+}
+
+#[test]
 fn rings_that_keep_the_build_are_looked_at_all_the_while() {
     let course = course(|_| {});
     assert_eq!(promoted().next(&course, 39), Step::Decide(Event::RingStarted { ring: "1".to_owned() }));

@@ -58,6 +58,9 @@ fn add(logs: &mut [f64], index: usize, x: f64) {
 #[derive(Debug, Default)]
 struct Spread {
     sorted: Vec<f64>,
+    deviation: f64,
+    /// How many have to be seen before the deviation is taken anew: a few among many hardly move it, and all looks are weighed again at each.
+    due: usize,
 }
 
 impl Spread {
@@ -67,11 +70,16 @@ impl Spread {
     }
 
     /// What is a standard deviation where values are normal; with few values somewhat more, since they may be close by chance.
-    fn deviation(&self) -> f64 {
-        let middle = median(&self.sorted);
-        let mut distances: Vec<f64> = self.sorted.iter().map(|value| (value - middle).abs()).collect();
-        distances.sort_unstable_by(f64::total_cmp);
-        1.4826 * median(&distances) * (1.0 + 1.0 / distances.len().max(1) as f64)
+    fn deviation(&mut self) -> f64 {
+        let count = self.sorted.len();
+        if count >= self.due {
+            let middle = median(&self.sorted);
+            let mut distances: Vec<f64> = self.sorted.iter().map(|value| (value - middle).abs()).collect();
+            distances.sort_unstable_by(f64::total_cmp);
+            self.deviation = 1.4826 * median(&distances) * (1.0 + 1.0 / count.max(1) as f64);
+            self.due = count + 1 + count / 16;
+        }
+        self.deviation
     }
 }
 
