@@ -214,7 +214,7 @@ impl Instance {
         let mut shared = HostShared { buffer, faults: &mut refused };
         let define = |kind, stat_name: &str| _ = faults.catch(host::define_metric(kind, stat_name));
         let build = state.registry_mut().build_info();
-        *taken_over_ns = succession::take_over(&keys.stats, &build, &mut shared, || host::wall_clock_ns().ok(), define);
+        *taken_over_ns = succession::take_over(&keys.stats, build, &mut shared, || host::wall_clock_ns().ok(), define);
     }
 
     /// Counts what a predecessor had no time to.
