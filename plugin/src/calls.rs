@@ -18,7 +18,7 @@ impl Vm {
         if !instance.delivery.has_sinks() && !has_polls {
             return;
         }
-        let Instance { filter, state, faults, delivery, polls, shared, .. } = instance;
+        let Instance { filter, state, faults, delivery, polls, shared, succession, .. } = instance;
         let Some(now_ns) = faults.catch(host::wall_clock_ns()) else { return };
         let config = filter.config();
         let tick_ns = u64::from(config.metrics().flush_interval_ms()) * 1_000_000;
@@ -35,7 +35,7 @@ impl Vm {
             {
                 let left = outbox::take(config.namespace(), dead, &mut data);
                 delivery.take_over(left, now_ns, tools, faults);
-                state.registry_mut().bury(dead, &mut HostMetrics::all(shared, faults));
+                state.registry_mut().bury(dead, &mut HostMetrics::all(succession, faults));
             }
             delivery.report(now_ns, state.registry_mut());
         }
@@ -50,13 +50,13 @@ impl Vm {
         let Some(Some(instance)) = instances.get_mut(number) else {
             return;
         };
-        let Instance { filter, state, faults, delivery, polls, shared: keys, .. } = instance;
+        let Instance { filter, state, faults, delivery, polls, succession, .. } = instance;
         let Some(now_ns) = faults.catch(host::wall_clock_ns()) else { return };
         if delivery.answer(token, body, now_ns, tools, faults) {
             delivery.report(now_ns, state.registry_mut());
             // What was said of events should not go with a VM that dies before the next tick: nobody makes up for these counts.
             let config = filter.config();
-            state.registry_mut().drain_rules(config.rules(), config.polls(), &mut HostMetrics::all(keys, faults));
+            state.registry_mut().drain_rules(config.rules(), config.polls(), &mut HostMetrics::all(succession, faults));
         } else {
             polls.answer(token, body, now_ns, &mut tools.value, faults);
             polls.report(state.registry_mut());

@@ -10,9 +10,9 @@ use telemetry::metrics::{MetricKind, MetricSink};
 
 use crate::faults::Faults;
 use crate::host::{self, HostBuffer};
-use crate::root::{Instance, SharedKeys, fresh_random};
+use crate::root::{Instance, fresh_random};
 use crate::shared::{self, Read, Replaced, SharedData, Write, Written};
-use crate::succession;
+use crate::succession::Succession;
 use crate::vm::{NamespaceLease, Tools, Vm};
 use crate::worker::Lease;
 
@@ -28,16 +28,10 @@ const NEW_STATS_A_SLICE: u32 = 1_000;
 /// The proxy's stats, as the registry sees them.
 pub(crate) struct HostMetrics<'a> {
     faults: &'a mut Faults,
-    /// The key of the list of all stats.
-    list: &'a str,
+    succession: &'a mut Succession,
     /// `None` for what cannot wait.
     slice: Option<Slice>,
-    /// Stats that are left to a successor: set where this VM goes and another takes over.
-    orphans: Option<&'a mut Vec<String>>,
 }
-
-/// Numbers from here on are of stats that are left to a successor. A proxy's own are small: each is a number of a stat, times 4, and a kind.
-const FIRST_ORPHAN: u32 = 0xff00_0000;
 
 /// What is left of a slice.
 struct Slice {
@@ -49,45 +43,23 @@ struct Slice {
 
 impl<'a> HostMetrics<'a> {
     /// For what cannot wait.
-    pub(crate) fn all(keys: &'a SharedKeys, faults: &'a mut Faults) -> Self {
-        Self { faults, list: &keys.stats, slice: None, orphans: None }
-    }
-
-    /// For the last counts of a VM whose successor may not know all of its stats.
-    fn bequeath(keys: &'a SharedKeys, orphans: &'a mut Vec<String>, faults: &'a mut Faults) -> Self {
-        Self { orphans: Some(orphans), ..Self::all(keys, faults) }
-    }
-
-    /// The stat that is left to a successor under this number.
-    fn orphan(&self, id: u32) -> Option<&String> {
-        let number = id.checked_sub(FIRST_ORPHAN)?;
-        self.orphans.as_ref()?.get(usize::try_from(number).ok()?)
+    pub(crate) fn all(succession: &'a mut Succession, faults: &'a mut Faults) -> Self {
+        Self { faults, succession, slice: None }
     }
 
     /// For a slice that begins now.
-    fn slice(keys: &'a SharedKeys, faults: &'a mut Faults, length_ns: u64) -> Self {
+    fn slice(succession: &'a mut Succession, faults: &'a mut Faults, length_ns: u64) -> Self {
         let now_ns = faults.catch(host::monotonic_ns()).unwrap_or(0);
-        Self {
-            orphans: None,
-            faults,
-            list: &keys.stats,
-            slice: Some(Slice { end_ns: now_ns.saturating_add(length_ns), room: NEW_STATS_A_SLICE }),
-        }
+        let slice = Slice { end_ns: now_ns.saturating_add(length_ns), room: NEW_STATS_A_SLICE };
+        Self { faults, succession, slice: Some(slice) }
     }
 }
 
 impl MetricSink for HostMetrics<'_> {
     fn define(&mut self, kind: MetricKind, stat_name: &str) -> Option<u32> {
-        let mut buffer = HostBuffer::new();
-        let mut shared = HostShared { buffer: &mut buffer, faults: self.faults };
-        let is_new = succession::list(self.list, kind, stat_name, &mut shared);
-        if let Some(orphans) = &mut self.orphans
-            && is_new
-            && kind == MetricKind::Counter
-            && let Ok(number) = u32::try_from(orphans.len())
-        {
-            orphans.push(stat_name.to_owned());
-            return FIRST_ORPHAN.checked_add(number);
+        let mut shared = HostShared { buffer: &mut HostBuffer::new(), faults: self.faults };
+        if let Some(orphan) = self.succession.list(kind, stat_name, &mut shared) {
+            return Some(orphan);
         }
         let id = self.faults.catch(host::define_metric(kind, stat_name));
         if let Some(slice) = &mut self.slice {
@@ -102,9 +74,9 @@ impl MetricSink for HostMetrics<'_> {
     }
 
     fn add(&mut self, id: u32, delta: u64) -> bool {
-        if let Some(stat_name) = self.orphan(id) {
-            let mut shared = HostShared { buffer: &mut HostBuffer::new(), faults: &mut Faults::default() };
-            return succession::leave(self.list, stat_name, delta, &mut shared);
+        let mut shared = HostShared { buffer: &mut HostBuffer::new(), faults: self.faults };
+        if let Some(left) = self.succession.leave(id, delta, &mut shared) {
+            return left;
         }
         self.faults.catch(host::increment_metric(id, delta)).is_some()
     }
@@ -142,22 +114,16 @@ impl Instance {
     /// Hands over everything counted since the last time.
     pub(crate) fn drain(&mut self, tools: &mut Tools) {
         self.report_faults(tools);
-        let Self { filter, state, faults, shared: keys, orphans, taken_over_ns, .. } = self;
-        let mut shared = HostShared { buffer: &mut tools.value, faults };
-        let has_successor = succession::taken_over(&keys.stats, &mut shared) != *taken_over_ns;
-        let mut sink = match has_successor {
-            true => HostMetrics::bequeath(keys, orphans, faults),
-            false => HostMetrics::all(keys, faults),
-        };
-        state.drain(filter, &mut sink);
+        let Self { filter, state, faults, succession, .. } = self;
+        state.drain(filter, &mut HostMetrics::all(succession, faults));
         self.resume_ns = None;
     }
 
     /// The same as far as a slice of this length goes.
     fn drain_slice(&mut self, length_ns: u64, tools: &mut Tools) {
         self.report_faults(tools);
-        let Self { filter, state, faults, shared: keys, .. } = self;
-        let mut sink = HostMetrics::slice(keys, faults, length_ns);
+        let Self { filter, state, faults, succession, .. } = self;
+        let mut sink = HostMetrics::slice(succession, faults, length_ns);
         state.drain(filter, &mut sink);
         let is_left_over = sink.is_sated();
         self.resume_ns = None;
@@ -209,20 +175,20 @@ impl Instance {
 
     /// Makes known what another module has counted, before that goes with its last VM.
     pub(crate) fn take_over(&mut self, buffer: &mut HostBuffer) {
-        let Self { state, faults, shared: keys, taken_over_ns, .. } = self;
+        let Self { state, faults, succession, .. } = self;
         let mut refused = Faults::default();
         let mut shared = HostShared { buffer, faults: &mut refused };
         let define = |kind, stat_name: &str| _ = faults.catch(host::define_metric(kind, stat_name));
         let build = state.registry_mut().build_info();
-        *taken_over_ns = succession::take_over(&keys.stats, build, &mut shared, || host::wall_clock_ns().ok(), define);
+        succession.take_over(build, &mut shared, || host::wall_clock_ns().ok(), define);
     }
 
     /// Counts what a predecessor had no time to.
     fn inherit(&mut self, buffer: &mut HostBuffer) {
-        let Self { faults, shared: keys, .. } = self;
+        let Self { faults, succession, .. } = self;
         let mut refused = Faults::default();
         let mut shared = HostShared { buffer, faults: &mut refused };
-        succession::take_left(&keys.stats, &mut shared, |stat_name, delta| {
+        succession.take_left(&mut shared, |stat_name, delta| {
             if let Some(id) = faults.catch(host::define_metric(MetricKind::Counter, stat_name)) {
                 faults.catch(host::increment_metric(id, delta));
             }
@@ -231,7 +197,7 @@ impl Instance {
 
     /// Says which build runs, and that the one before it no longer does.
     fn report_build(&mut self, buffer: &mut HostBuffer) {
-        let Self { state, faults, shared: keys, replaced, .. } = self;
+        let Self { state, faults, shared: keys, succession, replaced, .. } = self;
         let registry = state.registry_mut();
         let mut shared = HostShared { buffer, faults };
         match shared::replace(&keys.build, registry.build_info().as_bytes(), &mut shared) {
@@ -239,7 +205,7 @@ impl Instance {
             Replaced::Nothing => {}
             Replaced::Failed => return,
         }
-        self.reported = registry.report_build(replaced.as_deref(), &mut HostMetrics::all(keys, faults));
+        self.reported = registry.report_build(replaced.as_deref(), &mut HostMetrics::all(succession, faults));
         if self.reported {
             self.replaced = None;
         }

@@ -12,6 +12,7 @@ use crate::host::{self, Fault, HostBuffer};
 use crate::polls::Polls;
 use crate::random::Random;
 use crate::rules::SpareBodies;
+use crate::succession::Succession;
 use crate::vm::{Root, Tools, Vm};
 
 /// One configuration at work: the filter and what it has counted.
@@ -44,10 +45,8 @@ pub(crate) struct Instance {
     pub(crate) replaced: Option<String>,
     /// New stats were left over by the last slice, and the next one is from this moment on.
     pub(crate) resume_ns: Option<u64>,
-    /// When this build took over what others had counted: another time in the proxy's shared data is a successor's.
-    pub(crate) taken_over_ns: Option<u64>,
-    /// Stats that are left to a successor.
-    pub(crate) orphans: Vec<String>,
+    /// How counts go on where another module takes over.
+    pub(crate) succession: Succession,
     /// Its root context is done or has moved on: what is counted is handed over at once.
     pub(crate) retired: bool,
 }
@@ -57,8 +56,6 @@ pub(crate) struct Instance {
 pub(crate) struct SharedKeys {
     /// The stat name of the build info of the build that runs.
     pub(crate) build: String,
-    /// The list of all stats that were made.
-    pub(crate) stats: String,
     /// Learned endpoint labels.
     pub(crate) endpoints: String,
     /// Status codes outside the configured set.
@@ -85,12 +82,12 @@ impl Instance {
         let filter_state = FilterStateKeys::new(&config);
         let shared = SharedKeys {
             build: format!("{namespace}.edge.build"),
-            stats: format!("{namespace}.edge.stats"),
             endpoints: format!("{namespace}.edge.endpoints"),
             statuses: format!("{namespace}.edge.statuses"),
             recent: format!("{namespace}.edge.recent."),
             polls: format!("{namespace}.edge.poll."),
         };
+        let succession = Succession::new(format!("{namespace}.edge.stats"));
         let polls = Polls::new(config.polls());
         let filter = Filter::new(config);
         let state = State::new(&filter);
@@ -111,8 +108,7 @@ impl Instance {
             reported: false,
             replaced: None,
             resume_ns: None,
-            taken_over_ns: None,
-            orphans: Vec::new(),
+            succession,
             retired: false,
         }
     }
@@ -136,6 +132,9 @@ impl Vm {
             faults.catch(host::declare_text(key, &mut self.tools.value));
         }
         instance.take_over(&mut self.tools.value);
+        for predecessor in self.instances.iter_mut().flatten() {
+            predecessor.succession.share_scope_of(&instance.succession);
+        }
         let number = self.add_instance(instance);
         let previous = match self.roots.iter_mut().find(|root| root.context == context) {
             Some(root) => root.instance.replace(number),

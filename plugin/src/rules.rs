@@ -89,7 +89,7 @@ pub(crate) fn fire(
     instance: &mut Instance,
     tools: &mut Tools,
 ) {
-    let Instance { filter, state, filter_state, shared, faults, delivery, .. } = instance;
+    let Instance { filter, state, filter_state, shared, succession, faults, delivery, .. } = instance;
     let endpoint = state.endpoint_label(filter, logged.endpoint).to_owned();
     let Tools { value: buffer, random, secret, .. } = tools;
     let mut proxy =
@@ -116,7 +116,7 @@ pub(crate) fn fire(
     // with a VM that dies.
     if delivery.report(now_ns, state.registry_mut()) || state.registry().has_fresh_gauge() {
         let config = filter.config();
-        state.registry_mut().drain_rules(config.rules(), config.polls(), &mut HostMetrics::all(shared, faults));
+        state.registry_mut().drain_rules(config.rules(), config.polls(), &mut HostMetrics::all(succession, faults));
     }
 }
 

@@ -159,7 +159,7 @@ impl Stream {
             return;
         }
         self.logged = true;
-        let Instance { filter, state, filter_state, shared: keys, faults, .. } = instance;
+        let Instance { filter, state, filter_state, shared: keys, succession, faults, .. } = instance;
         let status = faults.catch(host::header_value(HeaderMap::Response, b":status", &mut tools.value)).flatten();
         let mut end = StreamEnd { status: status.and_then(parse_status), ..StreamEnd::default() };
         let info = self.seen.then_some(&self.info);
@@ -189,7 +189,7 @@ impl Stream {
         {
             show(key, state.endpoint_label(filter, logged.endpoint).as_bytes(), faults);
         }
-        if let Some(id) = state.histogram_id(filter, &logged, &mut HostMetrics::all(keys, &mut *faults)) {
+        if let Some(id) = state.histogram_id(filter, &logged, &mut HostMetrics::all(succession, &mut *faults)) {
             faults.catch(host::record_metric(id, logged.duration_ns / 1_000_000));
         }
         let candidates = filter.rules_of(info, &logged);

@@ -2,8 +2,8 @@
 //! stopped where it was first seen, and taken back.
 //!
 //! A short form runs with all other tests. `EDGE_OBSERVER_ROLLOUT=all` runs each build on a fleet of its own, with the gates as they are when nothing is
-//! said but for the allowed `completeness`, and prints what became of it; `EDGE_OBSERVER_ROLLOUT=traps` those whose name has that word. `EDGE_OBSERVER_ROLLOUT_KEEP=FOLDER` keeps the
-//! fleets there with all that was written, the journals among it.
+//! said but for the allowed `completeness`, and prints what became of it; `EDGE_OBSERVER_ROLLOUT=traps` those whose name has that word.
+//! `EDGE_OBSERVER_ROLLOUT_KEEP=FOLDER` keeps the fleets there with all that was written, the journals among it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

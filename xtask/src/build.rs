@@ -24,7 +24,7 @@ const WASM_OPT: &str = "wasm-opt";
 
 /// What the module may weigh, in bytes, as `wasm-opt` leaves it: a little above what it does weigh, so that growth is seen. Raise it when a feature is
 /// worth the weight, and say so in the commit.
-const SIZE_BUDGET: usize = 490_000;
+const SIZE_BUDGET: usize = 495_000;
 
 /// What the proxy may find in the module. Everything else is dropped: a callback that does nothing still costs a
 /// call, for bodies one per chunk.

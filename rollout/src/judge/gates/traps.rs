@@ -63,8 +63,10 @@ pub(super) fn traps(trial: &Trial<'_>, harm: f64) -> GateVerdict {
     counts.truncate(settled);
     let evidence = weigh(&counts, harm);
     let reason = format!(
-        "VMs failed {failures:.0} times in {} requests of {ring_name}, {control_failures:.0} times in {}; {}",
+        "VMs failed {} times in {} requests of {ring_name}, {} times in {}; {}",
+        count(failures),
         count(requests),
+        count(control_failures),
         trial.control_name(),
         trial.odds(&evidence)
     );
