@@ -4,6 +4,8 @@ mod agreement;
 mod cost;
 mod github;
 mod memory;
+mod reference;
+mod slow_matcher;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

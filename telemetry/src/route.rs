@@ -37,8 +37,6 @@ mod placeholder;
 mod problem;
 mod split;
 mod template;
-#[cfg(any(test, feature = "testing"))]
-pub mod testing;
 mod trie;
 
 pub use candidates::Candidates;

@@ -5,13 +5,13 @@ use routes_bench::host::WasmBench;
 use routes_bench::{Bench, Request, Subject, encode, tables};
 use serde_json::json;
 use telemetry::method::Method;
-use telemetry::route::testing::{method, path, slowly, spec, without_conflicts};
 use telemetry::route::{
     Case, DotSegments, DuplicateSlashes, MatrixParameters, PercentEncoding, RouteOptions, TrailingSlash,
     UndeclaredMethods,
 };
 
 use super::module;
+use super::slow_matcher::{method, path, slowly, spec, without_conflicts};
 
 /// The rules as the configuration has them, for both forms, and as the slow matcher has them.
 fn rules() -> impl Strategy<Value = (serde_json::Value, RouteOptions)> {

@@ -9,10 +9,10 @@ use routes_bench::host::WasmBench;
 use routes_bench::{Bench, Request, Subject, encode, tables};
 use serde_json::json;
 use telemetry::config::Config;
-use telemetry::route::testing::slowly;
 use telemetry::route::{RouteOptions, RouteSpec};
 
 use super::module;
+use super::slow_matcher::slowly;
 
 /// One route for each operation, with a name that no other has.
 pub(super) fn operations() -> Vec<RouteSpec> {

@@ -46,9 +46,13 @@ pub(crate) fn step(what: &str) {
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
-    // `cargo xtask` describes the xtask package in its environment; none of it is meant for what runs below it.
-    for name in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
-        command.env_remove(name);
+    // `cargo xtask` describes the xtask package in its environment. A build script that asks for one of these names would be run again, and all that
+    // uses its crate compiled again.
+    for (name, _) in std::env::vars_os() {
+        let bytes = name.as_encoded_bytes();
+        if bytes.starts_with(b"CARGO_PKG_") || bytes.starts_with(b"CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
     }
     command
 }

@@ -61,11 +61,13 @@ pub struct Now<'a> {
     pub wall: Timestamp,
     /// What has passed since an entry was written.
     pub since: &'a dyn Fn(Mark) -> Duration,
+    /// Whether the step before this one was a look at a ring that keeps the build.
+    pub watched: bool,
 }
 
 impl std::fmt::Debug for Now<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Now").field("wall", &self.wall).finish_non_exhaustive()
+        f.debug_struct("Now").field("wall", &self.wall).field("watched", &self.watched).finish_non_exhaustive()
     }
 }
 
@@ -88,16 +90,14 @@ pub fn next(course: &Course, state: &State, now: &Now<'_>) -> Step {
         return Step::Decide(Event::RollingBack { reason });
     }
     let leg = course.legs.iter().find(|leg| state.ring(&leg.ring.name).is_none_or(|ring| ring.promoted.is_none()));
-    // Where looks take so long that all are due, each ring has its turn.
-    let waited = leg.and_then(|leg| state.ring(&leg.ring.name)?.looked).map(now.since);
-    if let Some((ring, unwatched)) = due_watch(course, state, now)
-        && waited.is_none_or(|waited| waited < unwatched.max(course.plan.policy.interval))
-    {
-        return Step::Look(ring, Looking::Watch);
-    }
-    match leg {
+    let step = match leg {
         None => Step::Decide(Event::Finished { outcome: Outcome::Done, reason: done(course) }),
         Some(leg) => forward(course, state, leg, now),
+    };
+    match due_watch(course, state, now) {
+        // Looks may take so long that one is always due: every second step goes forward all the same.
+        Some(ring) if !now.watched || matches!(step, Step::Wait(..)) => Step::Look(ring, Looking::Watch),
+        _ => step,
     }
 }
 
@@ -157,8 +157,8 @@ fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
 }
 
-/// The ring that keeps the build and was not looked at for longest, if that is an interval or more, and how long.
-fn due_watch(course: &Course, state: &State, now: &Now<'_>) -> Option<(String, Duration)> {
+/// The ring that keeps the build and was not looked at for longest, if that is an interval or more.
+fn due_watch(course: &Course, state: &State, now: &Now<'_>) -> Option<String> {
     let promoted = course.legs.iter().filter_map(|leg| {
         let ring = state.ring(&leg.ring.name)?;
         let promoted = ring.promoted.as_ref()?.mark;
@@ -167,7 +167,7 @@ fn due_watch(course: &Course, state: &State, now: &Now<'_>) -> Option<(String, D
     });
     let due = promoted.filter(|(_, unwatched)| *unwatched >= course.plan.policy.interval);
     // The first of those that are equal.
-    due.reduce(|one, other| if other.1 > one.1 { other } else { one })
+    due.reduce(|one, other| if other.1 > one.1 { other } else { one }).map(|(ring, _)| ring)
 }
 
 /// The next step of the ring whose turn it is.

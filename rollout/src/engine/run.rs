@@ -109,16 +109,18 @@ impl Engine {
 
     /// Until it is over, or the process is told to stop.
     pub(super) fn run(mut self) -> Result<Ended, Error> {
+        let mut watched = false;
         loop {
             self.requests()?;
             if let Some(ended) = self.stopped()? {
                 return Ok(ended);
             }
-            let step =
-                next(&self.course, &self.state, &Now { wall: self.tools.clock.now(), since: &|mark| self.since(mark) });
+            let now = Now { wall: self.tools.clock.now(), since: &|mark| self.since(mark), watched };
+            let step = next(&self.course, &self.state, &now);
             if let Step::Over = step {
                 return Ok(self.ended());
             }
+            watched = matches!(step, Step::Look(_, Looking::Watch));
             self.perform(step)?;
         }
     }

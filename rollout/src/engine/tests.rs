@@ -96,7 +96,7 @@ fn course(change: impl FnOnce(&mut Plan)) -> Course {
 }
 
 /// Entries as they are told: what, and at which second.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Story(Vec<Entry>);
 
 impl Story {
@@ -166,6 +166,10 @@ impl Story {
     fn next(&self, course: &Course, second: i64) -> Step {
         next(course, &State::of(&self.0), &now(second, &since(second)))
     }
+
+    fn next_after_a_watch(&self, course: &Course, second: i64) -> Step {
+        next(course, &State::of(&self.0), &Now { watched: true, ..now(second, &since(second)) })
+    }
 }
 
 fn judgement(gates: &[(&str, Verdict)]) -> Judgement {
@@ -193,7 +197,7 @@ fn since(second: i64) -> impl Fn(Mark) -> Duration {
 }
 
 fn now(second: i64, since: &dyn Fn(Mark) -> Duration) -> Now<'_> {
-    Now { wall: at(second), since }
+    Now { wall: at(second), since, watched: false }
 }
 
 fn waits(step: &Step) -> &str {
@@ -410,16 +414,36 @@ fn promoted() -> Story {
 #[test]
 fn where_all_looks_are_due_each_ring_has_its_turn() {
     let course = course(|_| {});
-    let both = |watched, judged| {
-        let (first, second) = if watched < judged { (watched, judged) } else { (judged, watched) };
-        let look = |story: Story, at| match at == watched {
-            true => story.looked("0", at, true, PASS),
-            false => story.looked("1", at, true, OPEN),
-        };
-        look(look(promoted().converged("1", 31), first), second)
-    };
-    assert_eq!(both(70, 60).next(&course, 90), Step::Look("1".to_owned(), Looking::Judge));
-    assert_eq!(both(60, 70).next(&course, 90), Step::Look("0".to_owned(), Looking::Watch));
+    let judged = promoted().converged("1", 31).looked("1", 41, true, OPEN).looked("0", 42, true, PASS);
+    assert_eq!(judged.next(&course, 90), Step::Look("0".to_owned(), Looking::Watch));
+    assert_eq!(judged.next_after_a_watch(&course, 90), Step::Look("1".to_owned(), Looking::Judge));
+    // Where nothing else is due, one watch may follow another.
+    assert_eq!(judged.next_after_a_watch(&course, 50), Step::Wait(NAP, "ring 1 is watched".to_owned()));
+    let soon = judged.looked("1", 85, true, OPEN);
+    assert_eq!(soon.next_after_a_watch(&course, 90), Step::Look("0".to_owned(), Looking::Watch));
+}
+
+#[test]
+fn looks_that_are_all_due_hold_up_no_step_of_the_next_ring() {
+    let course = course(|_| {});
+    let started = promoted().started("1", 31);
+    let ring = || "1".to_owned();
+    for (story, step) in [
+        (promoted(), Step::Decide(Event::RingStarted { ring: ring() })),
+        (started.clone(), Step::Put(target("1", "a"))),
+        (started.clone().writing("1", "a", 32), Step::Ask(target("1", "a"))),
+        (
+            started.written("1", "a", 33, Taken::Yes).written("1", "b", 34, Taken::Yes),
+            Step::Look(ring(), Looking::Converge),
+        ),
+        (promoted().converged("1", 35), Step::Look(ring(), Looking::Judge)),
+    ] {
+        assert_eq!(story.next(&course, 50), Step::Look("0".to_owned(), Looking::Watch));
+        assert_eq!(story.next_after_a_watch(&course, 50), step);
+    }
+    let kept = promoted().converged("1", 31).then(32, Event::Promoted { ring: ring(), why: "passed".to_owned() });
+    assert!(matches!(kept.next(&course, 50), Step::Look(_, Looking::Watch)));
+    assert!(matches!(kept.next_after_a_watch(&course, 50), Step::Decide(Event::Finished { .. })));
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub(crate) struct Shared {
     pub refuse: BTreeSet<(usize, usize)>,
     pub silent: BTreeSet<(usize, usize)>,
     pub scores: BTreeMap<usize, f64>,
+    /// How long it takes to look at a ring.
+    pub look: Duration,
     pub room: Option<u64>,
     pub plan: Plan,
     pub stop: Stop,
@@ -125,6 +127,7 @@ impl Fake {
             refuse: BTreeSet::new(),
             silent: BTreeSet::new(),
             scores: (0..RINGS).map(|ring| (ring, 1.0)).collect(),
+            look: Duration::ZERO,
             room: None,
             plan: plan(),
             stop: Stop::default(),
@@ -459,6 +462,8 @@ impl Metrics for Fake {
 
 impl Judging for Fake {
     fn look(&self, case: &Case<'_>, metrics: &dyn Metrics, at: Timestamp) -> Look {
+        let took = self.lock().look;
+        self.sleep(took);
         let select = &case.ring.select;
         let ask = |signal: &str, query: String| Asked {
             signal: signal.to_owned(),

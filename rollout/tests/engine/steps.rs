@@ -72,6 +72,26 @@ fn a_good_build_reaches_every_ring() {
 }
 
 #[test]
+fn looks_that_take_longer_than_their_interval_hold_nothing_up() {
+    let (_folder, fake) = fake();
+    let look = fake.lock().plan.policy.interval + Duration::from_secs(1);
+    fake.lock().look = look;
+    assert_eq!(start(fake.tools(), &fake.setup()).unwrap(), Ended::Done("all 3 rings have the build".to_owned()));
+    let entries = fake.entries();
+    let last = position(&entries, |event| matches!(event, Event::RingStarted { ring } if ring == "2"));
+    for ring in ["0", "1"] {
+        let looks: Vec<_> = entries[last..]
+            .iter()
+            .filter(|entry| matches!(&entry.what, Event::Looked { ring: of, .. } if of == ring))
+            .map(|entry| entry.at)
+            .collect();
+        // Two are watched, and every second step goes forward.
+        let rarest = looks.windows(2).map(|pair| pair[1].duration_since(pair[0])).max().unwrap();
+        assert!(Duration::try_from(rarest).unwrap() <= 4 * look, "ring {ring} was not looked at for {rarest}");
+    }
+}
+
+#[test]
 fn a_second_rollout_follows_the_first_in_the_same_journal() {
     let (_folder, fake) = fake();
     fake.lock().scores.insert(1, -1.0);

@@ -1,6 +1,4 @@
-//! The table as a whole: labels, order, methods, slashes, bounds, conflicts, and the comparison with a matcher too simple to be wrong.
-
-mod reference;
+//! The table as a whole: labels, order, methods, slashes, bounds and conflicts.
 
 use super::*;
 

@@ -1,10 +1,21 @@
-//! The router against the matcher of [`super::super::testing`], which is too simple to be wrong.
+//! The router against the matcher of [`super::slow_matcher`], which is too simple to be wrong.
 
 use proptest::prelude::*;
 
-use super::super::testing::{method, path, slowly, spec, without_conflicts};
-use super::super::*;
-use super::find;
+use telemetry::method::Method;
+use telemetry::route::{
+    Case, PlaceholderBuffer, PlaceholderLimits, RouteMatch, RouteOptions, RouteSpec, RouteTable, TrailingSlash, Unmatched,
+};
+
+use super::slow_matcher::{method, path, slowly, spec, without_conflicts};
+
+fn find(table: &RouteTable, method: Method, path: &[u8]) -> String {
+    let mut buffer = PlaceholderBuffer::default();
+    match table.find(method, path, &mut buffer) {
+        RouteMatch::Endpoint(id) => table.labels()[id.index()].to_string(),
+        RouteMatch::Placeholder => format!("? {}", String::from_utf8_lossy(buffer.as_bytes())),
+    }
+}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]

@@ -1,20 +1,13 @@
-//! For tests: a matcher that is too simple to be wrong, and tables and paths to compare the router with it.
+//! A matcher that is too simple to be wrong, and tables and paths to compare the router with it.
 //!
 //! Every template is tried, by every cut, and the rules are applied to the list of those that fit.
-
-#![allow(
-    clippy::string_slice,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "for tests alone: the texts are ASCII, and a panic is how a test fails"
-)]
 
 use std::cmp::Ordering;
 
 use proptest::prelude::*;
 
-use super::{Case, RouteOptions, RouteSpec, RouteTable, TrailingSlash};
-use crate::method::Method;
+use telemetry::method::Method;
+use telemetry::route::{Case, RouteOptions, RouteSpec, RouteTable, TrailingSlash};
 
 /// One segment of a template as the literals around its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,8 +89,7 @@ fn order(a: &Part, b: &Part) -> Ordering {
 
 /// The template that the rules give, or `unknown`: what [`RouteTable::find`] must say of a path without `%`, `?` and `#`, whatever
 /// [`Case`] and [`TrailingSlash`] are and the other options by default.
-#[must_use]
-pub fn slowly(routes: &[RouteSpec], options: &RouteOptions, method: Method, path: &str) -> String {
+pub(super) fn slowly(routes: &[RouteSpec], options: &RouteOptions, method: Method, path: &str) -> String {
     let folded = |text: &str| match options.case {
         Case::Sensitive => text.to_owned(),
         Case::Insensitive => text.to_ascii_lowercase(),
@@ -133,7 +125,7 @@ pub fn slowly(routes: &[RouteSpec], options: &RouteOptions, method: Method, path
 }
 
 /// Templates of few words, so that they overlap.
-pub fn template() -> impl Strategy<Value = String> {
+pub(super) fn template() -> impl Strategy<Value = String> {
     let segment = prop_oneof![
         4 => prop::sample::select(vec!["a", "b", "ab", "", "abababab", "ababababa", "ababababb", "ababababababababab", "ababababababababaa"]).prop_map(str::to_owned),
         3 => Just("{}".to_owned()),
@@ -160,18 +152,18 @@ pub fn template() -> impl Strategy<Value = String> {
 }
 
 /// Few methods.
-pub fn method() -> impl Strategy<Value = Method> {
+pub(super) fn method() -> impl Strategy<Value = Method> {
     prop::sample::select(vec![Method::Get, Method::Post, Method::Put])
 }
 
 /// Routes for one method or for any.
-pub fn spec() -> impl Strategy<Value = RouteSpec> {
+pub(super) fn spec() -> impl Strategy<Value = RouteSpec> {
     let methods = prop_oneof![Just(None), method().prop_map(|method| Some(vec![method]))];
     (methods, template()).prop_map(|(methods, template)| RouteSpec { methods, template, name: None })
 }
 
 /// Paths of the words of [`template`].
-pub fn path() -> impl Strategy<Value = String> {
+pub(super) fn path() -> impl Strategy<Value = String> {
     let segment = prop::sample::select(vec![
         "a",
         "b",
@@ -195,8 +187,7 @@ pub fn path() -> impl Strategy<Value = String> {
 }
 
 /// Leaves out the routes that conflict with an earlier one.
-#[must_use]
-pub fn without_conflicts(mut routes: Vec<RouteSpec>, options: &RouteOptions) -> (Vec<RouteSpec>, RouteTable) {
+pub(super) fn without_conflicts(mut routes: Vec<RouteSpec>, options: &RouteOptions) -> (Vec<RouteSpec>, RouteTable) {
     loop {
         match RouteTable::build(&routes, options) {
             Ok(table) => return (routes, table),
