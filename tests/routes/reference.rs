@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use telemetry::method::Method;
 use telemetry::route::{
-    Case, PlaceholderBuffer, PlaceholderLimits, RouteMatch, RouteOptions, RouteSpec, RouteTable, TrailingSlash, Unmatched,
+    Case, PlaceholderBuffer, PlaceholderLimits, RouteMatch, RouteOptions, RouteSpec, RouteTable, TrailingSlash,
+    Unmatched,
 };
 
 use super::slow_matcher::{method, path, slowly, spec, without_conflicts};

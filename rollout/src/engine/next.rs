@@ -17,6 +17,10 @@ pub const ASK: Duration = Duration::from_secs(1);
 /// How long is waited at most before everything is thought over again.
 pub const NAP: Duration = Duration::from_millis(500);
 
+/// A ring is judged by all that was ever seen of it. After so many looks each is a little further from the one before, so that one that waits for a
+/// person over a weekend has thousands of looks and not tens of thousands.
+const OFTEN: u32 = 1000;
+
 /// What comes next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
@@ -258,6 +262,19 @@ fn times(interval: Duration, count: usize) -> Duration {
     interval.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
+/// How long after so many looks at a ring that is judged the next one is due: from [`OFTEN`] on, each time a thousandth of the interval later.
+fn spacing(interval: Duration, looks: usize) -> Duration {
+    let over = u32::try_from(looks).unwrap_or(u32::MAX).saturating_sub(OFTEN);
+    interval.saturating_add((interval / OFTEN).saturating_mul(over))
+}
+
+/// How long a ring was looked at in so many looks: the sum of their spacings.
+fn looked_for(interval: Duration, looks: usize) -> Duration {
+    let over = u32::try_from(looks).unwrap_or(u32::MAX).saturating_sub(OFTEN);
+    let later = (interval / OFTEN).saturating_mul(over / 2).saturating_mul(over.saturating_add(1));
+    times(interval, looks).saturating_add(later)
+}
+
 fn due(looked: Option<Mark>, now: &Now<'_>, interval: Duration, name: &str, looking: Looking, why: String) -> Step {
     let rest = looked.map_or(Duration::ZERO, |looked| interval.saturating_sub((now.since)(looked)));
     if rest.is_zero() { Step::Look(name.to_owned(), looking) } else { Step::Wait(rest.min(NAP), why) }
@@ -290,7 +307,8 @@ fn bake(course: &Course, state: &State, leg: &Leg, ring: &RingState, now: &Now<'
         (None, None) => Step::Wait(NAP, format!("ring {name} is watched")),
     };
     let Step::Wait(_, why) = why else { return why };
-    due(ring.looked.filter(|_| !ring.looks.is_empty()), now, policy.interval, &name, Looking::Judge, why)
+    let spacing = spacing(policy.interval, ring.looks.len());
+    due(ring.looked.filter(|_| !ring.looks.is_empty()), now, spacing, &name, Looking::Judge, why)
 }
 
 fn decide(course: &Course, state: &State, leg: &Leg, ring: &RingState, passed: Duration) -> Option<Step> {
@@ -302,13 +320,13 @@ fn decide(course: &Course, state: &State, leg: &Leg, ring: &RingState, passed: D
     }
     let judgement = ring.judgement.as_ref()?;
     // A clock that jumped ahead is not a ring that was looked at for long.
-    let answers = times(policy.interval, ring.looks.iter().filter(|look| answered(look)).count());
+    let answers = looked_for(policy.interval, ring.looks.iter().filter(|look| answered(look)).count());
     let pass = judgement.verdict == Verdict::Pass && ring.looks.last().is_some_and(answered);
     if pass && passed >= bake.min && answers >= bake.min {
         let why = format!("every gate passed on {:.0} requests", judgement.requests);
         return Some(Step::Decide(Event::Promoted { ring: name, why }));
     }
-    if passed >= bake.max && times(policy.interval, ring.looks.len()) >= bake.max {
+    if passed >= bake.max && looked_for(policy.interval, ring.looks.len()) >= bake.max {
         let open: Vec<_> = judgement
             .gates
             .iter()

@@ -241,10 +241,9 @@ impl Engine {
             looks.push(look);
             let judgement = match looking {
                 Looking::Converge => converging(judge, &asked, &looks),
-                // Its evidence goes on where it ended when the ring was promoted, so that no more false alarms are risked than were agreed to.
-                Looking::Judge | Looking::Watch => {
-                    judge.judge(&case(&self.course, &ring, digest.as_deref(), Looking::Judge), &looks)
-                }
+                Looking::Judge => judge.judge(&asked, &looks),
+                // The control is not asked any more; what failed there too while it was is no fault of the build.
+                Looking::Watch => judge.judge(&Case { control: control(&self.course, &ring), ..asked.clone() }, &looks),
             };
             let look = looks.pop();
             (looks, (look, judgement))
@@ -260,13 +259,15 @@ impl Engine {
 /// What the judge is told of a ring.
 fn case<'a>(course: &'a Course, ring: &'a Ring, digest: Option<&'a str>, looking: Looking) -> Case<'a> {
     let (plan, control) = match looking {
-        Looking::Judge => {
-            let plan = &course.plan;
-            (plan, ring.control.as_ref().and_then(|name| plan.rings.iter().find(|other| other.name == *name)))
-        }
+        Looking::Judge => (&course.plan, control(course, ring)),
         Looking::Converge | Looking::Watch => (&course.watch, None),
     };
     Case { plan, ring, control, digest }
+}
+
+fn control<'a>(course: &'a Course, ring: &Ring) -> Option<&'a Ring> {
+    let name = ring.control.as_ref()?;
+    course.plan.rings.iter().find(|other| other.name == *name)
 }
 
 /// Whether a ring runs the build, by the latest looks: the ones before them saw the old one, which is no fault yet.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::hands::{Taken, Target};
 use crate::journal::entry::{Entry, Event, Outcome};
@@ -73,6 +73,18 @@ pub struct Place {
     pub restored: Option<Taken>,
 }
 
+/// So many of the latest looks at a ring that keeps the build are enough for the gates that it is still looked at by, …
+const WATCHED_LOOKS: usize = 20;
+/// … if they are not closer together than this.
+const WATCHED_FOR: SignedDuration = SignedDuration::from_secs(60);
+
+/// Leaves the latest: a rollout may take weeks.
+fn forget(looks: &mut Vec<Look>) {
+    let Some(latest) = looks.last().map(|look| look.at) else { return };
+    let recent = looks.iter().rev().take_while(|look| latest.duration_since(look.at).abs() <= WATCHED_FOR).count();
+    looks.drain(..looks.len().saturating_sub(recent.max(WATCHED_LOOKS)));
+}
+
 /// Where a ring stands.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RingState {
@@ -86,7 +98,7 @@ pub struct RingState {
     pub converging: Vec<Look>,
     /// When all of them ran it.
     pub converged: Option<Mark>,
-    /// Looks since then, also those after it was promoted.
+    /// Looks since then; once it is promoted, the latest.
     pub looks: Vec<Look>,
     /// The latest look.
     pub looked: Option<Mark>,
@@ -239,6 +251,9 @@ impl State {
                 self.with_ring(ring, |ring| {
                     let looks = if ring.converged.is_some() { &mut ring.looks } else { &mut ring.converging };
                     looks.push(look.clone());
+                    if ring.promoted.is_some() {
+                        forget(looks);
+                    }
                     ring.looked = Some(mark);
                     let place = if ring.promoted.is_some() { &mut ring.watched } else { &mut ring.judgement };
                     *place = Some(judgement.clone());

@@ -424,6 +424,48 @@ fn where_all_looks_are_due_each_ring_has_its_turn() {
 }
 
 #[test]
+fn a_ring_that_waits_for_long_is_looked_at_more_seldom() {
+    let course = course(|_| {});
+    let judged = |looks: i64| {
+        (1..=looks).fold(Story::recorded().converged("0", 0), |story, look| story.looked("0", 10 * look, true, OPEN))
+    };
+    let waiting =
+        |looks| judged(looks).then(10 * looks, Event::Waiting { ring: "0".to_owned(), why: "open".to_owned() });
+    let due = |looks: i64, after: i64| {
+        matches!(waiting(looks).next(&course, 10 * looks + after), Step::Look(_, Looking::Judge))
+    };
+    assert!(!due(1000, 9) && due(1000, 10), "the first thousand are an interval apart");
+    assert!(!due(1500, 14) && due(1500, 15), "half an interval more");
+    // What they were apart is what they count for.
+    let bakes = |looks| {
+        let course = self::course(|plan| plan.rings[0].bake.max = Duration::from_secs(12_500));
+        judged(looks).next(&course, 100_000)
+    };
+    // 1,209 looks in 12,310 s and a little, 1,227 in 12,528 s.
+    assert!(matches!(bakes(1209), Step::Look(..)));
+    assert!(matches!(bakes(1227), Step::Decide(Event::Waiting { .. })));
+}
+
+#[test]
+fn of_a_ring_that_keeps_the_build_only_the_latest_looks_are_kept() {
+    let kept =
+        |story: &Story| State::of(&story.0).ring("0").unwrap().looks.iter().map(|look| look.at).collect::<Vec<_>>();
+    let looked = |story: Story, seconds: &mut dyn Iterator<Item = i64>| {
+        seconds.fold(story, |story, second| story.looked("0", second, true, PASS))
+    };
+    let judged = looked(Story::recorded().converged("0", 0), &mut (10..=1000).step_by(10));
+    assert_eq!(kept(&judged).len(), 100, "while it is judged, all");
+    let promoted = judged.then(1001, Event::Promoted { ring: "0".to_owned(), why: "passed".to_owned() });
+    let seldom = looked(promoted.clone(), &mut (1010..=2000).step_by(10));
+    assert_eq!(kept(&seldom), (1810..=2000).step_by(10).map(at).collect::<Vec<_>>());
+    let often = looked(promoted, &mut (1002..=2000));
+    assert_eq!(kept(&often), (1940..=2000).map(at).collect::<Vec<_>>());
+    // A clock that goes back makes no old look a new one.
+    let back = looked(often, &mut (500..=520));
+    assert_eq!(kept(&back), (500..=520).map(at).collect::<Vec<_>>());
+}
+
+#[test]
 fn looks_that_are_all_due_hold_up_no_step_of_the_next_ring() {
     let course = course(|_| {});
     let started = promoted().started("1", 31);

@@ -233,6 +233,31 @@ fn a_worker_that_falls_silent_is_a_trap_also_behind_a_gap() {
 }
 
 #[test]
+fn what_a_dead_vm_leaves_uncounted_is_laid_to_it() {
+    let plan = plan("");
+    let dies = |dead: bool| {
+        looks(&plan, 12, move |proxy, at, page| {
+            if proxy == "r2" && at >= 11 {
+                set(page, COUNTED, "", 1_500.0 * 11.0 + 10.0);
+                if dead {
+                    set(page, HEARTBEAT, "1", 15.0 * 11.0);
+                }
+            }
+        })
+    };
+    let found = verdict(&plan, &dies(true));
+    // One interval is too short to say that it will not come back, …
+    assert_ne!(gate(&found, "traps").verdict, Verdict::Fail);
+    // … and what is lost meanwhile is lost all the same.
+    let completeness = gate(&found, "completeness");
+    assert_eq!(completeness.verdict, Verdict::Fail, "{}", completeness.reason);
+    let why = "; worker 1 of r2 has not ticked for 15 s while its proxy answers, as when its VM has failed";
+    assert!(completeness.reason.ends_with(why), "{}", completeness.reason);
+    let alive = gate(&verdict(&plan, &dies(false)), "completeness");
+    assert!(alive.verdict == Verdict::Fail && !alive.reason.contains("ticked"), "{}", alive.reason);
+}
+
+#[test]
 fn vms_that_fail_are_traps_unless_the_control_has_them_too() {
     let plan = plan("");
     let failing = |both: bool| {

@@ -59,7 +59,8 @@ pub(super) fn completeness(trial: &Trial<'_>, allowed: f64) -> GateVerdict {
         percent(allowed)
     );
     if books.proxy > 0.0 && least > allowed {
-        return gate.says(Verdict::Fail, reason);
+        let why = super::traps::late(&trial.ring).map_or_else(String::new, |late| format!("; {late}"));
+        return gate.says(Verdict::Fail, reason + &why);
     }
     for signal in [REQUESTS, COUNTED] {
         if let Some(why) = trial.missing(signal, Arm::Ring) {

@@ -71,8 +71,12 @@ fn block(trial: &Trial<'_>, blocks: usize) -> usize {
 
 /// What both arms have in each interval.
 fn pairs(trial: &Trial<'_>, of: impl Fn(&Interval) -> Option<(f64, f64)>) -> Pairs {
-    let control = trial.control.iter().flat_map(|control| &control.intervals);
-    trial.ring.intervals.iter().zip(control).map(|(ring, control)| Some((of(ring)?, of(control)?))).collect()
+    let control = trial.control.as_ref().map_or(&[][..], |control| &control.intervals);
+    paired(&trial.ring.intervals, control, of)
+}
+
+fn paired<T>(ring: &[T], control: &[T], of: impl Fn(&T) -> Option<(f64, f64)>) -> Pairs {
+    ring.iter().zip(control).map(|(ring, control)| Some((of(ring)?, of(control)?))).collect()
 }
 
 /// The mean duration of each endpoint, as the filter measured it, and the proxy's own time, as the proxy did.
@@ -145,38 +149,46 @@ struct Group {
     shown: bool,
 }
 
+/// The seconds and requests of each endpoint in an interval.
+type Durations<'a> = BTreeMap<&'a str, (f64, f64)>;
+
+fn durations(interval: &Interval) -> Durations<'_> {
+    let sums = interval.by_label(DURATION_SUM);
+    let counts = interval.by_label(DURATION_COUNT).into_iter().filter(|(_, n)| *n > 0.0);
+    counts.map(|(endpoint, n)| (endpoint, (sums.get(endpoint).copied().unwrap_or_default() / 1e6, n))).collect()
+}
+
 fn groups(trial: &Trial<'_>) -> Vec<Group> {
-    let mut traffic: BTreeMap<String, f64> = BTreeMap::new();
-    for interval in &trial.ring.intervals {
-        for (endpoint, requests) in interval.by_label(DURATION_COUNT) {
-            *traffic.entry(endpoint.to_owned()).or_default() += requests;
-        }
+    let ring: Vec<_> = trial.ring.intervals.iter().map(durations).collect();
+    let control: Vec<_> = trial.control.iter().flat_map(|control| &control.intervals).map(durations).collect();
+    let mut traffic: BTreeMap<&str, f64> = BTreeMap::new();
+    for (endpoint, (_, requests)) in ring.iter().flatten() {
+        *traffic.entry(endpoint).or_default() += requests;
     }
     let all: f64 = traffic.values().sum();
-    let of = |interval: &Interval, endpoint: &str| {
-        let n = interval.by_label(DURATION_COUNT).get(endpoint).copied().unwrap_or_default();
-        let sum = interval.by_label(DURATION_SUM).get(endpoint).copied().unwrap_or_default();
-        (n > 0.0).then_some((sum / 1e6, n))
-    };
     let large = |requests: f64| requests >= SHARE_BY_ITSELF * all;
     let mut groups: Vec<Group> = traffic
         .iter()
-        .filter(|(_, requests)| **requests > 0.0)
         .map(|(endpoint, requests)| Group {
-            name: endpoint.clone(),
-            pairs: pairs(trial, |interval| of(interval, endpoint)),
+            name: (*endpoint).to_owned(),
+            pairs: paired(&ring, &control, |durations| durations.get(endpoint).copied()),
             requests: *requests,
             shown: large(*requests),
         })
         .collect();
-    let small: Vec<&String> = traffic.iter().filter(|(_, requests)| !large(**requests)).map(|(name, _)| name).collect();
+    let small: Vec<&str> = traffic.iter().filter(|(_, requests)| !large(**requests)).map(|(name, _)| *name).collect();
     if !small.is_empty() {
-        let together = |interval: &Interval| {
-            let parts = small.iter().filter_map(|endpoint| of(interval, endpoint));
+        let together = |durations: &Durations<'_>| {
+            let parts = small.iter().filter_map(|endpoint| durations.get(endpoint));
             let (sum, n) = parts.fold((0.0, 0.0), |(sum, n), (s, m)| (sum + s, n + m));
             (n > 0.0).then_some((sum, n))
         };
-        groups.push(Group { name: OTHERS.to_owned(), pairs: pairs(trial, together), requests: 0.0, shown: true });
+        groups.push(Group {
+            name: OTHERS.to_owned(),
+            pairs: paired(&ring, &control, together),
+            requests: 0.0,
+            shown: true,
+        });
     }
     let proxy = |interval: &Interval| {
         let (n, m) = (interval.sum(PROXY_COUNT), interval.sum(UPSTREAM_COUNT));

@@ -13,6 +13,8 @@ use crate::judge::{GateVerdict, Verdict};
 const INTERVALS: usize = 3;
 /// … and after so many seconds: ticks come once a second, a busy machine may be late with some.
 const SECONDS: f64 = 10.0;
+/// After so many seconds it is late.
+const LATE: f64 = 3.0;
 
 pub(super) fn traps(trial: &Trial<'_>, harm: f64) -> GateVerdict {
     let ring_name = trial.ring_name();
@@ -93,35 +95,51 @@ fn workers(number: usize) -> String {
 
 /// Workers that beat once, and do not any more although their proxies answer and were not restarted since.
 fn silent(history: &History) -> Vec<String> {
-    let Some(latest) = history.snapshots.last() else { return Vec::new() };
-    let mut silent = Vec::new();
-    for (proxy, beats) in latest.signal(HEARTBEAT).into_iter().flatten() {
-        for worker in beats.keys() {
-            if is_silent(history, proxy, worker) {
-                silent.push(format!("worker {worker} of {proxy}"));
-            }
-        }
-    }
-    silent
+    workers_that(history, |silence| silence.intervals >= INTERVALS && silence.seconds >= SECONDS)
+        .map(|(name, _)| name)
+        .collect()
 }
 
-fn is_silent(history: &History, proxy: &str, worker: &str) -> bool {
-    let mut still = 0;
-    let mut seconds = 0.0;
+/// The worker that has been late with its beat for longest, too late to be so by chance where requests of its proxy go uncounted: why they may.
+pub(super) fn late(history: &History) -> Option<String> {
+    let late = workers_that(history, |silence| silence.seconds >= LATE);
+    let (name, seconds) = late.max_by(|one, other| one.1.total_cmp(&other.1))?;
+    Some(format!("{name} has not ticked for {seconds:.0} s while its proxy answers, as when its VM has failed"))
+}
+
+fn workers_that(history: &History, is: impl Fn(&Silence) -> bool) -> impl Iterator<Item = (String, f64)> {
+    let latest = history.snapshots.last().and_then(|latest| latest.signal(HEARTBEAT));
+    let workers =
+        latest.into_iter().flatten().flat_map(|(proxy, beats)| beats.keys().map(move |worker| (proxy, worker)));
+    workers.filter_map(move |(proxy, worker)| {
+        let silence = silence(history, proxy, worker).filter(&is)?;
+        Some((format!("worker {worker} of {proxy}"), silence.seconds))
+    })
+}
+
+/// For how long a worker has not beaten.
+#[derive(Debug, Default)]
+struct Silence {
+    intervals: usize,
+    seconds: f64,
+}
+
+/// `None` for one that is not known to have beaten, which cannot have stopped.
+fn silence(history: &History, proxy: &str, worker: &str) -> Option<Silence> {
+    let mut silence = Silence::default();
     for (index, interval) in history.intervals.iter().enumerate().rev() {
         let moved =
             interval.by_proxy(HEARTBEAT).find(|(name, _)| *name == proxy).and_then(|(_, beats)| beats.get(worker));
         match moved {
-            // It beat before: only then has it stopped.
-            Some(by) if *by > 0.0 => return still >= INTERVALS && seconds >= SECONDS,
+            Some(by) if *by > 0.0 => return Some(silence),
             Some(_) => {
-                still += 1;
-                seconds += history.seconds(index);
+                silence.intervals += 1;
+                silence.seconds += history.seconds(index);
             }
             // Another process has other workers; a scrape that is missing says nothing of them.
-            None if interval.left_out.get(proxy).is_some_and(|why| *why == RESTARTED) => return false,
+            None if interval.left_out.get(proxy).is_some_and(|why| *why == RESTARTED) => return None,
             None => {}
         }
     }
-    false
+    None
 }
