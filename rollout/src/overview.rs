@@ -26,7 +26,7 @@ use serde::Serialize;
 
 use crate::hands::Taken;
 use crate::journal::entry::{Entry, Event, Outcome};
-use crate::judge::Judgement;
+use crate::judge::{Judgement, Verdict};
 
 pub(crate) use fold::is_a_persons;
 pub use history::{Past, history};
@@ -227,8 +227,10 @@ pub struct RingView {
     pub first_look: Option<Timestamp>,
     /// The latest look, also while proxies took the build.
     pub last_look: Option<Timestamp>,
-    /// The latest verdict: each gate's, with its reason, numbers, history and progress.
+    /// The verdict, the latest or the one that it keeps the build for: each gate's, with its reason, numbers, history and progress.
     pub judgement: Option<Judgement>,
+    /// The latest verdict since it keeps the build, by the gates that it is still looked at by.
+    pub watched: Option<Judgement>,
     /// How long it is still watched, while it is.
     pub bake: Option<BakeView>,
 }
@@ -298,6 +300,12 @@ impl Overview {
 }
 
 impl RingView {
+    /// The verdict to be shown: the one that it keeps the build for, unless it has failed since.
+    #[must_use]
+    pub fn verdict(&self) -> Option<&Judgement> {
+        self.watched.as_ref().filter(|watched| watched.verdict == Verdict::Fail).or(self.judgement.as_ref())
+    }
+
     /// Whether anything was, or may have been, put in one of its places.
     #[must_use]
     pub fn touched(&self) -> bool {

@@ -1,5 +1,6 @@
 //! What a running rollout says: a line for each thing that happened, and on a terminal what it waits for.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -17,6 +18,8 @@ pub struct Lines {
     bar: Option<ProgressBar>,
     /// What the last look of a ring came to, so that only what is new is said.
     said: Option<(String, Verdict)>,
+    /// Rings that keep the build: of them only what is bad is said, or it would alternate with what is said of the next one.
+    kept: BTreeSet<String>,
 }
 
 impl Lines {
@@ -31,7 +34,7 @@ impl Lines {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, said: None }
+        Self { bar, said: None, kept: BTreeSet::new() }
     }
 
     fn line(&self, text: &str) {
@@ -51,6 +54,9 @@ impl Lines {
     }
 
     fn looked(&mut self, ring: &str, judgement: &Judgement) -> Option<String> {
+        if self.kept.contains(ring) && judgement.verdict != Verdict::Fail {
+            return None;
+        }
         let now = (ring.to_owned(), judgement.verdict);
         let news = self.said.as_ref() != Some(&now);
         self.said = Some(now);
@@ -110,6 +116,9 @@ impl Progress for Lines {
 
 impl Observer for Lines {
     fn entry(&mut self, entry: &Entry) {
+        if let Event::Promoted { ring, .. } = &entry.what {
+            self.kept.insert(ring.clone());
+        }
         let text = match &entry.what {
             Event::Looked { ring, judgement, .. } => self.looked(ring, judgement),
             what => text(what),

@@ -105,8 +105,8 @@ fn rings(overview: &Overview, width: usize) -> String {
             ring.expected.map_or_else(none, |expected| expected.to_string()),
             if ring.before.is_empty() { none() } else { ring.before.join(", ") },
             ring.build.clone().unwrap_or_else(none),
-            ring.judgement.as_ref().map_or_else(none, gates_in_short),
-            ring.judgement.as_ref().map_or_else(none, |judgement| requests(judgement.requests)),
+            ring.verdict().map_or_else(none, gates_in_short),
+            ring.verdict().map_or_else(none, |judgement| requests(judgement.requests)),
             ring.control.clone().unwrap_or_else(none),
         ];
         table.row(cells.into_iter().zip(&columns).filter(|(_, column)| column.2).map(|(cell, _)| cell));
@@ -130,8 +130,8 @@ fn gates_in_short(judgement: &Judgement) -> String {
 
 /// The ring whose gates people want to see: one that failed, else the one whose turn it is, else the last one that was judged.
 fn focus(overview: &Overview) -> Option<&RingView> {
-    let is = |ring: &&RingView, verdict| ring.judgement.as_ref().is_some_and(|judgement| judgement.verdict == verdict);
-    let judged = |ring: &&RingView| ring.judgement.is_some();
+    let is = |ring: &&RingView, verdict| ring.verdict().is_some_and(|judgement| judgement.verdict == verdict);
+    let judged = |ring: &&RingView| ring.verdict().is_some();
     overview
         .rings
         .iter()
@@ -144,7 +144,7 @@ fn in_focus(ring: &RingView, width: usize) -> String {
     let places: Vec<String> =
         ring.places.iter().map(|place| format!("{} {}", place.name, said_of(place, ring.stage))).collect();
     let mut out = wrap(&format!("ring {}: {}", ring.name, places.join(", ")), width, 2);
-    if let Some(judgement) = ring.judgement.as_ref().filter(|judgement| !judgement.gates.is_empty()) {
+    if let Some(judgement) = ring.verdict().filter(|judgement| !judgement.gates.is_empty()) {
         out.push('\n');
         out += &gates(&judgement.gates, width);
     }

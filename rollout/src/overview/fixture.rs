@@ -234,6 +234,14 @@ pub(crate) fn good() -> Story {
     story
 }
 
+/// Ring 0 keeps the build and is looked at on.
+pub(crate) fn kept(verdict: Verdict) -> Story {
+    let mut story = Story::new();
+    let later = judgement(&[gate("liveness", verdict, 1.0), gate("traps", Verdict::Inconclusive, 0.0)], 900.0);
+    story.open(0, ID).start("0").bake("0").look(15, "0", later);
+    story
+}
+
 /// Ring 0 failed on `errors`.
 pub(crate) fn failed() -> Story {
     let mut story = Story::new();

@@ -90,6 +90,7 @@ fn ring(name: &str, stage: Stage, digests: &BTreeMap<String, String>) -> RingVie
         first_look: None,
         last_look: None,
         judgement: None,
+        watched: None,
         bake: None,
     }
 }
@@ -160,7 +161,8 @@ fn apply(view: &mut Overview, entry: &Entry) {
         }),
         Event::Looked { ring, judgement, .. } => change(view, ring, |ring| {
             ring.last_look = Some(entry.at);
-            ring.judgement = Some(judgement.clone());
+            let place = if ring.promoted.is_some() { &mut ring.watched } else { &mut ring.judgement };
+            *place = Some(judgement.clone());
             if ring.converged.is_some() {
                 ring.looks += 1;
                 ring.first_look = ring.first_look.or(Some(entry.at));

@@ -1,9 +1,8 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::fixture::{ALICE, BOB, ID, Story, baking, failed, good, half, killed, paused, taken_back, target};
+use super::fixture::{ALICE, BOB, ID, Story, baking, failed, good, half, kept, killed, paused, taken_back, target};
 use super::*;
-use crate::judge::Verdict;
 
 fn later(story: &Story, seconds: i64) -> Overview {
     Overview::of(&story.entries, story.now() + SignedDuration::from_secs(seconds)).unwrap()
@@ -280,4 +279,19 @@ fn the_journals_in_testdata_are_these() {
             file.display()
         );
     }
+}
+
+#[test]
+fn a_ring_that_keeps_the_build_shows_what_it_keeps_it_for_until_it_fails() {
+    let shown = |verdict| {
+        let story = kept(verdict);
+        let view = Overview::of(&story.entries, story.now()).unwrap();
+        let ring = view.ring("0").unwrap();
+        let shown = ring.verdict().unwrap();
+        (ring.judgement.as_ref().unwrap().verdict, shown.verdict, shown.gates[1].gate.clone())
+    };
+    for harmless in [Verdict::Pass, Verdict::Inconclusive] {
+        assert_eq!(shown(harmless), (Verdict::Pass, Verdict::Pass, "errors".to_owned()));
+    }
+    assert_eq!(shown(Verdict::Fail), (Verdict::Pass, Verdict::Fail, "traps".to_owned()));
 }

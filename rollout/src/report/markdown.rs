@@ -80,7 +80,7 @@ fn summary(out: &mut String, pack: &Pack<'_>) {
             stage(ring.stage).to_owned(),
             ring.before.iter().map(|digest| code(digest)).collect::<Vec<_>>().join(", "),
             ring.build.as_deref().map(code).unwrap_or_default(),
-            ring.judgement.as_ref().map(in_short).unwrap_or_default(),
+            ring.verdict().map(in_short).unwrap_or_default(),
         ]
         .map(or_none)
     });
@@ -137,21 +137,29 @@ fn one_ring(out: &mut String, ring: &RingView, pack: &Pack<'_>) {
         .map(or_none)
     });
     table(out, ["Place", "SHA-256 before", "SHA-256 put there last", "Build", "Taken back"], rows);
+    let latest = |kept| pack.looks.iter().rev().find(|looked| looked.ring == ring.name && looked.kept == kept);
     if let Some(judgement) = &ring.judgement {
+        let what = if ring.promoted.is_some() { "that it keeps the build for" } else { "on all looks" };
+        let (requests, verdict) = (number(judgement.requests), verdict(judgement.verdict));
+        let _ = writeln!(out, "The verdict {what}, on {requests} requests: **{verdict}**.\n");
         gates(out, judgement);
     }
-    if let Some(looked) = pack.looks.iter().rev().find(|looked| looked.ring == ring.name) {
+    if let Some(looked) = latest(false) {
         queries(out, looked);
+    }
+    if let Some(judgement) = &ring.watched {
+        let failed = judgement.verdict == Verdict::Fail;
+        let found = if failed { "**it failed**" } else { "none has failed" };
+        let _ =
+            writeln!(out, "It was looked at until the end by the gates that need no ring to compare with: {found}.\n");
+        gates(out, judgement);
+        if let Some(looked) = latest(true).filter(|_| failed) {
+            queries(out, looked);
+        }
     }
 }
 
 fn gates(out: &mut String, judgement: &Judgement) {
-    let _ = writeln!(
-        out,
-        "The verdict on all looks, on {} requests: **{}**.\n",
-        number(judgement.requests),
-        verdict(judgement.verdict)
-    );
     let rows = judgement.gates.iter().map(|gate| {
         let numbers: Vec<_> =
             gate.numbers.iter().map(|(name, value)| format!("{} {}", inline(name), number(*value))).collect();

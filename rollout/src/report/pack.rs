@@ -1,5 +1,7 @@
 //! What is in the JSON.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -78,6 +80,8 @@ pub(super) struct Looked<'a> {
     pub(super) line: u64,
     pub(super) line_sha256: &'a str,
     pub(super) look: &'a Look,
+    /// Whether the ring kept the build before: then it is no part of the verdict that it was kept for.
+    pub(super) kept: bool,
     /// Without the gates' histories, which are those of the looks before; the latest is in the overview.
     pub(super) judgement: Judgement,
 }
@@ -157,6 +161,7 @@ fn step(entry: &Entry) -> Option<Step> {
 }
 
 fn looks<'a>(entries: &'a [Entry], head: &'a str) -> Vec<Looked<'a>> {
+    let mut keeps = BTreeSet::new();
     let hashes = entries.iter().skip(1).map(|next| next.previous.as_str()).chain([head]);
     entries
         .iter()
@@ -165,7 +170,12 @@ fn looks<'a>(entries: &'a [Entry], head: &'a str) -> Vec<Looked<'a>> {
             Event::Looked { ring, look, judgement } => {
                 let mut judgement = judgement.clone();
                 judgement.gates.iter_mut().for_each(|gate| gate.history.clear());
-                Some(Looked { ring, line: entry.sequence + 1, line_sha256, look, judgement })
+                let kept = keeps.contains(ring);
+                Some(Looked { ring, line: entry.sequence + 1, line_sha256, look, kept, judgement })
+            }
+            Event::Promoted { ring, .. } => {
+                keeps.insert(ring);
+                None
             }
             _ => None,
         })

@@ -4,7 +4,8 @@ use super::text::{code, fenced, inline};
 use super::*;
 use crate::hands::Taken;
 use crate::journal::entry::Outcome;
-use crate::overview::fixture::{ALICE, BOB, ID, PLAN, Story, failed, good, killed, taken_back, target};
+use crate::judge::Verdict;
+use crate::overview::fixture::{ALICE, BOB, ID, PLAN, Story, failed, good, kept, killed, taken_back, target};
 
 fn of(story: &Story) -> Report {
     report(&story.entries, story.head(), None).unwrap()
@@ -89,6 +90,22 @@ fn a_good_rollout_is_told_whole() {
     assert_eq!(looks[11]["judgement"]["gates"][1]["history"], Value::Array(Vec::new()), "once is enough");
     assert_eq!(json["overview"]["rings"][2]["judgement"]["gates"][1]["history"].as_array().unwrap().len(), 8);
     assert_eq!(json["course"].as_array().unwrap().len(), story.entries.len() - 12);
+}
+
+#[test]
+fn what_a_ring_keeps_the_build_for_is_told_beside_what_was_seen_since() {
+    let asked = "What Prometheus was asked at the latest look";
+    let told = |verdict| {
+        let markdown = of(&kept(verdict)).markdown;
+        has(&markdown, "The verdict that it keeps the build for, on 48000 requests: **pass**.\n");
+        has(&markdown, "| errors | pass |");
+        let (before, since) = markdown.split_once("It was looked at until the end by the gates that").unwrap();
+        assert!(before.contains(asked) && !before.contains("| traps |") && since.contains("| traps | inconclusive |"));
+        (since.lines().next().unwrap().to_owned(), since.contains(asked))
+    };
+    let by = " need no ring to compare with: ";
+    assert_eq!(told(Verdict::Pass), (format!("{by}none has failed."), false));
+    assert_eq!(told(Verdict::Fail), (format!("{by}**it failed**."), true));
 }
 
 #[test]
